@@ -1,0 +1,128 @@
+import secrets
+import uuid
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+
+from annotation.models.studies import Campaign, Study, StudyText, new_seed
+from datasets.models.projects import Project
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(16)  # 128 bits: nobody guesses an invitation
+
+
+def new_pseudonym() -> str:
+    return f"A-{secrets.token_hex(4)}"
+
+
+class Annotator(models.Model):
+    """A person who rates in a project: a member with a log-in, or someone who came by a link."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="annotators")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="annotators"
+    )
+    pseudonym = models.CharField(max_length=24, default=new_pseudonym)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "user"], name="one_annotator_per_user"),
+            models.UniqueConstraint(fields=["project", "pseudonym"], name="one_annotator_per_pseudonym"),
+        ]
+
+    def __str__(self) -> str:
+        return self.pseudonym
+
+
+class Invitation(models.Model):
+    """A link into a study: for many people, or for one."""
+
+    class Kind(models.TextChoices):
+        MANY = "many", "for many people"
+        PERSONAL = "personal", "for one person"
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="invitations")
+    token = models.CharField(max_length=32, unique=True, default=new_token, editable=False)
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.MANY)
+    note = models.CharField(max_length=120, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.study}"
+
+
+class ParticipationQuerySet(models.QuerySet["Participation"]):
+    def active(self) -> Self:
+        """Those who may still see pictures and answer."""
+        return self.filter(withdrawn_at=None, finished_at=None)
+
+
+class Participation(models.Model):
+    """One person in one study, from consent to the end."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="participations")
+    # The study's, here so that the database can hold everyone to one study of a campaign.
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="participations")
+    annotator = models.ForeignKey(Annotator, on_delete=models.CASCADE, related_name="participations")
+    invitation = models.ForeignKey(Invitation, on_delete=models.PROTECT, null=True, blank=True, related_name="participations")
+    consent_text = models.ForeignKey(StudyText, on_delete=models.PROTECT, related_name="+")
+    language = models.CharField(max_length=10, default="en")
+    seed = models.BigIntegerField(default=new_seed)
+    conditions = models.JSONField(default=dict, blank=True)
+    n_planned = models.PositiveSmallIntegerField()
+    consented_at = models.DateTimeField()
+    instructed_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ParticipationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "annotator"], name="one_study_of_a_campaign_per_person"),
+        ]
+        indexes = [models.Index(fields=["study", "consented_at"], name="participation_study")]
+
+    def __str__(self) -> str:
+        return f"{self.annotator} in {self.study}"
+
+
+class Flag(models.Model):
+    """Something about a participation that a person should look at, with its evidence."""
+
+    participation = models.ForeignKey(Participation, on_delete=models.CASCADE, related_name="flags")
+    reason = models.CharField(max_length=40)
+    evidence = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.participation}"
+
+
+class Decision(models.Model):
+    """What a person decided of a participation. The latest of its kind counts; none is ever changed."""
+
+    class Kind(models.TextChoices):
+        USE = "use", "used in releases"
+        PAY = "pay", "paid"
+
+    participation = models.ForeignKey(Participation, on_delete=models.CASCADE, related_name="decisions")
+    kind = models.CharField(max_length=4, choices=Kind)
+    verdict = models.BooleanField()
+    reason = models.TextField()
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    decided_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["decided_at", "pk"]
+
+    def __str__(self) -> str:
+        return f"{'' if self.verdict else 'not '}{self.get_kind_display()}: {self.participation}"

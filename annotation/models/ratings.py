@@ -1,0 +1,132 @@
+import uuid
+from typing import Self
+
+from django.db import models
+
+from annotation.models.people import Participation
+from annotation.models.studies import MAX_SCORE, MIN_SCORE, Item
+from datasets.models.releases import CueKind
+
+
+class AssignmentQuerySet(models.QuerySet["Assignment"]):
+    def unanswered(self) -> Self:
+        return self.filter(answered_at=None)
+
+    def held(self) -> Self:
+        """Given to a person who still has time to answer."""
+        return self.filter(answered_at=None, returned_at=None)
+
+
+class Assignment(models.Model):
+    """One pair given to one person, at one position of their session. Ids and picture addresses are random."""
+
+    class Purpose(models.TextChoices):
+        PRACTICE = "practice"
+        WARM_UP = "warm_up", "warm-up"
+        MAIN = "main"
+        CHECK = "check"
+        REPEAT = "repeat"
+
+    class Side(models.TextChoices):
+        LEFT = "left"
+        RIGHT = "right"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="assignments")
+    participation = models.ForeignKey(Participation, on_delete=models.CASCADE, related_name="assignments")
+    occurrence = models.PositiveSmallIntegerField(default=0)
+    purpose = models.CharField(max_length=8, choices=Purpose, default=Purpose.MAIN)
+    position = models.PositiveIntegerField()  # from 1
+    original_side = models.CharField(max_length=5, choices=Side, default=Side.LEFT)
+    # Why this item: the rule, and what the draw started from, so that it can be replayed.
+    reason = models.CharField(max_length=24)
+    draw_start = models.BigIntegerField(null=True, blank=True)
+    draw_n_held = models.PositiveIntegerField(null=True, blank=True)
+    original_key = models.UUIDField(default=uuid.uuid4, null=True, unique=True, editable=False)
+    anonymized_key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    leased_at = models.DateTimeField()
+    leased_until = models.DateTimeField()
+    painted_at = models.DateTimeField(null=True, blank=True)
+    answered_at = models.DateTimeField(null=True, blank=True)
+    # When the lease ran out and the item was given free for others. A later answer is kept, and marked late.
+    returned_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AssignmentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["participation", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["participation", "item", "occurrence"], name="one_assignment_per_occurrence"),
+            models.UniqueConstraint(fields=["participation", "position"], name="one_assignment_per_position"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["leased_until"],
+                condition=models.Q(answered_at=None, returned_at=None),
+                name="assignment_lease",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"no. {self.position} of {self.participation}"
+
+
+class Rating(models.Model):
+    """The current answer to an assignment: the head of its revisions."""
+
+    assignment = models.OneToOneField(Assignment, on_delete=models.CASCADE, related_name="rating")
+    score = models.PositiveSmallIntegerField()
+    # From all pictures painted to the answer, without hidden-tab time; empty without JavaScript.
+    seconds = models.FloatField(null=True)
+    is_late = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(score__gte=MIN_SCORE, score__lte=MAX_SCORE), name="rating_score_is_1_to_10"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(seconds=None) | models.Q(seconds__gte=0), name="rating_seconds_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.score} for {self.assignment}"
+
+
+class Revision(models.Model):
+    """One answer as it was given. Rows are only ever added; the first is the first answer."""
+
+    rating = models.ForeignKey(Rating, on_delete=models.CASCADE, related_name="revisions")
+    number = models.PositiveSmallIntegerField()
+    key = models.UUIDField(unique=True)  # made by the client, so that an answer sent twice is stored once
+    score = models.PositiveSmallIntegerField()
+    seconds = models.FloatField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["rating", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["rating", "number"], name="one_revision_per_number"),
+            models.CheckConstraint(
+                condition=models.Q(score__gte=MIN_SCORE, score__lte=MAX_SCORE), name="revision_score_is_1_to_10"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"revision {self.number} of {self.rating}"
+
+
+class Cue(models.Model):
+    """A box on what gives identity or place away, in pixels of the display picture."""
+
+    rating = models.ForeignKey(Rating, on_delete=models.CASCADE, related_name="cues")
+    kind = models.CharField(max_length=8, choices=CueKind)
+    left = models.PositiveIntegerField()
+    top = models.PositiveIntegerField()
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.rating}"

@@ -1,0 +1,182 @@
+import secrets
+import uuid
+from hashlib import sha256
+from typing import Any, Self
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import models
+
+from datasets.models.pictures import Pair
+from datasets.models.projects import MANAGING_ROLES, Project
+from datasets.models.releases import Mode
+
+MIN_SCORE, MAX_SCORE = 1, 10
+SCORES = range(MIN_SCORE, MAX_SCORE + 1)
+# Items are drawn from a random start on a ring of this many places.
+RING = 2**31
+
+
+def new_seed() -> int:
+    return secrets.randbits(62)
+
+
+class TextAlreadyShown(Exception):
+    """A text that somebody has read cannot change; a new version can be added."""
+
+
+class Campaign(models.Model):
+    """Joins an HA1 and an HA2 study over the same pairs: a person takes part in one of them only."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="campaigns")
+    slug = models.SlugField(max_length=60)
+    name = models.CharField(max_length=120)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["project", "slug"], name="one_campaign_per_slug")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class StudyQuerySet(models.QuerySet["Study"]):
+    def managed_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        return self.filter(
+            campaign__project__memberships__user_id=user.pk, campaign__project__memberships__role__in=MANAGING_ROLES
+        )
+
+    def open_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """Studies that this member may rate in, whatever the role."""
+        return self.filter(campaign__project__memberships__user_id=user.pk, state=Study.State.OPEN)
+
+
+class Study(models.Model):
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        OPEN = "open"
+        PAUSED = "paused"
+        CLOSED = "closed"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="studies")
+    mode = models.CharField(max_length=3, choices=Mode)
+    name = models.CharField(max_length=120)
+    state = models.CharField(max_length=6, choices=State, default=State.DRAFT)
+    simulated = models.BooleanField(default=False)
+    goal = models.PositiveSmallIntegerField(default=5)  # main ratings wanted per pair
+    session_size = models.PositiveSmallIntegerField(default=30)  # pairs per participation
+    seconds_per_pair = models.PositiveSmallIntegerField(default=12)  # what annotators are told to expect
+    lease_seconds = models.PositiveIntegerField(default=600)  # how long a pair waits for the person it was given to
+    window = models.PositiveSmallIntegerField(default=3)  # pairs one person may hold at a time
+    language = models.CharField(max_length=10, default="en")
+    seed = models.BigIntegerField(default=new_seed)
+    created_at = models.DateTimeField(auto_now_add=True)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = StudyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["campaign", "mode"]
+        verbose_name_plural = "studies"
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "mode"], name="one_study_per_mode"),
+            models.CheckConstraint(condition=models.Q(goal__gte=1), name="study_goal_is_positive"),
+            models.CheckConstraint(condition=models.Q(session_size__gte=1), name="study_session_is_not_empty"),
+            models.CheckConstraint(condition=models.Q(window__range=(1, 20)), name="study_window_is_1_to_20"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def project(self) -> Project:
+        return self.campaign.project
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == self.State.OPEN
+
+    @property
+    def has_begun(self) -> bool:
+        return self.opened_at is not None
+
+
+class StudyText(models.Model):
+    """One version of one text of a study. Once somebody has seen it, it never changes."""
+
+    class Kind(models.TextChoices):
+        QUESTION = "question"
+        LOW_LABEL = "low_label"
+        HIGH_LABEL = "high_label"
+        REFERENCE_NOTE = "reference_note"  # HA2: what the original is for
+        INSTRUCTIONS = "instructions"
+        CONSENT = "consent"
+        END = "end"
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="texts")
+    language = models.CharField(max_length=10, default="en")
+    kind = models.CharField(max_length=14, choices=Kind)
+    version = models.PositiveSmallIntegerField(default=1)
+    body = models.TextField()
+    sha256 = models.CharField(max_length=64, editable=False)
+    shown_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["study", "kind", "language", "version"]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "language", "kind", "version"], name="one_text_per_version"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} v{self.version} ({self.language})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        digest = sha256(self.body.encode()).hexdigest()
+        if self.shown_at and self.sha256 and digest != self.sha256:
+            raise TextAlreadyShown(f"{self} has been shown to annotators; save the new wording as version {self.version + 1}.")
+        self.sha256 = digest
+        super().save(*args, **kwargs)
+
+
+class ItemQuerySet(models.QuerySet["Item"]):
+    def wanting_ratings(self) -> Self:
+        return self.filter(state=Item.State.OPEN, n_held__lt=models.F("goal"))
+
+
+class Item(models.Model):
+    """A pair in a study. `n_held` counts answers and leases together, so that no goal is overshot."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        WITHDRAWN = "withdrawn"
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="items")
+    pair = models.ForeignKey(Pair, on_delete=models.PROTECT, related_name="items")
+    group = models.CharField(max_length=120)  # the pair's, here so that a draw needs no join
+    goal = models.PositiveSmallIntegerField()
+    n_held = models.PositiveIntegerField(default=0)
+    n_rated = models.PositiveIntegerField(default=0)
+    shuffle = models.BigIntegerField()  # place on the ring, 0 <= shuffle < RING
+    priority = models.FloatField(null=True, blank=True)
+    state = models.CharField(max_length=9, choices=State, default=State.OPEN)
+    # Where an unmistakable pair must be rated if it is to serve as a check.
+    expected_low = models.PositiveSmallIntegerField(null=True, blank=True)
+    expected_high = models.PositiveSmallIntegerField(null=True, blank=True)
+
+    objects = ItemQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["study", "pair"], name="one_item_per_pair"),
+            models.CheckConstraint(condition=models.Q(n_rated__lte=models.F("n_held")), name="item_rated_is_held"),
+            models.CheckConstraint(condition=models.Q(shuffle__gte=0, shuffle__lt=RING), name="item_is_on_the_ring"),
+        ]
+        indexes = [
+            models.Index(fields=["study", "n_held", "shuffle"], name="item_draw"),
+            models.Index(fields=["study", "group"], name="item_group"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.study}: {self.pair}"

@@ -1,0 +1,21 @@
+"""Django looks for models here; everything else imports from the module that owns the model."""
+
+from datasets.models.jobs import Job
+from datasets.models.pictures import Image, Pair, Source
+from datasets.models.projects import Membership, Project, Role
+from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, ReleaseNotice
+
+__all__ = [
+    "FrozenCue",
+    "FrozenRating",
+    "Image",
+    "Job",
+    "Label",
+    "Membership",
+    "Pair",
+    "Project",
+    "Release",
+    "ReleaseNotice",
+    "Role",
+    "Source",
+]

@@ -1,0 +1,59 @@
+from typing import Self
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import models
+
+
+class Role(models.TextChoices):
+    ANNOTATOR = "annotator"
+    RESEARCHER = "researcher"
+    ADMIN = "admin"
+
+
+# Who may set up studies, see ratings and release them.
+MANAGING_ROLES = (Role.RESEARCHER, Role.ADMIN)
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    def open_to(self, user: AbstractBaseUser | AnonymousUser, *roles: str) -> Self:
+        """The projects in which this user has one of the roles (any role when none is named)."""
+        memberships = Membership.objects.filter(user_id=user.pk)
+        if roles:
+            memberships = memberships.filter(role__in=roles)
+        return self.filter(pk__in=memberships.values("project"))
+
+    def managed_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        return self.open_to(user, *MANAGING_ROLES)
+
+
+class Project(models.Model):
+    """The root of permission: everything belongs to a project, and people to projects by a membership."""
+
+    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=120)
+    created_at = models.DateTimeField(auto_now_add=True)
+    members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="projects")
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=12, choices=Role)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "user"], name="one_role_per_project"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} of {self.project}"

@@ -1,0 +1,161 @@
+import uuid
+from typing import Self
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import models
+
+from datasets.models.pictures import Image
+from datasets.models.projects import MANAGING_ROLES, Project
+
+
+class Mode(models.TextChoices):
+    HA1 = "HA1", "HA1: the anonymized picture alone"
+    HA2 = "HA2", "HA2: beside its original"
+
+
+class ReleaseQuerySet(models.QuerySet["Release"]):
+    def frozen(self) -> Self:
+        return self.exclude(frozen_at=None)
+
+    def managed_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        return self.filter(project__memberships__user_id=user.pk, project__memberships__role__in=MANAGING_ROLES)
+
+
+class Release(models.Model):
+    """A frozen, numbered, hashed copy of what people said: all that exports and training ever read.
+
+    `frozen_at` is empty only while its rows are still being written.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="releases")
+    slug = models.SlugField(max_length=60)
+    version = models.PositiveIntegerField()
+    title = models.CharField(max_length=160)
+    mode = models.CharField(max_length=3, choices=Mode)
+    scale_min = models.FloatField(default=1)
+    scale_max = models.FloatField(default=10)
+    # +1: a higher score means more anonymous.
+    direction = models.SmallIntegerField(default=1)
+    simulated = models.BooleanField(default=False)
+    origins = models.JSONField(default=dict)  # the study, its wording with hashes, and the cut-off time
+    counting_rule = models.TextField()
+    # The public half of the pseudonyms' key; the secret half is the setting PSEUDONYM_KEY.
+    pseudonym_key = models.CharField(max_length=64)
+    agreement = models.JSONField(default=dict)
+    content_hash = models.CharField(max_length=64, blank=True)
+    frozen_at = models.DateTimeField(null=True)
+
+    objects = ReleaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["slug", "-version"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "slug", "version"], name="one_release_per_version"),
+            models.CheckConstraint(condition=models.Q(direction__in=[-1, 1]), name="release_direction_is_up_or_down"),
+            models.CheckConstraint(condition=models.Q(scale_min__lt=models.F("scale_max")), name="release_scale_has_a_range"),
+            models.CheckConstraint(
+                condition=models.Q(frozen_at=None) | ~models.Q(content_hash=""), name="frozen_release_has_a_hash"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.slug} v{self.version}" + (" (simulated ratings)" if self.simulated else "")
+
+
+class Label(models.Model):
+    """What a release says of one pair. The pair's facts are copied, so that later edits change nothing here."""
+
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="labels")
+    number = models.PositiveIntegerField()  # row in labels.csv, from 1
+    original = models.ForeignKey(Image, on_delete=models.PROTECT, null=True, related_name="+")
+    anonymized = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="+")
+    original_sha256 = models.CharField(max_length=64, blank=True)  # of the display files, as exported
+    anonymized_sha256 = models.CharField(max_length=64)
+    group = models.CharField(max_length=120)
+    source = models.CharField(max_length=80)
+    method = models.CharField(max_length=40, blank=True)
+    scope = models.CharField(max_length=20, blank=True)
+    parameters = models.JSONField(default=dict)
+    n = models.PositiveIntegerField()
+    mean = models.FloatField()
+    median = models.FloatField()
+    std = models.FloatField(null=True)  # with n - 1; empty for a single rating
+    corrected = models.FloatField(null=True)  # mean corrected for each annotator's bias and noise
+    corrected_se = models.FloatField(null=True)
+
+    class Meta:
+        ordering = ["release", "number"]
+        constraints = [models.UniqueConstraint(fields=["release", "number"], name="one_label_per_row")]
+
+    def __str__(self) -> str:
+        return f"row {self.number} of {self.release}"
+
+
+class FrozenRating(models.Model):
+    """One rating as released, under the annotator's pseudonym in this release."""
+
+    label = models.ForeignKey(Label, on_delete=models.PROTECT, related_name="ratings")
+    annotator = models.CharField(max_length=24)
+    occurrence = models.PositiveSmallIntegerField(default=0)
+    score = models.FloatField()
+    seconds = models.FloatField(null=True)
+    position = models.PositiveIntegerField(null=True)
+    is_late = models.BooleanField(default=False)
+    n_revisions = models.PositiveSmallIntegerField(default=1)
+
+    class Meta:
+        ordering = ["label", "annotator", "occurrence"]
+        constraints = [
+            models.UniqueConstraint(fields=["label", "annotator", "occurrence"], name="one_frozen_rating_per_occurrence")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.score:g} by {self.annotator} on {self.label}"
+
+
+class CueKind(models.TextChoices):
+    """What may give an identity or a place away."""
+
+    FACE = "face"
+    BODY = "body"
+    TEXT = "text"
+    VEHICLE = "vehicle"
+    PLACE = "place"
+    OBJECT = "object"
+    OTHER = "other"
+
+
+class FrozenCue(models.Model):
+    """A box drawn by an annotator on what gives identity or place away, in pixels of the display picture."""
+
+    label = models.ForeignKey(Label, on_delete=models.PROTECT, related_name="cues")
+    annotator = models.CharField(max_length=24)
+    kind = models.CharField(max_length=8, choices=CueKind)
+    left = models.PositiveIntegerField()
+    top = models.PositiveIntegerField()
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.kind} by {self.annotator} on {self.label}"
+
+
+class ReleaseNotice(models.Model):
+    """What became known after a release was frozen. It stands beside the release and never changes its bytes."""
+
+    class Kind(models.TextChoices):
+        WITHDRAWN = "withdrawn", "a person withdrew"
+        REMOVED = "removed", "a picture was removed"
+        RETRACTED = "retracted", "the release is retracted"
+
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="notices")
+    kind = models.CharField(max_length=10, choices=Kind)
+    text = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.release}"
