@@ -1,1 +1,3 @@
+"""Importing this module registers the kinds of job that this app does."""
 
+from annotation import freeze  # noqa: F401

@@ -17,12 +17,12 @@ if (VAR_DIR / "studio.env").exists():
 
 
 def secret(name: str) -> str:
-    """A secret of at least 32 characters: never made up here, since a new one at each start would undo what it signed."""
+    """A secret of at least 32 characters: never made up here, since a new one would undo what the last one signed."""
     value = env.str(name, default="")
     if len(value) < 32:
         raise ImproperlyConfigured(
-            f"{name} must be set to at least 32 random characters. `make demo` writes one into var/studio.env; elsewhere "
-            f"""run: python -c "import secrets; print(secrets.token_urlsafe(48))" and set it in the environment."""
+            f"{name} must be set to at least 32 random characters. `make demo` writes one into var/studio.env; "
+            """elsewhere run: python -c "import secrets; print(secrets.token_urlsafe(48))" and set it."""
         )
     return value
 
@@ -133,7 +133,7 @@ TASKS = {
 if TASKS_ENGINE == "rq":
     INSTALLED_APPS.append("django_rq")
     _redis = {"URL": env.str("REDIS_URL", default="redis://127.0.0.1:6379/0"), "DEFAULT_TIMEOUT": -1}
-    RQ_QUEUES = {lane: _redis for lane in LANES}
+    RQ_QUEUES = dict.fromkeys(LANES, _redis)
     RQ = {"JOB_CLASS": "django_tasks_rq.Job"}
 JOB_LEASE_SECONDS = number("JOB_LEASE_SECONDS", default=15, least=1)
 JOB_HEARTBEAT_SECONDS = number("JOB_HEARTBEAT_SECONDS", default=5, least=0.1)

@@ -1,1 +1,37 @@
-urlpatterns=[]
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth import views as auth_views
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path, reverse
+from django.views.generic import RedirectView
+
+from annotation.views.home import home
+
+
+class AdminLogin(RedirectView):
+    """The admin has no log-in of its own: one door, one lock-out."""
+
+    login_required = False
+
+    def get_redirect_url(self, *args: object, **kwargs: object) -> str:
+        query = self.request.META.get("QUERY_STRING", "")
+        return f"{reverse(settings.LOGIN_URL)}?{query}" if query else reverse(settings.LOGIN_URL)
+
+
+@login_not_required
+def health(request: HttpRequest) -> HttpResponse:
+    """Says that the web server answers; nothing else."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+urlpatterns = [
+    path("", home, name="home"),
+    path("health/", health, name="health"),
+    path("login/", auth_views.LoginView.as_view(template_name="login.html"), name="login"),
+    path("logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("admin/login/", AdminLogin.as_view(), name="admin-login"),
+    path("admin/", admin.site.urls),
+    path("", include("annotation.urls")),
+    path("", include("datasets.urls")),
+]

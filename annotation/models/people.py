@@ -72,7 +72,9 @@ class Participation(models.Model):
     # The study's, here so that the database can hold everyone to one study of a campaign.
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="participations")
     annotator = models.ForeignKey(Annotator, on_delete=models.CASCADE, related_name="participations")
-    invitation = models.ForeignKey(Invitation, on_delete=models.PROTECT, null=True, blank=True, related_name="participations")
+    invitation = models.ForeignKey(
+        Invitation, on_delete=models.PROTECT, null=True, blank=True, related_name="participations"
+    )
     consent_text = models.ForeignKey(StudyText, on_delete=models.PROTECT, related_name="+")
     language = models.CharField(max_length=10, default="en")
     seed = models.BigIntegerField(default=new_seed)

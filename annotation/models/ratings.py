@@ -56,7 +56,9 @@ class Assignment(models.Model):
     class Meta:
         ordering = ["participation", "position"]
         constraints = [
-            models.UniqueConstraint(fields=["participation", "item", "occurrence"], name="one_assignment_per_occurrence"),
+            models.UniqueConstraint(
+                fields=["participation", "item", "occurrence"], name="one_assignment_per_occurrence"
+            ),
             models.UniqueConstraint(fields=["participation", "position"], name="one_assignment_per_position"),
         ]
         indexes = [

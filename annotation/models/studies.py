@@ -135,7 +135,9 @@ class StudyText(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         digest = sha256(self.body.encode()).hexdigest()
         if self.shown_at and self.sha256 and digest != self.sha256:
-            raise TextAlreadyShown(f"{self} has been shown to annotators; save the new wording as version {self.version + 1}.")
+            raise TextAlreadyShown(
+                f"{self} has been shown to annotators; save the new wording as version {self.version + 1}."
+            )
         self.sha256 = digest
         super().save(*args, **kwargs)
 

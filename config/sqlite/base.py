@@ -1,8 +1,8 @@
 """SQLite with writers served in the order they came.
 
-SQLite has one writer at a time. Its own busy handler sleeps and retries, so that under load a waiter can be overtaken for
-ever (p99 0.8 s against 0.07 s with this queue, measured in a prototype). Threads of one process therefore queue here before `BEGIN IMMEDIATE`;
-processes still meet at SQLite's own lock.
+SQLite has one writer at a time. Its own busy handler sleeps and retries, so that under load a waiter can be overtaken
+for ever (p99 0.8 s against 0.07 s with this queue, measured in a prototype). Threads of one process therefore queue
+here before `BEGIN IMMEDIATE`; processes still meet at SQLite's own lock.
 """
 
 import threading

@@ -59,7 +59,8 @@ class Job(models.Model):
         indexes = [models.Index(fields=["state", "leased_until"], name="job_lease")]
         constraints = [
             models.CheckConstraint(
-                condition=~models.Q(state="running") | models.Q(leased_until__isnull=False), name="running_job_has_a_lease"
+                condition=~models.Q(state="running") | models.Q(leased_until__isnull=False),
+                name="running_job_has_a_lease",
             )
         ]
 

@@ -44,7 +44,9 @@ class Pair(models.Model):
     """The unit that is rated: an anonymized picture and, for HA2, its original."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="pairs")
-    original = models.ForeignKey(Image, on_delete=models.PROTECT, null=True, blank=True, related_name="pairs_as_original")
+    original = models.ForeignKey(
+        Image, on_delete=models.PROTECT, null=True, blank=True, related_name="pairs_as_original"
+    )
     anonymized = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="pairs_as_anonymized")
     # Pairs of one original share a group: splits, spacing and bootstrap keep groups together.
     group = models.CharField(max_length=120)

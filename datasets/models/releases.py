@@ -53,7 +53,9 @@ class Release(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["project", "slug", "version"], name="one_release_per_version"),
             models.CheckConstraint(condition=models.Q(direction__in=[-1, 1]), name="release_direction_is_up_or_down"),
-            models.CheckConstraint(condition=models.Q(scale_min__lt=models.F("scale_max")), name="release_scale_has_a_range"),
+            models.CheckConstraint(
+                condition=models.Q(scale_min__lt=models.F("scale_max")), name="release_scale_has_a_range"
+            ),
             models.CheckConstraint(
                 condition=models.Q(frozen_at=None) | ~models.Q(content_hash=""), name="frozen_release_has_a_hash"
             ),
@@ -107,7 +109,9 @@ class FrozenRating(models.Model):
     class Meta:
         ordering = ["label", "annotator", "occurrence"]
         constraints = [
-            models.UniqueConstraint(fields=["label", "annotator", "occurrence"], name="one_frozen_rating_per_occurrence")
+            models.UniqueConstraint(
+                fields=["label", "annotator", "occurrence"], name="one_frozen_rating_per_occurrence"
+            )
         ]
 
     def __str__(self) -> str:

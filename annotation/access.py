@@ -1,0 +1,109 @@
+"""Who may act for a participation: whoever has its signed cookie, or is logged in as its annotator.
+
+Lookup and permission are one condition, `acts_for`; every view of an annotator's page goes through it.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.core import signing
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.request import Request
+
+from annotation.models.people import Participation
+
+COOKIE = "participation_"
+COOKIE_SALT = "annotation.participation"
+RESUME_SALT = "annotation.resume"
+COOKIE_AGE = 90 * 24 * 3600  # seconds; the return address works longer
+
+
+def remember(response: HttpResponse, participation: Participation) -> HttpResponse:
+    """Let this browser act for the participation."""
+    response.set_signed_cookie(
+        COOKIE + participation.public_id.hex,
+        participation.public_id.hex,
+        salt=COOKIE_SALT,
+        max_age=COOKIE_AGE,
+        httponly=True,
+        samesite="Lax",
+        secure=settings.HTTPS,
+    )
+    return response
+
+
+def has_cookie(request: HttpRequest, public_id: UUID) -> bool:
+    name = COOKIE + public_id.hex
+    value = request.get_signed_cookie(name, default="", salt=COOKIE_SALT, max_age=COOKIE_AGE)
+    return value == public_id.hex
+
+
+def remembered(request: HttpRequest) -> list[UUID]:
+    """The participations this browser may act for."""
+    names = [name.removeprefix(COOKIE) for name in request.COOKIES if name.startswith(COOKIE)]
+    ids = [UUID(name) for name in names if len(name) == 32 and set(name) <= set("0123456789abcdef")]
+    return [public_id for public_id in ids if has_cookie(request, public_id)]
+
+
+def resume_token(participation: Participation) -> str:
+    return signing.Signer(salt=RESUME_SALT).sign(participation.public_id.hex)
+
+
+def resumed_id(token: str) -> UUID:
+    """The participation of a return address; 404 when it was not signed by us."""
+    try:
+        return UUID(signing.Signer(salt=RESUME_SALT).unsign(token))
+    except (signing.BadSignature, ValueError) as error:
+        raise Http404("no such return address") from error
+
+
+def acts_for(request: HttpRequest, public_id: UUID, *, prefix: str = "") -> Q:
+    """The condition under which this request may act for the participation, as a filter on it."""
+    condition = Q(**{f"{prefix}public_id": public_id})
+    if has_cookie(request, public_id):
+        return condition
+    # An anonymous visitor has no pk, and annotators who came by a link have no user: nothing may match by chance.
+    return condition & Q(**{f"{prefix}annotator__user_id": request.user.pk or -1})
+
+
+def participation_of(request: HttpRequest, public_id: UUID) -> Participation:
+    mine = Participation.objects.filter(acts_for(request, public_id))
+    if participation := mine.select_related("study__campaign__project").first():
+        return participation
+    raise Http404("no such participation, or not this person's")
+
+
+View = Callable[Concatenate[HttpRequest, Participation, ...], HttpResponseBase]
+
+
+def participation_required(view: View) -> Callable[..., HttpResponseBase]:
+    """Open to the person the participation belongs to, logged in or not; a 404 for everybody else."""
+
+    @login_not_required
+    @never_cache
+    @wraps(view)
+    def wrapped(request: HttpRequest, participation: UUID, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        mine = participation_of(request, participation)
+        if mine.withdrawn_at:
+            return render(request, "annotation/gone.html", {"study": mine.study}, status=410)
+        return view(request, mine, *args, **kwargs)
+
+    return wrapped
+
+
+class ActsForParticipation(BaseAuthentication):
+    """The same door for the answering protocol. `request.auth` is the participation."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Participation]:
+        public_id = request.parser_context["kwargs"]["participation"]
+        participation = participation_of(request._request, public_id)
+        SessionAuthentication().enforce_csrf(request)  # the cookie alone would let other sites answer
+        return request._request.user, participation

@@ -1,0 +1,120 @@
+"""The only writer of ratings."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from annotation.models.ratings import Assignment, Rating, Revision
+from annotation.models.studies import SCORES, Item
+
+
+class AnswerRefused(Exception):
+    """An answer that cannot be stored. `code` is for programs, the message for people."""
+
+    code = "refused"
+    status = 400
+
+
+class InvalidScore(AnswerRefused):
+    code = "invalid_score"
+
+
+class AlreadyRated(AnswerRefused):
+    code = "already_rated"
+    status = 409
+
+
+class NotRated(AnswerRefused):
+    code = "not_rated"
+    status = 409
+
+
+class KeyAlreadyUsed(AnswerRefused):
+    code = "key_already_used"
+    status = 409
+
+
+def checked_score(score: object) -> int:
+    if isinstance(score, bool) or not isinstance(score, int) or score not in SCORES:
+        raise InvalidScore(f"Choose a score from {SCORES[0]} to {SCORES[-1]}.")
+    return score
+
+
+def submit_rating(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
+    """Record the one answer to an assignment. The same key again returns it; another key raises AlreadyRated."""
+    checked_score(score)
+    try:
+        return _recorded(assignment, score=score, seconds=seconds, key=key)
+    except IntegrityError as error:
+        if Revision.objects.filter(key=key).exists():
+            raise KeyAlreadyUsed("This key has already been used for another answer; send a new one.") from error
+        raise
+
+
+@transaction.atomic
+def _recorded(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
+    unanswered = Assignment.objects.unanswered().filter(pk=assignment.pk)
+    in_time = unanswered.filter(returned_at=None).update(answered_at=Now())
+    if not in_time and not unanswered.update(answered_at=Now()):  # a second tab or a repeated request came first
+        return _stored(assignment, key)
+    rating = Rating.objects.create(
+        assignment=assignment,
+        score=score,
+        seconds=_bounded(seconds, assignment),
+        is_late=not in_time,
+        created_at=Now(),
+    )
+    _add_revision(rating, number=1, key=key)
+    _count(assignment, is_late=not in_time)
+    return rating
+
+
+def _stored(assignment: Assignment, key: UUID) -> Rating:
+    revision = Revision.objects.select_related("rating").filter(key=key, rating__assignment=assignment).first()
+    if revision is None:
+        raise AlreadyRated("This pair has been rated already; the first answer is kept.")
+    return revision.rating
+
+
+def _add_revision(rating: Rating, *, number: int, key: UUID) -> None:
+    Revision.objects.create(
+        rating=rating, number=number, key=key, score=rating.score, seconds=rating.seconds, created_at=Now()
+    )
+
+
+def _count(assignment: Assignment, *, is_late: bool) -> None:
+    """Only main answers count to the goal. A late one takes a place anew: its own was given to others."""
+    n_rated = int(assignment.purpose == Assignment.Purpose.MAIN)
+    Item.objects.filter(pk=assignment.item_id).update(
+        n_rated=F("n_rated") + n_rated, n_held=F("n_held") + (n_rated if is_late else n_rated - 1)
+    )
+
+
+def _bounded(seconds: float | None, assignment: Assignment) -> float | None:
+    """The page's clock, never more than the time since the pair was given out."""
+    if seconds is None:
+        return None
+    elapsed = timezone.now() - assignment.leased_at
+    return round(min(seconds, max(elapsed, timedelta(0)).total_seconds()), 3)
+
+
+@transaction.atomic
+def revise_rating(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
+    """Replace the answer to an assignment; what was said before stays in its revisions."""
+    checked_score(score)
+    # Two revisions at once: the second waits for the first here, so that numbers follow each other.
+    rating = Rating.objects.select_for_update().filter(assignment=assignment).first()
+    if rating is None:
+        raise NotRated("This pair has not been rated yet; send an answer, not a revision.")
+    if known := Revision.objects.filter(key=key).first():
+        if known.rating_id != rating.pk:
+            raise KeyAlreadyUsed("This key has already been used for another answer; send a new one.")
+        return rating
+    rating.score, rating.seconds = score, _bounded(seconds, assignment)
+    rating.save(update_fields=["score", "seconds"])
+    _add_revision(rating, number=rating.revisions.count() + 1, key=key)
+    return rating

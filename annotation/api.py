@@ -1,0 +1,55 @@
+"""The answering protocol over HTTP, for the rating page and for programs alike."""
+
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotation.access import ActsForParticipation
+from annotation.models.people import Participation
+from annotation.protocol import MAX_ANSWERS, take_turn
+
+
+class Gone(APIException):
+    status_code = 410
+    default_code = "withdrawn"
+    default_detail = "This participation was withdrawn; nothing more is stored."
+
+
+class AnswerView(APIView):
+    """Answers in, acknowledgements and the next pairs out.
+
+    Each answer is stored or refused on its own. The status is 200 when all were stored, else that of the first refused
+    one (400 invalid, 404 not this person's pair, 409 rated already); the body is the same.
+    """
+
+    authentication_classes = [ActsForParticipation]
+    permission_classes = []  # the lookup is the permission
+    login_required = False
+
+    def post(self, request: Request, participation: UUID) -> Response:
+        mine: Participation = request.auth  # type: ignore[assignment]
+        if mine.withdrawn_at:
+            raise Gone
+        answers = _answers(request.data)
+        turn = take_turn(mine, answers, painted=request.data.get("painted"))
+        acknowledgements = turn["acknowledgements"]
+        refused = [each.http_status for each in acknowledgements if each.status == "refused"]
+        body = turn | {"acknowledgements": [_public(asdict(each)) for each in acknowledgements]}
+        return Response(body, status=refused[0] if refused else 200, headers={"Cache-Control": "private, no-store"})
+
+
+def _answers(data: Any) -> list[Any]:
+    if not isinstance(data, dict) or not isinstance(data.get("answers"), list):
+        raise ValidationError({"detail": 'Send an object with a list: {"answers": [...]}.'})
+    if len(data["answers"]) > MAX_ANSWERS:
+        raise ValidationError({"detail": f"At most {MAX_ANSWERS} answers in one request."})
+    return list(data["answers"])
+
+
+def _public(acknowledgement: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in acknowledgement.items() if name != "http_status"}

@@ -1,0 +1,112 @@
+from typing import Any
+
+from django import forms
+from django.utils.text import slugify
+
+from annotation.models.studies import Campaign, Study, StudyText
+from annotation.wording import standard_wording
+from datasets.models.pictures import Pair
+from datasets.models.projects import Project
+from datasets.models.releases import Mode
+
+NEW_CAMPAIGN = "new"
+
+
+class StudyForm(forms.ModelForm[Study]):
+    campaign = forms.ChoiceField(
+        help_text="A campaign joins an HA1 and an HA2 study over the same pairs; each person rates in one of them."
+    )
+    new_campaign = forms.CharField(max_length=60, required=False, label="Name of the new campaign")
+    methods = forms.MultipleChoiceField(
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label="Pairs",
+        help_text="Which pairs the study holds, by source, scope and method. None ticked: all of them.",
+    )
+
+    class Meta:
+        model = Study
+        fields = ["name", "mode", "goal", "session_size", "seconds_per_pair", "lease_seconds"]
+        labels = {
+            "goal": "Ratings wanted per pair",
+            "session_size": "Pairs per person",
+            "seconds_per_pair": "Seconds per pair",
+            "lease_seconds": "Seconds a pair waits for its answer",
+        }
+        help_texts = {
+            "seconds_per_pair": "What annotators are told to expect.",
+            "lease_seconds": "After that it may be given to somebody else; a later answer is still kept.",
+        }
+
+    field_order = ["name", "campaign", "new_campaign", "mode", "methods", "goal", "session_size"]
+
+    def __init__(self, project: Project, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.project = project
+        existing = [(str(campaign.pk), campaign.name) for campaign in project.campaigns.all()]
+        campaign_field, methods_field = self.fields["campaign"], self.fields["methods"]
+        assert isinstance(campaign_field, forms.ChoiceField)  # noqa: S101  narrows the type
+        assert isinstance(methods_field, forms.MultipleChoiceField)  # noqa: S101
+        campaign_field.choices = [(NEW_CAMPAIGN, "A new campaign"), *existing]
+        kinds = project.pairs.order_by("source__name", "scope", "method").values_list("source__name", "scope", "method")
+        methods_field.choices = [("|".join(kind), " · ".join(filter(None, kind))) for kind in kinds.distinct()]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if data.get("campaign") == NEW_CAMPAIGN:
+            slug = slugify(data.get("new_campaign") or "")
+            if not slug:
+                self.add_error("new_campaign", "Give the new campaign a name.")
+            elif self.project.campaigns.filter(slug=slug).exists():
+                self.add_error("new_campaign", "There is a campaign of this name; choose it from the list instead.")
+        elif self.project.campaigns.filter(pk=data.get("campaign"), studies__mode=data.get("mode")).exists():
+            self.add_error("campaign", f"This campaign already has an {data.get('mode')} study.")
+        if data.get("mode") == Mode.HA2 and self.pairs().filter(original=None).exists():
+            self.add_error("mode", "HA2 shows the original beside the picture, but some of these pairs have none.")
+        if not self.pairs().exists():
+            self.add_error("methods", "There are no such pairs yet; import pairs first.")
+        return data
+
+    def pairs(self) -> Any:
+        chosen = self.cleaned_data.get("methods") or []
+        pairs = Pair.objects.filter(project=self.project)
+        if not chosen:
+            return pairs
+        kept = Pair.objects.none()
+        for kind in chosen:
+            source, scope, method = kind.split("|")
+            kept = kept | pairs.filter(source__name=source, scope=scope, method=method)
+        return kept
+
+    def chosen_campaign(self) -> Campaign:
+        if self.cleaned_data["campaign"] != NEW_CAMPAIGN:
+            return self.project.campaigns.get(pk=self.cleaned_data["campaign"])
+        name = self.cleaned_data["new_campaign"]
+        return Campaign.objects.create(project=self.project, slug=slugify(name), name=name)
+
+
+LABELS = {
+    StudyText.Kind.QUESTION: "Question",
+    StudyText.Kind.LOW_LABEL: "Label of score 1",
+    StudyText.Kind.HIGH_LABEL: "Label of score 10",
+    StudyText.Kind.REFERENCE_NOTE: "What the original is for",
+    StudyText.Kind.INSTRUCTIONS: "Instructions",
+    StudyText.Kind.CONSENT: "Consent",
+    StudyText.Kind.END: "After the last pair",
+}
+SHORT = {StudyText.Kind.QUESTION, StudyText.Kind.LOW_LABEL, StudyText.Kind.HIGH_LABEL}
+
+
+class WordingForm(forms.Form):
+    """Every text of a study, the standard wording to begin with."""
+
+    def __init__(self, study: Study, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for kind in standard_wording(study.mode):
+            widget = forms.TextInput() if kind in SHORT else forms.Textarea(attrs={"rows": 6})
+            self.fields[kind] = forms.CharField(label=LABELS[StudyText.Kind(kind)], widget=widget)
+
+
+class InvitationForm(forms.Form):
+    kind = forms.ChoiceField(choices=[("many", "for many people"), ("personal", "for one person")])
+    note = forms.CharField(max_length=120, required=False, help_text="For yourself; annotators do not see it.")

@@ -1,0 +1,77 @@
+"""How a person comes into a study."""
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from annotation.models.people import Annotator, Invitation, Participation
+from annotation.models.studies import Study
+from annotation.wording import current_texts
+
+
+class CannotJoin(Exception):
+    """Why this person cannot take part; `code` chooses the page's words."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def refusal(study: Study, invitation: Invitation | None = None) -> str | None:
+    """Why nobody new can begin now: `closed`, `full`, or None."""
+    if not study.is_open or (invitation and invitation.revoked_at):
+        return "closed"
+    return None if study.items.wanting_ratings().exists() else "full"
+
+
+@transaction.atomic
+def join_by_invitation(invitation: Invitation, *, known: Participation | None) -> Participation:
+    """Begin, or go on where this browser (`known`) or the holder of a personal link has begun."""
+    # Two clicks on a personal link at once: the second waits, then finds the first one's participation.
+    invitation = (
+        Invitation.objects.select_for_update(of=("self",)).select_related("study__campaign").get(pk=invitation.pk)
+    )
+    if begun := known or personal_participation(invitation):
+        return begun
+    if code := refusal(invitation.study, invitation):
+        raise CannotJoin(code)
+    annotator = Annotator.objects.create(project=invitation.study.project)
+    return _begin(invitation.study, annotator, invitation)
+
+
+def personal_participation(invitation: Invitation) -> Participation | None:
+    if invitation.kind != Invitation.Kind.PERSONAL:
+        return None
+    return invitation.participations.select_related("study").first()
+
+
+def join_as_member(study: Study, user_id: int) -> Participation:
+    """Begin or go on as a member of the project, under the same pseudonym in all its studies."""
+    annotator, _ = Annotator.objects.get_or_create(project=study.project, user_id=user_id)
+    begun = (
+        Participation.objects.select_related("study").filter(annotator=annotator, campaign=study.campaign_id).first()
+    )
+    if begun is None:
+        if code := refusal(study):
+            raise CannotJoin(code)
+        try:
+            with transaction.atomic():
+                return _begin(study, annotator, None)
+        except IntegrityError:  # the same person in another tab
+            begun = Participation.objects.select_related("study").get(annotator=annotator, campaign=study.campaign_id)
+    if begun.study_id != study.pk:
+        raise CannotJoin("other_study")
+    return begun
+
+
+def _begin(study: Study, annotator: Annotator, invitation: Invitation | None) -> Participation:
+    return Participation.objects.create(
+        study=study,
+        campaign=study.campaign,
+        annotator=annotator,
+        invitation=invitation,
+        language=study.language,
+        consent_text=current_texts(study)["consent"],
+        consented_at=Now(),
+        n_planned=min(study.session_size, study.items.filter(Q(state="open")).count()),
+    )

@@ -1,0 +1,89 @@
+"""Questions about a study that pages ask."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from django.db.models import Count, F, Max, Q, Sum
+
+from annotation.models.people import Participation
+from annotation.models.ratings import Assignment, Rating
+from annotation.models.studies import SCORES, Item, Study
+from scoring.measures.agreement import agreement_summary
+
+AGREEMENT_SEED = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    n_items: int
+    n_complete: int  # items that have their goal
+    n_wanted: int  # ratings, over all items
+    n_rated: int
+    n_people: int
+    n_finished: int
+
+    @property
+    def percent(self) -> int:
+        return round(100 * self.n_rated / self.n_wanted) if self.n_wanted else 0
+
+
+def study_progress(study: Study) -> Progress:
+    items = study.items.filter(state=Item.State.OPEN).aggregate(
+        n_items=Count("pk"),
+        n_complete=Count("pk", filter=Q(n_rated__gte=F("goal"))),
+        n_wanted=Sum("goal", default=0),
+        n_rated=Sum("n_rated", default=0),
+    )
+    people = study.participations.aggregate(n_people=Count("pk"), n_finished=Count("pk", filter=~Q(finished_at=None)))
+    return Progress(**items, **people)
+
+
+def rating_counts(study: Study) -> tuple[np.ndarray, np.ndarray]:
+    """How many gave each rated item each score (items x 10), and the items' groups. One GROUP BY."""
+    rows = (
+        Rating.objects.filter(
+            assignment__item__study=study,
+            assignment__purpose=Assignment.Purpose.MAIN,
+            assignment__participation__withdrawn_at=None,
+        )
+        .values("assignment__item", "assignment__item__group", "score")
+        .annotate(n=Count("pk"))
+        .order_by("assignment__item")
+    )
+    places: dict[int, int] = {}
+    groups: list[str] = []
+    cells: Counter[tuple[int, int]] = Counter()
+    for row in rows.iterator(chunk_size=10_000):
+        item = row["assignment__item"]
+        if item not in places:
+            places[item] = len(places)
+            groups.append(row["assignment__item__group"])
+        cells[places[item], row["score"] - SCORES[0]] += row["n"]
+    counts = np.zeros((len(places), len(SCORES)), dtype=np.int64)
+    for place, n in cells.items():
+        counts[place] = n
+    return counts, np.array(groups)
+
+
+def study_agreement(study: Study) -> dict[str, Any]:
+    """Agreement among the ratings so far, with its reason where it is undefined."""
+    counts, groups = rating_counts(study)
+    return agreement_summary(counts, np.array(SCORES), groups if len(groups) else None, seed=AGREEMENT_SEED)
+
+
+def score_histogram(study: Study) -> list[tuple[int, int]]:
+    counts, _ = rating_counts(study)
+    totals = counts.sum(axis=0) if len(counts) else np.zeros(len(SCORES), dtype=int)
+    return [(score, int(n)) for score, n in zip(SCORES, totals, strict=True)]
+
+
+def people_of(study: Study) -> Any:
+    """Participations with how far each one is, under their pseudonyms."""
+    return (
+        Participation.objects.filter(study=study)
+        .select_related("annotator", "invitation")
+        .annotate(n_rated=Count("assignments__rating"), last_at=Max("assignments__answered_at"))
+        .order_by("consented_at")
+    )

@@ -1,0 +1,109 @@
+"""The life of a study: set up, filled with pairs, opened, paused, closed."""
+
+import random
+from collections.abc import Mapping
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from annotation.models.people import Invitation
+from annotation.models.studies import RING, Campaign, Item, Study, StudyText
+from annotation.wording import current_texts, standard_wording
+from datasets.models.pictures import Pair
+from datasets.models.projects import Project
+from datasets.models.releases import Mode
+
+State = Study.State
+# What a study may become, and from where.
+STEPS = {
+    State.OPEN: {State.DRAFT, State.PAUSED, State.CLOSED},
+    State.PAUSED: {State.OPEN},
+    State.CLOSED: {State.OPEN, State.PAUSED},
+}
+
+
+class NotPossible(Exception):
+    """What was asked does not fit the study's state; the message says what to do."""
+
+
+class PairsDoNotFit(Exception):
+    """The pairs cannot be rated in this study's mode."""
+
+
+@transaction.atomic
+def create_study(
+    project: Project,
+    *,
+    campaign: Campaign,
+    mode: str,
+    name: str,
+    pairs: QuerySet[Pair],
+    wording: Mapping[str, str] | None = None,
+    **settings: int | str | bool,
+) -> Study:
+    """A draft study over these pairs, in the standard wording where none is given."""
+    if campaign.studies.filter(mode=mode).exists():
+        raise NotPossible(f"{campaign} already has an {mode} study; choose another campaign.")
+    study = Study.objects.create(campaign=campaign, mode=mode, name=name, **settings)
+    write_texts(study, standard_wording(mode) | dict(wording or {}))
+    add_items(study, pairs.filter(project=project))
+    return study
+
+
+def write_texts(study: Study, wording: Mapping[str, str]) -> None:
+    """Store what differs from the current texts: a draft's text is replaced, one that was shown gets a new version."""
+    current = current_texts(study)
+    for kind, body in wording.items():
+        text = current.get(kind)
+        if text is None:
+            text = StudyText(study=study, language=study.language, kind=kind)
+        elif text.body == body:
+            continue
+        elif text.shown_at:
+            text = StudyText(study=study, language=study.language, kind=kind, version=text.version + 1)
+        text.body = body
+        text.save()
+
+
+def add_items(study: Study, pairs: QuerySet[Pair]) -> int:
+    """Put pairs into a study, each at a random place on the ring; pairs that are in it already stay as they are."""
+    if study.mode == Mode.HA2 and pairs.filter(original=None).exists():
+        raise PairsDoNotFit("HA2 shows the original beside the anonymized picture, but some of these pairs have none.")
+    before = study.items.count()
+    places = random.Random(study.seed + before)
+    batch: list[Item] = []
+    for pair in pairs.order_by("pk").only("pk", "group").iterator(chunk_size=2000):
+        batch.append(Item(study=study, pair=pair, group=pair.group, goal=study.goal, shuffle=places.randrange(RING)))
+        if len(batch) == 2000:
+            Item.objects.bulk_create(batch, ignore_conflicts=True)
+            batch.clear()
+    Item.objects.bulk_create(batch, ignore_conflicts=True)
+    return study.items.count() - before
+
+
+def change_state(study: Study, state: str) -> None:
+    """Open, pause or close a study. People who hold pairs may still answer them."""
+    if state == State.OPEN and not study.items.exists():
+        raise NotPossible("This study has no pairs; import pairs and add them first.")
+    stamps = {State.OPEN: {"opened_at": study.opened_at or Now()}, State.CLOSED: {"closed_at": Now()}}.get(state, {})
+    ready = Study.objects.filter(pk=study.pk, state__in=STEPS[State(state)])
+    if not ready.update(state=state, **stamps):  # somebody else may have changed it a moment ago
+        study.refresh_from_db(fields=["state"])
+        raise NotPossible(f"This study is {study.get_state_display()}; it cannot become {State(state).label}.")
+    study.refresh_from_db()
+
+
+def invite(study: Study, *, kind: str = Invitation.Kind.MANY, note: str = "") -> Invitation:
+    return Invitation.objects.create(study=study, kind=kind, note=note)
+
+
+def revoke_invitation(invitation: Invitation) -> None:
+    """Nobody new comes in by this link; whoever has begun goes on."""
+    Invitation.objects.filter(pk=invitation.pk, revoked_at=None).update(revoked_at=Now())
+
+
+def studies_for(user: AbstractBaseUser) -> QuerySet[Study]:
+    """Open studies a member may rate in."""
+    return Study.objects.open_to(user).select_related("campaign__project")

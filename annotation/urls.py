@@ -1,0 +1,27 @@
+from django.urls import path
+
+from annotation.api import AnswerView
+from annotation.views import annotators, researchers
+
+app_name = "annotation"
+urlpatterns = [
+    path("join/<str:token>/", annotators.join, name="join"),
+    path("resume/<str:token>/", annotators.resume, name="resume"),
+    path("studies/<uuid:study>/take-part/", annotators.take_part, name="take-part"),
+    path("rate/<uuid:participation>/", annotators.rate, name="rate"),
+    path("rate/<uuid:participation>/instructions/", annotators.instructions, name="instructions"),
+    path("rate/<uuid:participation>/answer/", AnswerView.as_view(), name="answer"),
+    path("rate/<uuid:participation>/rest/", annotators.rest, name="rest"),
+    path("rate/<uuid:participation>/end/", annotators.end, name="end"),
+    path("rate/<uuid:participation>/picture/<uuid:key>/", annotators.picture, name="picture"),
+    path("projects/<slug:project>/", researchers.project, name="project"),
+    path("projects/<slug:project>/studies/new/", researchers.study_new, name="study-new"),
+    path("studies/<uuid:study>/", researchers.study, name="study"),
+    path("studies/<uuid:study>/wording/", researchers.wording, name="wording"),
+    path("studies/<uuid:study>/state/", researchers.state, name="state"),
+    path("studies/<uuid:study>/pairs/", researchers.more_pairs, name="more-pairs"),
+    path("studies/<uuid:study>/invite/", researchers.invite, name="invite"),
+    path("studies/<uuid:study>/invitations/<int:invitation>/revoke/", researchers.revoke, name="revoke"),
+    path("studies/<uuid:study>/freeze/", researchers.freeze, name="freeze"),
+    path("studies/<uuid:study>/ratings.csv", researchers.ratings, name="ratings"),
+]

@@ -1,0 +1,188 @@
+"""The pages of the person who rates."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from annotation.access import acts_for, participation_required, remember, remembered, resume_token, resumed_id
+from annotation.assign import next_pairs
+from annotation.join import CannotJoin, join_as_member, join_by_invitation, personal_participation, refusal
+from annotation.models.people import Invitation, Participation
+from annotation.models.ratings import Assignment
+from annotation.models.studies import Study
+from annotation.protocol import session_data, take_turn
+from annotation.wording import current_texts
+from datasets.images import picture_response
+
+
+def texts_of(study: Study) -> dict[str, str]:
+    return {kind: text.body for kind, text in current_texts(study).items()}
+
+
+# Coming in ---------------------------------------------------------------------------------------------------------
+
+
+@login_not_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def join(request: HttpRequest, token: str) -> HttpResponse:
+    """An invitation. A GET stores nothing: messengers fetch links to show a preview."""
+    invitation = get_object_or_404(Invitation.objects.select_related("study__campaign__project"), token=token)
+    known = Participation.objects.filter(
+        public_id__in=remembered(request), campaign=invitation.study.campaign_id, withdrawn_at=None
+    ).first()
+    if begun := known or personal_participation(invitation):
+        return remember(redirect("annotation:rate", begun.public_id), begun)
+    if request.method == "POST" and request.POST.get("agree"):
+        try:
+            begun = join_by_invitation(invitation, known=known)
+        except CannotJoin as cannot:
+            return _consent_page(request, invitation.study, refused=cannot.code)
+        return remember(redirect("annotation:rate", begun.public_id), begun)
+    return _consent_page(request, invitation.study, refused=refusal(invitation.study, invitation))
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def take_part(request: HttpRequest, study: UUID) -> HttpResponse:
+    """The same for members with a log-in."""
+    found = get_object_or_404(
+        Study.objects.filter(campaign__project__memberships__user_id=request.user.pk).select_related(
+            "campaign__project"
+        ),
+        public_id=study,
+    )
+    mine = Participation.objects.filter(annotator__user_id=request.user.pk, campaign=found.campaign_id).first()
+    if mine and mine.study_id == found.pk:
+        return redirect("annotation:rate", mine.public_id)
+    refused = "other_study" if mine else refusal(found)
+    if request.method == "POST" and request.POST.get("agree") and not refused:
+        try:
+            return redirect("annotation:rate", join_as_member(found, request.user.pk or 0).public_id)
+        except CannotJoin as cannot:
+            refused = cannot.code
+    return _consent_page(request, found, refused=refused)
+
+
+def _consent_page(request: HttpRequest, study: Study, *, refused: str | None) -> HttpResponse:
+    n_ratings = min(study.session_size, study.items.count())
+    unticked = request.method == "POST" and not request.POST.get("agree")
+    context = {
+        "study": study,
+        "texts": texts_of(study),
+        "n_ratings": n_ratings,
+        "minutes": max(1, round(n_ratings * study.seconds_per_pair / 60)),
+        "refused": refused,
+        "error": "Tick the box if you agree; without it you cannot take part." if unticked else None,
+    }
+    return render(request, "annotation/join.html", context, status=409 if refused and request.method == "POST" else 200)
+
+
+@login_not_required
+@never_cache
+@require_GET
+def resume(request: HttpRequest, token: str) -> HttpResponse:
+    """The return address: whoever has it goes on where they stopped, on any device."""
+    participation = get_object_or_404(Participation, public_id=resumed_id(token))
+    return remember(redirect("annotation:rate", participation.public_id), participation)
+
+
+# Rating ------------------------------------------------------------------------------------------------------------
+
+
+@participation_required
+@require_http_methods(["GET", "POST"])
+def instructions(request: HttpRequest, participation: Participation) -> HttpResponse:
+    if request.method == "POST":
+        Participation.objects.filter(pk=participation.pk, instructed_at=None).update(instructed_at=timezone.now())
+        return redirect("annotation:rate", participation.public_id)
+    return render(request, "annotation/instructions.html", _context(request, participation))
+
+
+@participation_required
+@require_http_methods(["GET", "POST"])
+def rate(request: HttpRequest, participation: Participation) -> HttpResponse:
+    """The pair in front of the annotator. The form works without a script; the script makes it fast."""
+    if participation.instructed_at is None:
+        return redirect("annotation:instructions", participation.public_id)
+    error = None
+    if request.method == "POST":
+        turn = take_turn(participation, [_posted_answer(request)])
+        [acknowledgement] = turn["acknowledgements"]
+        if acknowledgement.status == "stored" or acknowledgement.code == "already_rated":
+            return redirect("annotation:rate", participation.public_id)
+        error = acknowledgement.detail
+    else:
+        turn = session_data(participation, next_pairs(participation))
+    if turn["finished"]:
+        return redirect("annotation:end", participation.public_id)
+    leases = turn["leases"]
+    context = {"lease": leases[0], "leases": leases, "progress": turn["progress"], "error": error, "form_key": uuid4()}
+    page = _context(request, participation) | context
+    return render(request, "annotation/rate.html", page, status=400 if error else 200)
+
+
+def _posted_answer(request: HttpRequest) -> dict[str, Any]:
+    score = request.POST.get("score", "")
+    return {
+        "key": request.POST.get("key"),
+        "assignment": request.POST.get("assignment"),
+        "score": int(score) if score.isascii() and score.isdigit() and len(score) < 4 else None,
+    }
+
+
+@login_not_required
+@require_GET
+def picture(request: HttpRequest, participation: UUID, key: UUID) -> HttpResponseBase:
+    """A picture of a pair that this person holds or held. One query finds it and says whether they may see it."""
+    mine = Assignment.objects.filter(
+        acts_for(request, participation, prefix="participation__"),
+        participation__withdrawn_at=None,
+        participation__finished_at=None,
+    ).select_related("item__pair__original", "item__pair__anonymized")
+    if assignment := mine.filter(anonymized_key=key).first():
+        return picture_response(request, assignment.item.pair.anonymized)
+    if (assignment := mine.filter(original_key=key).first()) and assignment.item.pair.original:
+        return picture_response(request, assignment.item.pair.original)
+    raise Http404("no such picture, or not for this person")
+
+
+# Stopping ----------------------------------------------------------------------------------------------------------
+
+
+@participation_required
+@require_GET
+def rest(request: HttpRequest, participation: Participation) -> HttpResponse:
+    return render(request, "annotation/rest.html", _context(request, participation))
+
+
+@participation_required
+@require_GET
+def end(request: HttpRequest, participation: Participation) -> HttpResponse:
+    """After the last pair; or when there is none to give now, with the way back."""
+    session = next_pairs(participation)
+    if session.leases:
+        return redirect("annotation:rate", participation.public_id)
+    context = _context(request, participation) | {"is_finished": session.is_finished}
+    return render(request, "annotation/end.html", context)
+
+
+def _context(request: HttpRequest, participation: Participation) -> dict[str, Any]:
+    resume_path = reverse("annotation:resume", args=[resume_token(participation)])
+    return {
+        "participation": participation,
+        "study": participation.study,
+        "texts": texts_of(participation.study),
+        "progress": {
+            "done": participation.assignments.exclude(answered_at=None).count(),
+            "total": participation.n_planned,
+        },
+        "resume_url": request.build_absolute_uri(resume_path),
+    }

@@ -1,0 +1,27 @@
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from annotation.models.people import Participation
+from annotation.studies import studies_for
+from datasets.models.projects import Project
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """Where a log-in leads: studies to rate in, projects to run."""
+    begun = {
+        participation.study_id: participation
+        for participation in Participation.objects.filter(annotator__user_id=request.user.pk)
+    }
+    campaigns = {participation.campaign_id for participation in begun.values()}
+    studies = [
+        {
+            "study": study,
+            "participation": begun.get(study.pk),
+            "is_taken": study.campaign_id in campaigns and study.pk not in begun,
+        }
+        for study in studies_for(request.user)  # type: ignore[arg-type]
+    ]
+    context = {"studies": studies, "projects": Project.objects.managed_by(request.user)}
+    return render(request, "annotation/home.html", context)

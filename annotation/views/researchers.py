@@ -1,0 +1,189 @@
+"""The pages of the person who runs a study."""
+
+import csv
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation import queries, studies
+from annotation.forms import InvitationForm, StudyForm, WordingForm
+from annotation.freeze import NothingToFreeze, request_freeze
+from annotation.models.ratings import Assignment, Rating
+from annotation.models.studies import Study
+from annotation.wording import current_texts
+from datasets.access import managed_project
+from datasets.models.pictures import Pair
+
+
+def managed_study(request: HttpRequest, public_id: UUID) -> Study:
+    mine = Study.objects.managed_by(request.user).select_related("campaign__project")
+    return get_object_or_404(mine, public_id=public_id)
+
+
+@require_GET
+def project(request: HttpRequest, project: str) -> HttpResponse:
+    """A project at a glance: pairs, studies, releases, jobs."""
+    found = managed_project(request, project)
+    listed = Study.objects.filter(campaign__project=found).select_related("campaign").order_by("campaign__name", "mode")
+    context = {
+        "project": found,
+        "n_pairs": found.pairs.count(),
+        "studies": [{"study": study, "progress": queries.study_progress(study)} for study in listed],
+        "releases": found.releases.exclude(frozen_at=None),
+        "jobs": found.jobs.all()[:8],
+    }
+    return render(request, "annotation/project.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def study_new(request: HttpRequest, project: str) -> HttpResponse:
+    found = managed_project(request, project)
+    form = StudyForm(found, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        chosen = {name: form.cleaned_data[name] for name in StudyForm.Meta.fields}
+        with transaction.atomic():
+            campaign = form.chosen_campaign()
+            study = studies.create_study(found, campaign=campaign, pairs=form.pairs(), **chosen)
+        messages.success(request, f"{study.name} is a draft with {study.items.count()} pairs. Check its wording.")
+        return redirect("annotation:wording", study.public_id)
+    context = {"project": found, "form": form}
+    return render(request, "annotation/study_new.html", context, status=400 if form.errors else 200)
+
+
+@never_cache
+@require_GET
+def study(request: HttpRequest, study: UUID) -> HttpResponse:
+    """Progress and agreement of one study, its people, its links, and what can be done with it."""
+    found = managed_study(request, study)
+    invitations = [
+        {"invitation": each, "url": request.build_absolute_uri(reverse("annotation:join", args=[each.token]))}
+        for each in found.invitations.all()
+    ]
+    histogram = queries.score_histogram(found)
+    context = {
+        "study": found,
+        "project": found.project,
+        "progress": queries.study_progress(found),
+        "agreement": queries.study_agreement(found),
+        "histogram": histogram,
+        "most": max((n for _, n in histogram), default=0),
+        "people": queries.people_of(found),
+        "invitations": invitations,
+        "invitation_form": InvitationForm(),
+        "steps": [state for state, before in studies.STEPS.items() if found.state in before],
+        "n_other_pairs": Pair.objects.filter(project=found.project).exclude(items__study=found).count(),
+    }
+    return render(request, "annotation/study.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def wording(request: HttpRequest, study: UUID) -> HttpResponse:
+    found = managed_study(request, study)
+    texts = current_texts(found)
+    form = WordingForm(found, request.POST or None, initial={kind: text.body for kind, text in texts.items()})
+    if request.method == "POST" and form.is_valid():
+        studies.write_texts(found, form.cleaned_data)
+        messages.success(request, "The wording is saved.")
+        return redirect("annotation:study", found.public_id)
+    context = {"study": found, "project": found.project, "form": form, "texts": texts}
+    return render(request, "annotation/wording.html", context, status=400 if form.errors else 200)
+
+
+@require_POST
+def state(request: HttpRequest, study: UUID) -> HttpResponse:
+    found = managed_study(request, study)
+    wanted = request.POST.get("state", "")
+    try:
+        studies.change_state(found, wanted)
+    except studies.NotPossible as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"The study is {found.get_state_display()} now.")
+    return redirect("annotation:study", found.public_id)
+
+
+@require_POST
+def more_pairs(request: HttpRequest, study: UUID) -> HttpResponse:
+    """Add the project's pairs that this study does not hold yet."""
+    found = managed_study(request, study)
+    try:
+        n = studies.add_items(found, Pair.objects.filter(project=found.project))
+    except studies.PairsDoNotFit as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{n} pairs were added.")
+    return redirect("annotation:study", found.public_id)
+
+
+@require_POST
+def invite(request: HttpRequest, study: UUID) -> HttpResponse:
+    found = managed_study(request, study)
+    form = InvitationForm(request.POST)
+    if form.is_valid():
+        studies.invite(found, kind=form.cleaned_data["kind"], note=form.cleaned_data["note"])
+        messages.success(request, "The link is ready: copy it below and send it.")
+    else:
+        messages.error(request, "Choose whether the link is for many people or for one.")
+    return redirect("annotation:study", found.public_id)
+
+
+@require_POST
+def revoke(request: HttpRequest, study: UUID, invitation: int) -> HttpResponse:
+    found = managed_study(request, study)
+    studies.revoke_invitation(get_object_or_404(found.invitations, pk=invitation))
+    messages.success(request, "Nobody new can come in by this link; whoever has begun goes on.")
+    return redirect("annotation:study", found.public_id)
+
+
+@require_POST
+def freeze(request: HttpRequest, study: UUID) -> HttpResponse:
+    found = managed_study(request, study)
+    try:
+        job = request_freeze(found, by=request.user)  # type: ignore[arg-type]
+    except NothingToFreeze as error:
+        messages.error(request, str(error))
+        return redirect("annotation:study", found.public_id)
+    return redirect("datasets:job", job.public_id)
+
+
+class _Echo:
+    def write(self, line: str) -> str:
+        return line
+
+
+@require_GET
+def ratings(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
+    """The ratings so far, to compute on; pseudonyms as in the project. For publication, freeze a release."""
+    found = managed_study(request, study)
+    said = Rating.objects.filter(
+        assignment__item__study=found,
+        assignment__purpose=Assignment.Purpose.MAIN,
+        assignment__participation__withdrawn_at=None,
+    ).order_by("assignment__item", "assignment__participation")
+    columns = ("item", "annotator", "score", "seconds", "position", "late")
+    rows = said.values_list(
+        "assignment__item",
+        "assignment__participation__annotator__pseudonym",
+        "score",
+        "seconds",
+        "assignment__position",
+        "is_late",
+    )
+    response = StreamingHttpResponse(_csv_lines(columns, rows.iterator(chunk_size=2000)), content_type="text/csv")
+    response["Content-Disposition"] = f'attachment; filename="{found.campaign.slug}-{found.mode}-ratings.csv"'
+    return response
+
+
+def _csv_lines(columns: tuple[str, ...], rows: Iterator[Any]) -> Iterator[str]:
+    writer = csv.writer(_Echo(), lineterminator="\n")
+    yield writer.writerow(columns)
+    for row in rows:
+        yield writer.writerow(row)

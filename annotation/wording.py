@@ -1,0 +1,45 @@
+"""The standard wording of a study, to be used as it is or edited before the study opens."""
+
+from annotation.models.studies import MAX_SCORE, MIN_SCORE, Study, StudyText
+from datasets.models.releases import Mode
+
+Kind = StudyText.Kind
+
+STANDARD: dict[str, str] = {
+    Kind.QUESTION: "How anonymous is this picture?",
+    Kind.LOW_LABEL: "not anonymous",
+    Kind.HIGH_LABEL: "fully anonymous",
+    Kind.INSTRUCTIONS: (
+        "You will see pictures in which something was hidden: masked, blurred, pixelated or filled in. Look at the "
+        "whole picture, as someone would who wants to find out who or where this is. A face may be hidden while a "
+        "text, a place, clothing or an object still gives somebody away.\n\n"
+        f"{MIN_SCORE} means not anonymous: it is plain to see who or where this is. {MAX_SCORE} means fully anonymous: "
+        "nothing is left that gives a person or a place away. There is no right answer; your first honest impression "
+        "is what we want."
+    ),
+    Kind.CONSENT: (
+        "You will rate pictures, some of which show real people. We store your ratings, the time each one took and the "
+        "order you saw them in, under a random name. We do not ask who you are. You can stop at any time without "
+        "giving a reason. The ratings are used for research on picture anonymization and may be published without "
+        "your name."
+    ),
+    Kind.END: "Thank you. Your ratings are saved.",
+}
+HA2_ONLY: dict[str, str] = {
+    Kind.QUESTION: "How anonymous is the anonymized picture?",
+    Kind.REFERENCE_NOTE: (
+        "The original is shown beside it only so that you can see what was hidden. Rate the anonymized picture, for "
+        "somebody who does not have the original."
+    ),
+}
+
+
+def standard_wording(mode: str) -> dict[str, str]:
+    """Every text that a study of this mode needs, by kind."""
+    return STANDARD | HA2_ONLY if mode == Mode.HA2 else dict(STANDARD)
+
+
+def current_texts(study: Study, *, language: str | None = None) -> dict[str, StudyText]:
+    """The newest version of each text, by kind."""
+    texts = StudyText.objects.filter(study=study, language=language or study.language).order_by("kind", "version")
+    return {text.kind: text for text in texts}

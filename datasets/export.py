@@ -1,0 +1,249 @@
+"""A release as files: the same bytes each time, readable without this site, checkable with `sha256sum -c`."""
+
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+
+from datasets import splits
+from datasets.files import media_path
+from datasets.jobs import Attempt, handles, queue_job
+from datasets.models.jobs import Job
+from datasets.models.pictures import Image
+from datasets.models.releases import FrozenRating, Label, Release
+from datasets.rows import LABEL_COLUMNS, RATING_COLUMNS, SPLIT_COLUMNS
+
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a zip has no "no date"
+CHUNK = 1024 * 1024
+PROGRESS_EVERY = 25  # pictures
+EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
+
+
+# The content: what the release says, and what its hash covers --------------------------------------------------------
+
+
+def picture_name(image: Image) -> str:
+    return f"pictures/{image.display_sha256}{EXTENSIONS[image.content_type]}"
+
+
+def _csv(header: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    for n, row in enumerate(rows, start=1):
+        writer.writerow(row)
+        if n % 1000 == 0:
+            yield buffer.getvalue().encode()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue().encode()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{round(value, 6):g}" if value == round(value, 4) else f"{value:.6f}"
+
+
+def _json(value: Any) -> Iterator[bytes]:
+    yield (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _labels(release: Release) -> Iterator[Label]:
+    labels = release.labels.select_related("original", "anonymized").order_by("number")
+    return labels.iterator(chunk_size=1000)
+
+
+def labels_csv(release: Release) -> Iterator[bytes]:
+    return _csv(
+        LABEL_COLUMNS,
+        (
+            (
+                label.number,
+                picture_name(label.original) if label.original else "",
+                picture_name(label.anonymized),
+                label.source,
+                label.method,
+                label.scope,
+                json.dumps(label.parameters, sort_keys=True),
+                label.group,
+                splits.part_of(label.group),
+                label.n,
+                *map(_number, (label.mean, label.median, label.std, label.corrected, label.corrected_se)),
+                label.original_sha256,
+                label.anonymized_sha256,
+            )
+            for label in _labels(release)
+        ),
+    )
+
+
+def ratings_csv(release: Release) -> Iterator[bytes]:
+    ratings = FrozenRating.objects.filter(label__release=release).order_by("label__number", "annotator", "occurrence")
+    return _csv(
+        RATING_COLUMNS,
+        (
+            (number, annotator, occurrence, _number(score), _number(seconds), position, int(is_late), n_revisions)
+            for number, annotator, occurrence, score, seconds, position, is_late, n_revisions in ratings.values_list(
+                "label__number", "annotator", "occurrence", "score", "seconds", "position", "is_late", "n_revisions"
+            ).iterator(chunk_size=10_000)
+        ),
+    )
+
+
+def splits_csv(release: Release) -> Iterator[bytes]:
+    rows = release.labels.order_by("number").values_list("number", "group").iterator(chunk_size=10_000)
+    return _csv(SPLIT_COLUMNS, ((number, group, splits.part_of(group)) for number, group in rows))
+
+
+CONTENT: dict[str, Callable[[Release], Iterator[bytes]]] = {
+    "labels.csv": labels_csv,
+    "ratings.csv": ratings_csv,
+    "splits.csv": splits_csv,
+    "wording.json": lambda release: _json(release.origins.get("texts", [])),
+}
+
+
+def content_hash(release: Release) -> str:
+    """SHA-256 over the lines `sha256  name` of the content files, as `sha256sum` prints them.
+
+    The pictures are covered by their hashes in labels.csv.
+    """
+    lines = []
+    for name, chunks in CONTENT.items():
+        digest = hashlib.sha256()
+        for chunk in chunks(release):
+            digest.update(chunk)
+        lines.append(f"{digest.hexdigest()}  {name}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+# The archive ---------------------------------------------------------------------------------------------------------
+
+
+def archive_name(release: Release) -> str:
+    return f"releases/{release.public_id}/{release.slug}-v{release.version}.zip"
+
+
+def request_export(release: Release, *, by: AbstractBaseUser | None = None) -> Job:
+    """The job that makes the archive: the one under way or done if there is one, else a new one."""
+    made = Job.objects.filter(kind="export_release", project=release.project, arguments__release=release.pk)
+    running = made.unfinished().first()
+    done = made.filter(state=Job.State.DONE).first() if media_path(archive_name(release)).exists() else None
+    return running or done or queue_job("export_release", release.project, by=by, release=release.pk)
+
+
+@handles("export_release")
+def export_release(attempt: Attempt) -> dict[str, Any]:
+    """Write the archive beside its final place, then put it there if the job is still ours."""
+    release = Release.objects.frozen().select_related("project").get(pk=attempt.arguments["release"])
+    path = media_path(archive_name(release))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".attempt-{attempt.number}.zip")
+    try:
+        with zipfile.ZipFile(draft, "w", allowZip64=True) as archive:
+            files = _write_archive(attempt, release, archive)
+        with draft.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        n_bytes = draft.stat().st_size
+        with attempt.writing():
+            draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return {"file": archive_name(release), "sha256": digest, "bytes": n_bytes, "n_files": files}
+
+
+def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile) -> int:
+    sums: dict[str, dict[str, Any]] = {}
+
+    def add(name: str, chunks: Iterator[bytes], *, compressed: bool = True) -> None:
+        sums[name] = _add(archive, name, chunks, compressed=compressed)
+
+    for name, chunks in CONTENT.items():
+        add(name, chunks(release))
+    add("agreement.json", _json(release.agreement))
+    add("README.md", iter([readme(release).encode()]))
+    n_labels = release.labels.count()
+    for n, label in enumerate(_labels(release), start=1):
+        for image in filter(None, (label.original, label.anonymized)):
+            if picture_name(image) not in sums:
+                add(picture_name(image), _file_chunks(image), compressed=False)
+        if n % PROGRESS_EVERY == 0:
+            attempt.progress(n, n_labels)
+    manifest = {"release": facts(release), "files": sums}
+    add("manifest.json", _json(manifest))
+    lines = "".join(f"{entry['sha256']}  {name}\n" for name, entry in sorted(sums.items()))
+    _add(archive, "SHA256SUMS", iter([lines.encode()]), compressed=True)
+    return len(sums) + 1
+
+
+def _add(archive: zipfile.ZipFile, name: str, chunks: Iterator[bytes], *, compressed: bool) -> dict[str, Any]:
+    entry = zipfile.ZipInfo(name, date_time=ZIP_DATE)
+    entry.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    entry.external_attr = 0o644 << 16
+    digest, n_bytes = hashlib.sha256(), 0
+    with archive.open(entry, "w", force_zip64=True) as member:
+        for chunk in chunks:
+            digest.update(chunk)
+            n_bytes += len(chunk)
+            member.write(chunk)
+    return {"sha256": digest.hexdigest(), "bytes": n_bytes}
+
+
+def _file_chunks(image: Image) -> Iterator[bytes]:
+    with media_path(image.display.name).open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def facts(release: Release) -> dict[str, Any]:
+    """What a release is, for programs."""
+    return {
+        "project": release.project.slug,
+        "slug": release.slug,
+        "version": release.version,
+        "title": release.title,
+        "mode": release.mode,
+        "scale": [release.scale_min, release.scale_max],
+        "direction": "higher is more anonymous" if release.direction > 0 else "lower is more anonymous",
+        "simulated": release.simulated,
+        "counting_rule": release.counting_rule,
+        "frozen_at": release.frozen_at.isoformat() if release.frozen_at else None,
+        "content_hash": release.content_hash,
+        "study": {key: value for key, value in release.origins.items() if key != "texts"},
+    }
+
+
+def readme(release: Release) -> str:
+    shown = "the anonymized picture alone" if release.mode == "HA1" else "the anonymized picture beside its original"
+    simulated = (
+        "\n**These ratings are simulated.** A program made them up to show how the studio works. They say nothing "
+        "about how people see these pictures.\n"
+        if release.simulated
+        else ""
+    )
+    return f"""# {release.title}, version {release.version}
+{simulated}
+Ratings of how anonymous a picture is, from {release.scale_min:g} (not anonymous) to {release.scale_max:g} (fully
+anonymous), given on {shown} ({release.mode}).
+
+| file | what it holds |
+|---|---|
+| labels.csv | one row per pair: paths, source, method, scope, group, split, number of ratings, mean, median, standard deviation (n - 1), and the mean corrected for each annotator's bias and noise, with its standard error |
+| ratings.csv | one row per rating: pair, annotator (a name for this release only), score, seconds, position in the session |
+| splits.csv | train, val or test, by group: all versions of one original are in one part |
+| wording.json | every text the annotators read, with version and SHA-256 |
+| agreement.json | inter-rater agreement with confidence intervals, their seed and the versions used |
+| pictures/ | the pictures as they were shown, named by their SHA-256 |
+| manifest.json, SHA256SUMS | size and SHA-256 of every file; check with `sha256sum -c SHA256SUMS` |
+
+Counting rule: {release.counting_rule}
+
+The annotators' names are pseudonyms: they hide who somebody is, but the ratings are still about people.
+
+Content hash: `{release.content_hash}`: the SHA-256 of the lines that
+`sha256sum {" ".join(CONTENT)}` prints.
+"""

@@ -1,0 +1,88 @@
+"""Files under MEDIA_ROOT: written whole or not at all, and sent only by a view that has checked who asks."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from django.conf import settings
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.http import content_disposition_header
+
+CHUNK = 256 * 1024
+
+
+def media_path(name: str) -> Path:
+    return Path(settings.MEDIA_ROOT) / name
+
+
+def store(name: str, data: bytes) -> None:
+    """Write a file under its content's name. It appears by rename, so a killed process leaves no half of one."""
+    path = media_path(name)
+    if path.exists():  # named by its hash: what is there is what we would write
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{uuid4().hex}")
+    try:
+        draft.write_bytes(data)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def file_response(
+    request: HttpRequest, name: str, *, content_type: str, download_as: str | None = None
+) -> HttpResponseBase:
+    """Send a file to somebody who may have it: by the web server in front if there is one, else with Range support."""
+    if settings.ACCEL_PREFIX:
+        response: HttpResponseBase = HttpResponse(content_type=content_type)
+        # The body comes from the server in front. A length of ours, on an empty body, makes it answer 502.
+        response["X-Accel-Redirect"] = f"{settings.ACCEL_PREFIX.rstrip('/')}/{name}"
+        del response["Content-Length"]
+    else:
+        response = _from_disk(request, media_path(name), content_type)
+    response["Cache-Control"] = "private, no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    del response["Content-Disposition"]
+    if download_as:
+        response["Content-Disposition"] = content_disposition_header(True, download_as) or "attachment"
+    return response
+
+
+def _from_disk(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:
+    size = path.stat().st_size
+    if part := _requested_part(request.headers.get("Range", ""), size):
+        first, last = part
+        file = path.open("rb")
+        response: HttpResponseBase = StreamingHttpResponse(
+            _part(file, first, last), status=206, content_type=content_type
+        )
+        response["Content-Range"] = f"bytes {first}-{last}/{size}"
+        response["Content-Length"] = str(last - first + 1)
+    else:
+        response = FileResponse(path.open("rb"), content_type=content_type)
+    response["Accept-Ranges"] = "bytes"
+    return response
+
+
+def _requested_part(header: str, size: int) -> tuple[int, int] | None:
+    """First and last byte of a single range, or None: then the whole file is the answer, as RFC 9110 allows."""
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header)
+    if not match or match[0] == "bytes=-":
+        return None
+    if not match[1]:
+        first, last = max(0, size - int(match[2])), size - 1
+    else:
+        first, last = int(match[1]), min(int(match[2] or size - 1), size - 1)
+    return (first, last) if first <= last else None
+
+
+def _part(file: BinaryIO, first: int, last: int) -> Iterator[bytes]:
+    with file:
+        file.seek(first, os.SEEK_SET)
+        left = last - first + 1
+        while left and (chunk := file.read(min(CHUNK, left))):
+            left -= len(chunk)
+            yield chunk

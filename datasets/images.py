@@ -1,0 +1,41 @@
+"""Pictures in the site: in by the safe door (`datasets.pictures`), out by the guarded one."""
+
+from django.http import HttpRequest, HttpResponseBase
+
+from datasets.files import file_response, store
+from datasets.models.pictures import Image
+from datasets.models.projects import Project
+from datasets.pictures import Picture
+
+
+def file_name(project: Project, sha256: str, extension: str) -> str:
+    return f"pictures/{project.pk}/{sha256[:2]}/{sha256}{extension}"
+
+
+def store_files(project: Project, picture: Picture) -> None:
+    """Write original and display file. Do this before the row, so that no row ever names a file that is not there."""
+    store(file_name(project, picture.original_sha256, picture.original_extension), picture.original)
+    store(file_name(project, picture.display_sha256, picture.extension), picture.display)
+
+
+def image_row(project: Project, picture: Picture) -> Image:
+    """The project's row for this picture, made if it is new."""
+    image, _ = Image.objects.get_or_create(
+        project=project,
+        sha256=picture.original_sha256,
+        defaults={
+            "original": file_name(project, picture.original_sha256, picture.original_extension),
+            "display_sha256": picture.display_sha256,
+            "display": file_name(project, picture.display_sha256, picture.extension),
+            "content_type": picture.content_type,
+            "width": picture.width,
+            "height": picture.height,
+            "n_bytes": len(picture.original),
+        },
+    )
+    return image
+
+
+def picture_response(request: HttpRequest, image: Image) -> HttpResponseBase:
+    """The display file, for a caller who has checked that this person may see it. No name, no hash, no ETag."""
+    return file_response(request, image.display.name, content_type=image.content_type)

@@ -1,0 +1,200 @@
+"""Pairs come in: a manifest and its pictures, from a folder or a zip, checked to the last row before any is kept."""
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TextIO
+
+from datasets.images import image_row, store_files
+from datasets.jobs import Attempt, JobFailed, handles
+from datasets.models.pictures import Pair, Source
+from datasets.models.projects import Project
+from datasets.pictures import MAX_BYTES, Picture, PictureRefused, inspect
+from datasets.rows import BadManifest, BadRow, ManifestRow, manifest_rows
+
+BATCH = 20  # pairs per transaction: some milliseconds, so that nobody who rates has to wait
+BATCH_BYTES = 64_000_000
+SHOWN_PROBLEMS = 20
+MANIFEST_NAME = "manifest.csv"
+
+
+class NotThere(Exception):
+    """The manifest names a file that cannot be had."""
+
+
+class Folder:
+    """Pictures and manifest in a folder; nothing outside of it can be reached."""
+
+    def __init__(self, root: Path, manifest: Path) -> None:
+        self.root, self.manifest = root.resolve(), manifest
+
+    @contextmanager
+    def manifest_text(self) -> Iterator[TextIO]:
+        try:
+            with self.manifest.open(encoding="utf-8-sig", newline="") as file:
+                yield file
+        except OSError as error:
+            raise BadManifest(f"the manifest cannot be read: {error.strerror} ({self.manifest}).") from error
+
+    def read(self, name: str) -> bytes:
+        path = (self.root / name).resolve()
+        if not path.is_relative_to(self.root):
+            raise NotThere(f"{name} lies outside the root folder")
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                raise NotThere(f"{name} is larger than {MAX_BYTES / 1e6:g} MB")
+            return path.read_bytes()
+        except OSError as error:
+            raise NotThere(f"{name} cannot be read: {error.strerror}") from error
+
+
+class Archive:
+    """Pictures and manifest in a zip, read member by member and never unpacked."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.zip = zipfile.ZipFile(path)
+        except (OSError, zipfile.BadZipFile) as error:
+            raise BadManifest("the file is not a zip that can be read; make it again.") from error
+        manifests = [name for name in self.zip.namelist() if name.rsplit("/", 1)[-1] == MANIFEST_NAME]
+        if len(manifests) != 1:
+            raise BadManifest(f"the zip must hold one {MANIFEST_NAME}; it holds {len(manifests)}.")
+        self.manifest_name = manifests[0]
+        self.prefix = self.manifest_name.removesuffix(MANIFEST_NAME)  # a zip of a folder keeps the folder's name
+
+    @contextmanager
+    def manifest_text(self) -> Iterator[TextIO]:
+        with self.zip.open(self.manifest_name) as file:
+            yield io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+
+    def read(self, name: str) -> bytes:
+        try:
+            with self.zip.open(self.prefix + name) as file:
+                data = file.read(MAX_BYTES + 1)  # the header's size may lie
+        except (KeyError, OSError, RuntimeError, zipfile.BadZipFile, NotImplementedError) as error:
+            raise NotThere(f"{name} is not in the zip or cannot be read from it") from error
+        if len(data) > MAX_BYTES:
+            raise NotThere(f"{name} is larger than {MAX_BYTES / 1e6:g} MB")
+        return data
+
+
+Root = Folder | Archive
+
+
+@handles("import_pairs")
+def import_pairs(attempt: Attempt) -> dict[str, Any]:
+    """Check every row and picture, then store them batch by batch. Done again, it changes nothing."""
+    try:
+        root = _root(attempt.arguments)
+        n_rows = _check(attempt, root)
+        return _store(attempt, root, n_rows)
+    except (BadManifest, NotThere, PictureRefused) as error:
+        raise JobFailed(str(error)) from error
+
+
+def _root(arguments: dict[str, Any]) -> Root:
+    if archive := arguments.get("archive"):
+        return Archive(Path(archive))
+    return Folder(Path(arguments["root"]), Path(arguments["manifest"]))
+
+
+def _rows(root: Root) -> Iterator[ManifestRow | BadRow]:
+    text: AbstractContextManager[TextIO] = root.manifest_text()
+    with text as lines:
+        yield from manifest_rows(lines)
+
+
+def _reader(root: Root) -> Callable[[str], Picture]:
+    """Opens pictures by the safe door; an original beside its many versions is opened once."""
+
+    @lru_cache(maxsize=2)
+    def picture(name: str) -> Picture:
+        return inspect(root.read(name))
+
+    return picture
+
+
+def _check(attempt: Attempt, root: Root) -> int:
+    """Read everything, keep nothing: how many rows there are, or JobFailed with the first problems."""
+    picture, problems, n_rows = _reader(root), list[str](), 0
+    for n_rows, row in enumerate(_rows(root), start=1):
+        if problem := _problem(row, picture):
+            problems.append(problem)
+        if n_rows % BATCH == 0:
+            attempt.progress(0, n_rows)
+        if len(problems) > SHOWN_PROBLEMS:
+            break
+    if problems:
+        more = "\n... and more." if len(problems) > SHOWN_PROBLEMS else ""
+        listed = "\n".join(problems[:SHOWN_PROBLEMS])
+        raise JobFailed(f"Nothing was imported. Mend the manifest and import it again:\n{listed}{more}")
+    if not n_rows:
+        raise JobFailed("The manifest has no rows; nothing was imported.")
+    return n_rows
+
+
+def _problem(row: ManifestRow | BadRow, picture: Callable[[str], Picture]) -> str | None:
+    if isinstance(row, BadRow):
+        return str(row)
+    for name in filter(None, (row.original, row.anonymized)):
+        try:
+            picture(name)
+        except NotThere as error:
+            return f"line {row.number}: {error}."
+        except PictureRefused as error:
+            return f"line {row.number}: {name}: {error}."
+    return None
+
+
+def _store(attempt: Attempt, root: Root, n_rows: int) -> dict[str, Any]:
+    project, picture = attempt.job.project, _reader(root)
+    sources: dict[str, Source] = {}
+    n_new = n_done = 0
+    batch: list[tuple[ManifestRow, Picture | None, Picture]] = []
+
+    def flush() -> None:
+        nonlocal n_new, n_done
+        for _, original, anonymized in batch:
+            for each in filter(None, (original, anonymized)):
+                store_files(project, each)
+        n_done += len(batch)
+        with attempt.writing(n_done=n_done, n_total=n_rows):
+            n_new += sum(_store_pair(project, sources, *row) for row in batch)
+        batch.clear()
+
+    for row in _rows(root):
+        if isinstance(row, BadRow):
+            raise JobFailed(f"The manifest changed while it was imported: {row} Import it again.")
+        batch.append((row, picture(row.original) if row.original else None, picture(row.anonymized)))
+        n_bytes = sum(len(each.original) for _, *pictures in batch for each in pictures if each)
+        if len(batch) == BATCH or n_bytes > BATCH_BYTES:
+            flush()
+    flush()
+    return {"n_rows": n_rows, "n_new": n_new, "n_known": n_rows - n_new}
+
+
+def _store_pair(
+    project: Project, sources: dict[str, Source], row: ManifestRow, original: Picture | None, anonymized: Picture
+) -> bool:
+    """Whether the pair is new."""
+    source = row.source or "unnamed"
+    if source not in sources:
+        sources[source], _ = Source.objects.get_or_create(project=project, name=source)
+    _, is_new = Pair.objects.get_or_create(
+        project=project,
+        original=image_row(project, original) if original else None,
+        anonymized=image_row(project, anonymized),
+        defaults={
+            "group": row.group or (original.original_sha256 if original else ""),
+            "source": sources[source],
+            "method": row.method,
+            "scope": row.scope,
+            "parameters": row.parameters,
+            "original_path": row.original,
+            "anonymized_path": row.anonymized,
+        },
+    )
+    return is_new

@@ -1,0 +1,248 @@
+"""Background work that survives the death of whoever does it.
+
+A `Job` row is the truth; the queue (django-tasks, on the database or on Redis) only carries its id. A worker claims a
+job by raising its `attempt`, renews a lease while it works, and writes only in transactions that begin with an update
+fenced by that attempt. When a lease runs out, the reaper gives the job back to the queue; the next worker starts it
+again under a higher attempt, and the earlier one, should it wake up, finds that its fenced update hits no row.
+"""
+
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q
+from django.db.models.functions import Now
+
+from datasets.models.jobs import Job
+from datasets.models.projects import Project
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 5  # a job that takes its worker down five times is not tried again
+FORGOTTEN_AFTER = timedelta(seconds=10)  # queued rows that no worker took are handed to the queue again
+
+Handler = Callable[["Attempt"], dict[str, Any] | None]
+_handlers: dict[str, tuple[Handler, str]] = {}
+
+
+class JobFailed(Exception):
+    """Raised by a handler when the job cannot be done, in words for the person who asked for it."""
+
+
+class LostLease(Exception):
+    """Another worker has this job now, or it was taken back: stop, and write nothing more."""
+
+
+class JobCancelled(Exception):
+    """Somebody asked for this job to stop."""
+
+
+class NotRetryable(Exception):
+    """Only a failed or cancelled job can be tried again."""
+
+
+def handles(kind: str, *, lane: str = "short") -> Callable[[Handler], Handler]:
+    """Register the function that does jobs of this kind."""
+    if lane not in settings.LANES:
+        raise ImproperlyConfigured(f"{kind}: there is no lane {lane!r}")
+
+    def register(handler: Handler) -> Handler:
+        _handlers[kind] = (handler, lane)
+        return handler
+
+    return register
+
+
+def in_seconds(seconds: float) -> ExpressionWrapper:
+    """A moment from now by the database's clock, the only one that all workers share."""
+    return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
+
+
+# Asking -----------------------------------------------------------------------------------------------------------
+
+
+def queue_job(kind: str, project: Project, *, by: AbstractBaseUser | None = None, **arguments: Any) -> Job:
+    """Ask for work. It starts once the surrounding transaction has committed."""
+    _, lane = _handlers[kind]
+    job = Job.objects.create(
+        kind=kind, lane=lane, project=project, arguments=arguments, created_by_id=by and by.pk, queued_at=Now()
+    )
+    job.refresh_from_db()
+    transaction.on_commit(lambda: _hand_to_queue(job))
+    return job
+
+
+def _hand_to_queue(job: Job) -> None:
+    from datasets.tasks import run_job  # the task module imports this one
+
+    run_job.using(queue_name=job.lane).enqueue(job.pk)
+
+
+def cancel_job(job: Job) -> None:
+    """A queued job is cancelled at once, a running one at its next step."""
+    unstarted = Job.objects.filter(pk=job.pk, state=Job.State.QUEUED)
+    if not unstarted.update(state=Job.State.CANCELLED, finished_at=Now()):  # else a worker claimed it meanwhile
+        Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(cancel_requested=True)
+
+
+def retry_job(job: Job) -> None:
+    """Queue a failed or cancelled job once more."""
+    again = Job.objects.filter(pk=job.pk, state__in=[Job.State.FAILED, Job.State.CANCELLED])
+    if not again.update(
+        state=Job.State.QUEUED, cancel_requested=False, error="", traceback="", finished_at=None, queued_at=Now()
+    ):
+        raise NotRetryable(f"{job} is {job.get_state_display()}; only a failed or cancelled job can be tried again.")
+    transaction.on_commit(lambda: _hand_to_queue(job))
+
+
+# Doing ------------------------------------------------------------------------------------------------------------
+
+
+class Attempt:
+    """A worker's hold on a job."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.number = job.attempt
+        self.arguments: dict[str, Any] = job.arguments
+        self._lost = threading.Event()
+
+    @property
+    def _row(self) -> Any:
+        return Job.objects.filter(pk=self.job.pk, attempt=self.number, state=Job.State.RUNNING)
+
+    @contextmanager
+    def writing(self, *, n_done: int | None = None, n_total: int | None = None) -> Iterator[None]:
+        """A transaction that holds only while the job is still ours; progress given here is stored with it.
+
+        The fenced update comes first: it takes the row's lock, so the reaper cannot give the job away before commit.
+        """
+        progress = {name: n for name, n in (("n_done", n_done), ("n_total", n_total)) if n is not None}
+        with transaction.atomic():
+            if self._lost.is_set() or not self._row.update(
+                leased_until=in_seconds(settings.JOB_LEASE_SECONDS), **progress
+            ):
+                raise LostLease(f"{self.job} attempt {self.number}")
+            if self._row.filter(cancel_requested=True).exists():
+                raise JobCancelled(str(self.job))
+            yield
+
+    def progress(self, n_done: int, n_total: int | None = None) -> None:
+        """Say how far the work is. Raises if it was cancelled or given to another worker."""
+        with self.writing(n_done=n_done, n_total=n_total):
+            pass
+
+    def renew(self) -> None:
+        if not self._row.update(leased_until=in_seconds(settings.JOB_LEASE_SECONDS)):
+            self._lost.set()
+
+    def end(self, state: str, **fields: Any) -> None:
+        """Close the job. If another worker has it by now, this does nothing."""
+        if not self._row.update(state=state, finished_at=Now(), leased_until=None, **fields):
+            log.warning("job %s attempt %s: another attempt has taken over, nothing written", self.job.pk, self.number)
+
+
+@contextmanager
+def _heartbeat(attempt: Attempt) -> Iterator[None]:
+    """Renew the lease from a thread of its own while the work goes on."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        try:
+            while not stop.wait(settings.JOB_HEARTBEAT_SECONDS):
+                try:
+                    attempt.renew()
+                except DatabaseError:  # a database that is away for a moment; the lease outlives two missed beats
+                    log.warning("job %s: heartbeat missed", attempt.job.pk, exc_info=True)
+                    close_old_connections()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=beat, name=f"heartbeat-{attempt.job.pk}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def claim(job_id: int) -> Attempt | None:
+    """Take a queued job. None when another worker was faster, or when it is no longer queued."""
+    queued = Job.objects.filter(pk=job_id, state=Job.State.QUEUED)
+    claimed = queued.update(
+        state=Job.State.RUNNING,
+        attempt=F("attempt") + 1,
+        leased_until=in_seconds(settings.JOB_LEASE_SECONDS),
+        started_at=Now(),
+        n_done=0,
+        n_total=None,
+        error="",
+        traceback="",
+    )
+    return Attempt(Job.objects.select_related("project").get(pk=job_id)) if claimed else None
+
+
+def run(job_id: int) -> None:
+    """Claim a job and do it to its end, whatever that is."""
+    if attempt := claim(job_id):
+        log.info("job %s attempt %s started: %s", job_id, attempt.number, attempt.job.kind)
+        with _heartbeat(attempt):
+            _do(attempt)
+
+
+def _do(attempt: Attempt) -> None:
+    handler, _ = _handlers[attempt.job.kind]
+    try:
+        result = handler(attempt)
+    except LostLease:
+        log.warning("job %s attempt %s lost its lease and stopped", attempt.job.pk, attempt.number)
+    except JobCancelled:
+        attempt.end(Job.State.CANCELLED)
+    except JobFailed as failure:
+        attempt.end(Job.State.FAILED, error=str(failure))
+    except Exception as error:
+        log.exception("job %s attempt %s failed", attempt.job.pk, attempt.number)
+        attempt.end(
+            Job.State.FAILED,
+            error=f"Unexpected {type(error).__name__}. An admin finds the details on the job.",
+            traceback=traceback.format_exc(),
+        )
+    else:
+        attempt.end(Job.State.DONE, result=result or {})
+
+
+# Watching ---------------------------------------------------------------------------------------------------------
+
+
+def reap() -> None:
+    """Give the jobs of dead workers back to the queue, and hand over queued jobs that the queue forgot."""
+    dead = Job.objects.filter(state=Job.State.RUNNING, leased_until__lt=Now())
+    worn_out = dead.filter(attempt__gte=MAX_ATTEMPTS)
+    worn_out.update(
+        state=Job.State.FAILED,
+        finished_at=Now(),
+        leased_until=None,
+        error=f"The worker died {MAX_ATTEMPTS} times over this job. See the worker's log, then retry.",
+    )
+    dead.filter(cancel_requested=True).update(state=Job.State.CANCELLED, finished_at=Now(), leased_until=None)
+    for job in dead:
+        # Two reapers may see the same dead job: the one whose update hits hands it on.
+        if dead.filter(pk=job.pk, attempt=job.attempt).update(
+            state=Job.State.QUEUED, leased_until=None, queued_at=Now()
+        ):
+            log.warning("job %s attempt %s: worker gone, queued again", job.pk, job.attempt)
+            _hand_to_queue(job)
+    forgotten = Q(state=Job.State.QUEUED, queued_at__lt=in_seconds(-FORGOTTEN_AFTER.total_seconds()))
+    for job in Job.objects.filter(forgotten):
+        # A job that merely waits behind others gets a second ticket, which finds it claimed and does nothing.
+        if Job.objects.filter(forgotten, pk=job.pk).update(queued_at=Now()):
+            _hand_to_queue(job)

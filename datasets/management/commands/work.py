@@ -1,0 +1,72 @@
+import logging
+import threading
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, close_old_connections, connection
+from django.utils.crypto import get_random_string
+
+from datasets import jobs
+
+log = logging.getLogger(__name__)
+REAP_EVERY_SECONDS = 2.0
+
+
+def every(seconds: float, verb: Callable[[], None]) -> None:
+    """Call the verb again and again from a daemon thread; a database that is away is tried again."""
+
+    def repeat() -> None:
+        while True:
+            try:
+                verb()
+            except DatabaseError:
+                log.warning("%s failed, trying again", verb.__name__, exc_info=True)
+                connection.close()
+            close_old_connections()
+            pause.wait(seconds)
+
+    pause = threading.Event()
+    threading.Thread(target=repeat, name=verb.__name__, daemon=True).start()
+
+
+class Command(BaseCommand):
+    help = "Do background jobs: imports, freezes, exports, training. Run as many workers as you like."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--lane", action="append", choices=settings.LANES, help="only these lanes (default: all)")
+
+    def handle(self, *args: Any, lane: list[str] | None, **options: Any) -> None:
+        logging.getLogger("datasets").setLevel(logging.INFO)
+        lanes = lane or list(settings.LANES)
+        every(REAP_EVERY_SECONDS, jobs.reap)
+        try:
+            {"db": work_from_database, "rq": work_from_redis}[settings.TASKS_ENGINE](lanes)
+        except DatabaseError as error:
+            raise CommandError(f"The database is away: {error}. Start the worker again.") from error
+
+
+def work_from_database(lanes: list[str]) -> None:
+    from django_tasks_db.management.commands.db_worker import Worker
+
+    worker = Worker(
+        queue_names=lanes,
+        interval=0.5,
+        batch=False,
+        backend_name="default",
+        startup_delay=False,
+        max_tasks=None,
+        worker_id=get_random_string(32),
+        excluded_queue_names=[],
+    )
+    worker.configure_signals()
+    worker.run()
+
+
+def work_from_redis(lanes: list[str]) -> None:
+    from django_rq import get_worker
+
+    # No scheduler and no forked work horse's time-out: the job's own lease says when it is dead.
+    get_worker(*lanes).work(with_scheduler=False)

@@ -1,0 +1,102 @@
+"""The one shape of a labelled pair: the columns of manifests at import, and of labels and ratings at export."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# What a manifest may call each column; the first is ours, the others are the published data set's two spellings.
+MANIFEST_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "original": ("original", "original_path", "original_image_path", "img1"),
+    "anonymized": ("anonymized", "anonymized_path", "anonymized_image_path", "img2"),
+    "group": ("group",),
+    "source": ("source", "dataset", "source_dataset"),
+    "method": ("method",),
+    "scope": ("scope",),
+    "parameters": ("parameters",),
+}
+LENGTHS = {"original": 400, "anonymized": 400, "group": 120, "source": 80, "method": 40, "scope": 20}
+
+LABEL_COLUMNS = (
+    "pair", "original_path", "anonymized_path", "dataset", "method", "scope", "parameters", "group", "split",
+    "n", "score_mean", "score_median", "score_std", "score_corrected", "score_corrected_se",
+    "original_sha256", "anonymized_sha256",
+)  # fmt: skip
+RATING_COLUMNS = ("pair", "annotator", "occurrence", "score", "seconds", "position", "late", "revisions")
+SPLIT_COLUMNS = ("pair", "group", "split")
+
+
+class BadManifest(ValueError):
+    """The file as a whole cannot be read as a manifest; the message says what to change."""
+
+
+class BadRow(ValueError):
+    """One row of a manifest cannot be used."""
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    number: int  # of the line in the file, the header being line 1
+    original: str  # path under the root; empty where there is no original
+    anonymized: str
+    group: str  # empty: the original's hash stands in
+    source: str
+    method: str
+    scope: str
+    parameters: dict[str, Any]
+
+
+def manifest_rows(lines: Iterable[str]) -> Iterator[ManifestRow | BadRow]:
+    """Read a manifest row by row; a bad row comes out as a BadRow, so that a reader can name them all."""
+    reader = csv.reader(lines)
+    try:
+        columns = _columns(next(reader, []))
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield _row(reader.line_num, cells, columns)
+    except csv.Error as error:
+        raise BadManifest(f"line {reader.line_num}: {error}; save the manifest as CSV in UTF-8.") from error
+    except UnicodeDecodeError as error:
+        raise BadManifest("the manifest is not UTF-8 text; save it as CSV in UTF-8.") from error
+
+
+def _columns(header: list[str]) -> dict[str, int]:
+    names = [name.strip().lower().removeprefix("\ufeff") for name in header]
+    found: dict[str, int] = {}
+    for column, spellings in MANIFEST_COLUMNS.items():
+        places = [i for i, name in enumerate(names) if name in spellings]
+        if len(places) > 1:
+            raise BadManifest(f"the manifest has two columns for {column!r}; keep one.")
+        if places:
+            found[column] = places[0]
+    if "anonymized" not in found:
+        raise BadManifest(f"the manifest has no column 'anonymized'; its columns are: {', '.join(names) or 'none'}.")
+    return found
+
+
+def _row(number: int, cells: list[str], columns: Mapping[str, int]) -> ManifestRow | BadRow:
+    values = {column: cells[i].strip() if i < len(cells) else "" for column, i in columns.items()}
+    values = {column: values.get(column, "") for column in MANIFEST_COLUMNS}
+    try:
+        parameters = json.loads(values.pop("parameters") or "{}")
+    except json.JSONDecodeError as error:
+        return BadRow(f"line {number}: parameters is not JSON ({error.msg}).")
+    if not isinstance(parameters, dict):
+        return BadRow(f'line {number}: parameters must be a JSON object such as {{"strength": 0.1}}.')
+    if problem := _problem(values):
+        return BadRow(f"line {number}: {problem}")
+    return ManifestRow(number=number, parameters=parameters, **values)
+
+
+def _problem(values: Mapping[str, str]) -> str | None:
+    if not values["anonymized"]:
+        return "no path in 'anonymized'."
+    if not values["original"] and not values["group"]:
+        return "a pair without an original needs a 'group', the same for all versions of one picture."
+    for column, longest in LENGTHS.items():
+        if len(values[column]) > longest:
+            return f"'{column}' is longer than {longest} characters."
+        if not values[column].isprintable():
+            return f"'{column}' holds a control character."
+    return None

@@ -1,0 +1,18 @@
+from django.urls import path
+
+from datasets import views
+
+app_name = "datasets"
+urlpatterns = [
+    path("projects/<slug:project>/pairs/", views.pairs, name="pairs"),
+    path("projects/<slug:project>/pairs/import/", views.import_pairs, name="import"),
+    path("projects/<slug:project>/pictures/<int:image>/", views.picture, name="picture"),
+    path("projects/<slug:project>/releases/<slug:slug>/<int:version>/", views.release, name="release"),
+    path("projects/<slug:project>/releases/<slug:slug>/<int:version>/export/", views.release_export, name="export"),
+    path(
+        "projects/<slug:project>/releases/<slug:slug>/<int:version>/download/", views.release_download, name="download"
+    ),
+    path("jobs/<uuid:job>/", views.job, name="job"),
+    path("jobs/<uuid:job>/cancel/", views.job_cancel, name="job-cancel"),
+    path("jobs/<uuid:job>/retry/", views.job_retry, name="job-retry"),
+]

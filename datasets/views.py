@@ -1,0 +1,138 @@
+"""Pages for researchers: a project's pairs, its releases and its jobs."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
+from django.core.paginator import Paginator
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from datasets.access import managed_project
+from datasets.export import archive_name, request_export
+from datasets.files import file_response, media_path
+from datasets.forms import ImportForm
+from datasets.images import picture_response
+from datasets.jobs import NotRetryable, cancel_job, queue_job, retry_job
+from datasets.models.jobs import Job
+from datasets.models.pictures import Image
+from datasets.models.projects import Project
+from datasets.models.releases import Release
+
+PAIRS_PER_PAGE = 24
+
+
+@require_GET
+def pairs(request: HttpRequest, project: str) -> HttpResponse:
+    """The pictures of a project, to look at."""
+    found = managed_project(request, project)
+    listed = found.pairs.select_related("original", "anonymized", "source").order_by("group", "pk")
+    page = Paginator(listed, PAIRS_PER_PAGE).get_page(request.GET.get("page"))
+    kinds = found.pairs.values("source__name", "scope", "method").annotate(n=Count("pk"))
+    context = {"project": found, "page": page, "kinds": kinds.order_by("source__name", "scope", "method")}
+    return render(request, "datasets/pairs.html", context)
+
+
+@require_GET
+def picture(request: HttpRequest, project: str, image: int) -> HttpResponseBase:
+    mine = Image.objects.filter(project__in=Project.objects.managed_by(request.user), project__slug=project)
+    return picture_response(request, get_object_or_404(mine, pk=image))
+
+
+@require_http_methods(["GET", "POST"])
+def import_pairs(request: HttpRequest, project: str) -> HttpResponse:
+    found = managed_project(request, project)
+    form = ImportForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        archive = keep_upload(form.cleaned_data["archive"])
+        job = queue_job("import_pairs", found, by=request.user, archive=archive)  # type: ignore[arg-type]
+        return redirect("datasets:job", job.public_id)
+    context = {"project": found, "form": form}
+    return render(request, "datasets/import.html", context, status=400 if form.errors else 200)
+
+
+def keep_upload(upload: UploadedFile[Any]) -> str:
+    """Put an upload where a worker finds it, under a name of ours."""
+    path = media_path(f"incoming/{uuid4().hex}.zip")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for chunk in upload.chunks():
+            file.write(chunk)
+    return str(path)
+
+
+# Jobs --------------------------------------------------------------------------------------------------------------
+
+
+def managed_job(request: HttpRequest, public_id: UUID) -> Job:
+    return get_object_or_404(Job.objects.managed_by(request.user).select_related("project"), public_id=public_id)
+
+
+@never_cache
+@require_GET
+def job(request: HttpRequest, job: UUID) -> HttpResponse:
+    found = managed_job(request, job)
+    release = None
+    if found.state == Job.State.DONE and (pk := found.result.get("release") or found.arguments.get("release")):
+        release = Release.objects.frozen().filter(project=found.project, pk=pk).first()
+    return render(request, "datasets/job.html", {"job": found, "project": found.project, "release": release})
+
+
+@require_POST
+def job_cancel(request: HttpRequest, job: UUID) -> HttpResponse:
+    found = managed_job(request, job)
+    cancel_job(found)
+    messages.success(request, "Cancelling: a running job stops at its next step.")
+    return redirect("datasets:job", found.public_id)
+
+
+@require_POST
+def job_retry(request: HttpRequest, job: UUID) -> HttpResponse:
+    found = managed_job(request, job)
+    try:
+        retry_job(found)
+    except NotRetryable as error:
+        messages.error(request, str(error))
+    return redirect("datasets:job", found.public_id)
+
+
+# Releases ----------------------------------------------------------------------------------------------------------
+
+
+def managed_release(request: HttpRequest, project: str, slug: str, version: int) -> Release:
+    mine = Release.objects.frozen().managed_by(request.user).select_related("project")
+    return get_object_or_404(mine, project__slug=project, slug=slug, version=version)
+
+
+@require_GET
+def release(request: HttpRequest, project: str, slug: str, version: int) -> HttpResponse:
+    found = managed_release(request, project, slug, version)
+    labels = found.labels.select_related("original", "anonymized").order_by("number")
+    context = {
+        "release": found,
+        "project": found.project,
+        "page": Paginator(labels, PAIRS_PER_PAGE).get_page(request.GET.get("page")),
+        "notices": found.notices.all(),
+        "archive_exists": media_path(archive_name(found)).exists(),
+    }
+    return render(request, "datasets/release.html", context)
+
+
+@require_POST
+def release_export(request: HttpRequest, project: str, slug: str, version: int) -> HttpResponse:
+    found = managed_release(request, project, slug, version)
+    return redirect("datasets:job", request_export(found, by=request.user).public_id)  # type: ignore[arg-type]
+
+
+@require_GET
+def release_download(request: HttpRequest, project: str, slug: str, version: int) -> HttpResponseBase:
+    found = managed_release(request, project, slug, version)
+    name = archive_name(found)
+    if not media_path(name).exists():
+        messages.info(request, "The archive has not been made yet. Make it first, then download it.")
+        return redirect("datasets:release", project, slug, version)
+    return file_response(request, name, content_type="application/zip", download_as=name.rsplit("/", 1)[-1])
