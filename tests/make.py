@@ -1,0 +1,126 @@
+"""Plain builders with defaults: a test names only what matters to it."""
+
+import io
+import itertools
+import uuid
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+from PIL import Image as PillowImage
+
+from annotation import studies
+from annotation.assign import next_pairs
+from annotation.models.people import Annotator, Invitation, Participation
+from annotation.models.ratings import Assignment
+from annotation.models.studies import Campaign, Study
+from annotation.wording import current_texts
+from datasets.images import image_row, store_files
+from datasets.models.pictures import Image, Pair, Source
+from datasets.models.projects import Membership, Project, Role
+from datasets.pictures import inspect
+
+_numbers = itertools.count(1)
+
+
+def user(name: str | None = None, **fields: Any) -> User:
+    return User.objects.create_user(name or f"user{next(_numbers)}", password="a-good-password", **fields)
+
+
+def project(**fields: Any) -> Project:
+    n = next(_numbers)
+    return Project.objects.create(**{"slug": f"project{n}", "name": f"Project {n}"} | fields)
+
+
+def member(of: Project, role: str = Role.RESEARCHER, **fields: Any) -> User:
+    person = user(**fields)
+    Membership.objects.create(project=of, user=person, role=role)
+    return person
+
+
+def picture_bytes(n: int | None = None, *, size: tuple[int, int] = (24, 16), format: str = "PNG") -> bytes:  # noqa: A002
+    """A small picture unlike all others."""
+    n = next(_numbers) if n is None else n
+    colours = [(n * 37 % 256, n // 256 % 256, (n * 91 + x) % 256) for x in range(size[0] * size[1])]
+    picture = PillowImage.new("RGB", size)
+    picture.putdata(colours)
+    file = io.BytesIO()
+    picture.save(file, format)
+    return file.getvalue()
+
+
+def image(of: Project, **kind: Any) -> Image:
+    picture = inspect(picture_bytes(**kind))
+    store_files(of, picture)
+    return image_row(of, picture)
+
+
+def pair(of: Project, *, group: str | None = None, original: Image | None | str = "new", **fields: Any) -> Pair:
+    n = next(_numbers)
+    source, _ = Source.objects.get_or_create(project=of, name=fields.pop("source", "test"))
+    return Pair.objects.create(
+        **{
+            "project": of,
+            "original": image(of) if original == "new" else original,
+            "anonymized": image(of),
+            "group": group or f"group{n}",
+            "source": source,
+            "method": "blur",
+            "scope": "global",
+            "anonymized_path": f"secret-name-{n}.png",
+        }
+        | fields
+    )
+
+
+def pairs(of: Project, n: int, *, per_group: int = 1) -> list[Pair]:
+    """`n` pairs; each original has `per_group` versions."""
+    made: list[Pair] = []
+    for i in range(n):
+        first = made[i - i % per_group] if i % per_group else None
+        made.append(pair(of, group=f"g{i // per_group}", original=first.original if first else "new"))
+    return made
+
+
+def study(of: Project | None = None, *, n_pairs: int = 4, per_group: int = 1, is_open: bool = True, **fields: Any) -> Study:
+    """A study over `n_pairs` new pairs, open unless said otherwise."""
+    of = of or project()
+    n = next(_numbers)
+    campaign = fields.pop("campaign", None) or Campaign.objects.create(project=of, slug=f"c{n}", name=f"Campaign {n}")
+    if n_pairs:
+        pairs(of, n_pairs, per_group=per_group)
+    defaults = {"mode": "HA2", "name": f"Study {n}", "goal": 2, "session_size": 100}
+    made = studies.create_study(of, campaign=campaign, pairs=Pair.objects.filter(project=of), **defaults | fields)
+    if is_open:
+        studies.change_state(made, Study.State.OPEN)
+    return made
+
+
+def invitation(of: Study, kind: str = Invitation.Kind.MANY) -> Invitation:
+    return studies.invite(of, kind=kind)
+
+
+def participation(of: Study, *, by: User | None = None, **fields: Any) -> Participation:
+    """Somebody who has consented and read the instructions."""
+    return Participation.objects.create(
+        **{
+            "study": of,
+            "campaign": of.campaign,
+            "annotator": Annotator.objects.create(project=of.project, user=by),
+            "consent_text": current_texts(of)["consent"],
+            "consented_at": timezone.now(),
+            "instructed_at": timezone.now(),
+            "n_planned": of.session_size,
+        }
+        | fields
+    )
+
+
+def leases(of: Participation) -> list[Assignment]:
+    return next_pairs(of).leases
+
+
+def answer(assignment: Assignment | str, score: Any = 7, **fields: Any) -> dict[str, Any]:
+    """An answer as the page sends it."""
+    named = str(assignment.public_id) if isinstance(assignment, Assignment) else str(assignment)
+    return {"key": str(uuid.uuid4()), "assignment": named, "score": score, "seconds": 2.5} | fields
