@@ -19,6 +19,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.request import Request
 
 from annotation.models.people import Participation
+from datasets.models.projects import user_id
 
 COOKIE = "participation_"
 COOKIE_SALT = "annotation.participation"
@@ -70,8 +71,7 @@ def acts_for(request: HttpRequest, public_id: UUID, *, prefix: str = "") -> Q:
     condition = Q(**{f"{prefix}public_id": public_id})
     if has_cookie(request, public_id):
         return condition
-    # An anonymous visitor has no pk, and annotators who came by a link have no user: nothing may match by chance.
-    return condition & Q(**{f"{prefix}annotator__user_id": request.user.pk or -1})
+    return condition & Q(**{f"{prefix}annotator__user_id": user_id(request.user)})
 
 
 def participation_of(request: HttpRequest, public_id: UUID) -> Participation:

@@ -35,8 +35,8 @@ class AnswerView(APIView):
         mine: Participation = request.auth  # type: ignore[assignment]
         if mine.withdrawn_at:
             raise Gone
-        answers = _answers(request.data)
-        turn = take_turn(mine, answers, painted=request.data.get("painted"))
+        data: Any = request.data
+        turn = take_turn(mine, _answers(data), painted=data.get("painted"))
         acknowledgements = turn["acknowledgements"]
         refused = [each.http_status for each in acknowledgements if each.status == "refused"]
         body = turn | {"acknowledgements": [_public(asdict(each)) for each in acknowledgements]}

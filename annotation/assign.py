@@ -7,9 +7,10 @@ condition, so of two people who reach for the last place one finds no row.
 
 import hashlib
 from dataclasses import dataclass
+from operator import attrgetter
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, Max, OuterRef, QuerySet
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from annotation.models.people import Participation
@@ -52,45 +53,54 @@ def next_pairs(participation: Participation) -> Session:
 def _topped_up(participation: Participation) -> Session:
     # Two tabs of one person would both top up: the second waits here, then finds the first one's leases.
     locked = Participation.objects.select_for_update(of=("self",)).select_related("study").get(pk=participation.pk)
+    unanswered = _unanswered(locked)
     history = locked.assignments.aggregate(last=Max("position", default=0), n_done=Count("answered_at"))
     n_done: int = history["n_done"]
     if locked.withdrawn_at or locked.finished_at or n_done >= locked.n_planned:
         _finish(locked)
         return Session([], n_done, locked.n_planned, is_finished=True)
-    leases = _renewed(locked)
+    wanted = min(locked.study.window, locked.n_planned - n_done)
+    leases = _renewed(unanswered, wanted, locked.study.lease_seconds)
     if locked.study.is_open:
-        _top_up(locked, leases, last_position=history["last"], n_done=n_done)
+        _top_up(locked, leases, wanted, last_position=history["last"])
     return Session(leases, n_done, locked.n_planned, is_finished=False)
 
 
 def _finish(participation: Participation) -> None:
     """The end: what is still leased goes back to others, and pictures can no longer be fetched."""
-    for assignment in participation.assignments.held():
+    for assignment in participation.assignments.held().order_by("item_id"):
         _return(assignment)
     Participation.objects.active().filter(pk=participation.pk).update(finished_at=Now())
 
 
-def _renewed(participation: Participation) -> list[Assignment]:
-    """The unanswered pairs of this person with a fresh lease, those included that ran out but are still wanted."""
-    unanswered = participation.assignments.unanswered().select_related("item__pair__original", "item__pair__anonymized")
-    leases = [lease for lease in unanswered.order_by("position") if lease.returned_at is None or _retake(lease.item)]
-    if leases:
-        fresh = in_seconds(participation.study.lease_seconds)
-        Assignment.objects.filter(pk__in=[lease.pk for lease in leases]).update(leased_until=fresh, returned_at=None)
-    return leases
+def _unanswered(participation: Participation) -> list[Assignment]:
+    """The pairs this person holds, and those whose lease ran out but which are still wanted."""
+    wanted = unspoilt(Item.objects.wanting_ratings(), participation)
+    unanswered = participation.assignments.unanswered().filter(Q(returned_at=None) | Q(item__in=wanted))
+    # A late answer, or the return of an expired lease, may be under way: it ends before what is read here is renewed.
+    locked = unanswered.select_for_update(of=("self",)).order_by("position")
+    return list(locked.select_related("item__pair__original", "item__pair__anonymized"))
 
 
-def _top_up(participation: Participation, leases: list[Assignment], *, last_position: int, n_done: int) -> None:
-    wanted = min(participation.study.window, participation.n_planned - n_done)
+def _renewed(unanswered: list[Assignment], wanted: int, seconds: int) -> list[Assignment]:
+    """All that is held, and of what ran out as much as is wanted, with a fresh lease."""
+    leases = [lease for lease in unanswered if lease.returned_at is None]
+    for lease in unanswered:
+        if lease.returned_at and len(leases) < wanted and _retake(lease.item, may_wait=not leases):
+            leases.append(lease)
+    fresh = Assignment.objects.filter(pk__in=[lease.pk for lease in leases])
+    fresh.update(leased_until=in_seconds(seconds), returned_at=None)
+    return sorted(leases, key=attrgetter("position"))
+
+
+def _top_up(participation: Participation, leases: list[Assignment], wanted: int, *, last_position: int) -> None:
     position = last_position
     while len(leases) < wanted:
-        draw = _draw(participation, position + 1, may_wait=not leases)
+        draw = _draw(participation, position + 1, ahead=bool(leases))
         if draw is None:
             return
         position += 1
         leases.append(_assign(participation, draw, position))
-        if draw.n_held >= draw.item.goal - 1:
-            return  # the last places of the study: hold one pair at a time, so that others need not wait for it
 
 
 def _assign(participation: Participation, draw: Draw, position: int) -> Assignment:
@@ -118,11 +128,15 @@ def draw_start(seed: int, position: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{position}".encode()).digest()[:8]) % RING
 
 
-def _draw(participation: Participation, position: int, *, may_wait: bool) -> Draw | None:
-    """Take a place at the first item that a rule allows, the strictest rule first."""
+def _draw(participation: Participation, position: int, *, ahead: bool) -> Draw | None:
+    """Take a place at the first item that a rule allows, the strictest rule first.
+
+    Whoever has a pair to rate already draws `ahead`, and leaves the last place of an item to those who have none.
+    """
     start = draw_start(participation.seed, position)
     for reason, items in allowed_items(participation, position).items():
-        if draw := _take_from(items, start, reason, may_wait=may_wait):
+        free = items.filter(n_held__lt=F("goal") - 1) if ahead else items
+        if draw := _take_from(free, start, reason, may_wait=not ahead):
             return draw
     return None
 
@@ -131,13 +145,7 @@ def allowed_items(participation: Participation, position: int) -> dict[str, Quer
     """What this person may be given, by rule; a later rule is asked only when an earlier one allows nothing."""
     mine = Assignment.objects.filter(participation=participation)
     items = participation.study.items.wanting_ratings().exclude(Exists(mine.filter(item=OuterRef("pk"))))
-    if participation.study.mode == Mode.HA1:
-        shown = Assignment.objects.filter(
-            participation__annotator=participation.annotator_id,
-            participation__study__mode=Mode.HA2,
-            item__group=OuterRef("group"),
-        )
-        items = items.exclude(Exists(shown))  # never relaxed: who saw the original cannot judge the picture alone
+    items = unspoilt(items, participation)  # never relaxed
     same_group = mine.filter(item__group=OuterRef("group"))
     apart = items.exclude(Exists(same_group.held()))  # one version of an original at a time
     return {
@@ -145,6 +153,18 @@ def allowed_items(participation: Participation, position: int) -> dict[str, Quer
         "spaced": apart.exclude(Exists(same_group.filter(position__gte=position - SPACING))),
         "unspaced": apart,
     }
+
+
+def unspoilt(items: QuerySet[Item], participation: Participation) -> QuerySet[Item]:
+    """For HA1, without the pictures whose original this person saw in HA2: they cannot judge them alone any more."""
+    if participation.study.mode != Mode.HA1:
+        return items
+    shown = Assignment.objects.filter(
+        participation__annotator=participation.annotator_id,
+        participation__study__mode=Mode.HA2,
+        item__group=OuterRef("group"),
+    )
+    return items.exclude(Exists(shown))
 
 
 def _take_from(items: QuerySet[Item], start: int, reason: str, *, may_wait: bool) -> Draw | None:
@@ -172,21 +192,22 @@ def _take(item: Item) -> bool:
     return bool(Item.objects.wanting_ratings().filter(pk=item.pk).update(n_held=F("n_held") + 1))
 
 
-def _retake(item: Item) -> bool:
-    """Take a place again after a lease ran out, without waiting: see `_take_from`."""
+def _retake(item: Item, *, may_wait: bool) -> bool:
+    """Take a place again after a lease ran out; for who may wait, see `_take_from`."""
     free = Item.objects.wanting_ratings().select_for_update(skip_locked=True).filter(pk=item.pk)
-    return free.exists() and _take(item)
+    return (may_wait or free.first() is not None) and _take(item)
 
 
 # Leases that run out ----------------------------------------------------------------------------------------------
 
 
-def return_expired_leases(study: Study | None = None) -> int:
+def expired_leases(study: Study) -> QuerySet[Assignment]:
+    return Assignment.objects.held().filter(item__study=study, leased_until__lt=Now())
+
+
+def return_expired_leases(study: Study) -> int:
     """Give the places of expired leases to others; how many. Answers that come later are kept and marked late."""
-    expired = Assignment.objects.held().filter(leased_until__lt=Now()).select_related("item")
-    if study:
-        expired = expired.filter(item__study=study)
-    return sum(_return(assignment) for assignment in expired.order_by("item_id"))
+    return sum(_return(assignment) for assignment in expired_leases(study).order_by("item_id"))
 
 
 @transaction.atomic

@@ -59,7 +59,7 @@ class StudyForm(forms.ModelForm[Study]):
                 self.add_error("new_campaign", "Give the new campaign a name.")
             elif self.project.campaigns.filter(slug=slug).exists():
                 self.add_error("new_campaign", "There is a campaign of this name; choose it from the list instead.")
-        elif self.project.campaigns.filter(pk=data.get("campaign"), studies__mode=data.get("mode")).exists():
+        elif self.project.campaigns.filter(pk=data.get("campaign") or 0, studies__mode=data.get("mode")).exists():
             self.add_error("campaign", f"This campaign already has an {data.get('mode')} study.")
         if data.get("mode") == Mode.HA2 and self.pairs().filter(original=None).exists():
             self.add_error("mode", "HA2 shows the original beside the picture, but some of these pairs have none.")

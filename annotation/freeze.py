@@ -116,8 +116,8 @@ def _said(study: Study, cutoff: datetime) -> list[_Said]:
 def _draft(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]) -> Release:
     name = f"{study.name} (simulated ratings)" if study.simulated else study.name
     with attempt.writing(n_total=len({each.item for each in said})):
-        for left in Release.objects.filter(project=study.project, frozen_at=None, origins__job=attempt.job.pk):
-            discard_draft(left)  # of an attempt that died
+        for left in _abandoned_drafts(attempt, study):
+            discard_draft(left)
         return begin_release(
             study.project,
             slug=slugify(f"{study.campaign.slug}-{study.mode}"),
@@ -127,6 +127,14 @@ def _draft(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]) 
             origins=_origins(attempt, study, cutoff, said),
             counting_rule=COUNTING_RULE,
         )
+
+
+def _abandoned_drafts(attempt: Attempt, study: Study) -> list[Release]:
+    """What earlier attempts of this job left, and jobs that failed or were cancelled on the way."""
+    drafts = Release.objects.filter(project=study.project, frozen_at=None)
+    others = Job.objects.unfinished().filter(project=study.project).exclude(pk=attempt.job.pk)
+    at_work = set(others.values_list("pk", flat=True))
+    return [draft for draft in drafts if "job" in draft.origins and draft.origins["job"] not in at_work]
 
 
 def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]) -> dict[str, Any]:

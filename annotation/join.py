@@ -4,6 +4,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from annotation.assign import expired_leases
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.studies import Study
 from annotation.wording import current_texts
@@ -21,7 +22,9 @@ def refusal(study: Study, invitation: Invitation | None = None) -> str | None:
     """Why nobody new can begin now: `closed`, `full`, or None."""
     if not study.is_open or (invitation and invitation.revoked_at):
         return "closed"
-    return None if study.items.wanting_ratings().exists() else "full"
+    if study.items.wanting_ratings().exists() or expired_leases(study).exists():
+        return None
+    return "full"
 
 
 @transaction.atomic

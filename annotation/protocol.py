@@ -5,7 +5,6 @@ client; sending it again is safe and gives the same acknowledgement.
 """
 
 import logging
-import math
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -22,6 +21,7 @@ from datasets.models.pictures import Image
 log = logging.getLogger(__name__)
 MAX_ANSWERS = 100  # in one request
 MAX_SECONDS = 24 * 3600
+MAX_KEY = 64  # characters of a key that are sent back, whatever came
 
 
 class UnknownAssignment(AnswerRefused):
@@ -68,7 +68,7 @@ def parsed_answer(data: Any) -> Answer:
 
 def _is_duration(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and 0 <= value <= MAX_SECONDS
+    return is_number and 0 <= value <= MAX_SECONDS  # NaN and infinity are not between
 
 
 def take_turn(participation: Participation, answers: list[Any], *, painted: str | None = None) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def take_turn(participation: Participation, answers: list[Any], *, painted: str 
 
 
 def _acknowledged(participation: Participation, data: Any) -> Acknowledgement:
-    key = str(data.get("key", "")) if isinstance(data, dict) else ""
+    key = _echo(data.get("key", "")) if isinstance(data, dict) else ""
     try:
         answer = parsed_answer(data)
         assignment = participation.assignments.filter(public_id=answer.assignment).first()
@@ -92,6 +92,11 @@ def _acknowledged(participation: Participation, data: Any) -> Acknowledgement:
         log.info("participation %s: answer refused, %s", participation.pk, refusal.code)
         return Acknowledgement(key, "refused", refusal.code, str(refusal), http_status=refusal.status)
     return Acknowledgement(key, "stored", score=rating.score)
+
+
+def _echo(key: Any) -> str:
+    """The client's key as it came, so that it finds its answer again; halves of characters would break the reply."""
+    return str(key)[:MAX_KEY].encode(errors="replace").decode()
 
 
 def _note_painted(participation: Participation, painted: str | None) -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
@@ -52,6 +53,7 @@ def create_study(
     return study
 
 
+@transaction.atomic
 def write_texts(study: Study, wording: Mapping[str, str]) -> None:
     """Store what differs from the current texts: a draft's text is replaced, one that was shown gets a new version."""
     current = current_texts(study)
@@ -65,6 +67,8 @@ def write_texts(study: Study, wording: Mapping[str, str]) -> None:
             text = StudyText(study=study, language=study.language, kind=kind, version=text.version + 1)
         text.body = body
         text.save()
+    if study.has_begun:
+        _mark_shown(study)
 
 
 def add_items(study: Study, pairs: QuerySet[Pair]) -> int:
@@ -83,20 +87,41 @@ def add_items(study: Study, pairs: QuerySet[Pair]) -> int:
     return study.items.count() - before
 
 
+@transaction.atomic
 def change_state(study: Study, state: str) -> None:
     """Open, pause or close a study. People who hold pairs may still answer them."""
+    if state not in STEPS:
+        raise NotPossible("Choose whether to open, pause or close the study.")
     if state == State.OPEN and not study.items.exists():
         raise NotPossible("This study has no pairs; import pairs and add them first.")
-    stamps = {State.OPEN: {"opened_at": study.opened_at or Now()}, State.CLOSED: {"closed_at": Now()}}.get(state, {})
+    stamps: dict[str, Any] = {}
+    if state == State.OPEN:
+        stamps["opened_at"] = study.opened_at or Now()
+    elif state == State.CLOSED:
+        stamps["closed_at"] = Now()
     ready = Study.objects.filter(pk=study.pk, state__in=STEPS[State(state)])
     if not ready.update(state=state, **stamps):  # somebody else may have changed it a moment ago
         study.refresh_from_db(fields=["state"])
         raise NotPossible(f"This study is {study.get_state_display()}; it cannot become {State(state).label}.")
     study.refresh_from_db()
+    if state == State.OPEN:
+        _mark_shown(study)
+
+
+def _mark_shown(study: Study) -> None:
+    """Whoever comes in now reads the current texts: from here on they never change."""
+    current = [text.pk for text in current_texts(study).values()]
+    StudyText.objects.filter(pk__in=current, shown_at=None).update(shown_at=Now())
 
 
 def invite(study: Study, *, kind: str = Invitation.Kind.MANY, note: str = "") -> Invitation:
     return Invitation.objects.create(study=study, kind=kind, note=note)
+
+
+def standing_invitation(study: Study) -> Invitation:
+    """A link for many people that is still good, made if there is none."""
+    valid = study.invitations.filter(kind=Invitation.Kind.MANY, revoked_at=None)
+    return valid.first() or invite(study)
 
 
 def revoke_invitation(invitation: Invitation) -> None:

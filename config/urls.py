@@ -12,8 +12,6 @@ from annotation.views.home import home
 class AdminLogin(RedirectView):
     """The admin has no log-in of its own: one door, one lock-out."""
 
-    login_required = False
-
     def get_redirect_url(self, *args: object, **kwargs: object) -> str:
         query = self.request.META.get("QUERY_STRING", "")
         return f"{reverse(settings.LOGIN_URL)}?{query}" if query else reverse(settings.LOGIN_URL)
@@ -30,7 +28,7 @@ urlpatterns = [
     path("health/", health, name="health"),
     path("login/", auth_views.LoginView.as_view(template_name="login.html"), name="login"),
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),
-    path("admin/login/", AdminLogin.as_view(), name="admin-login"),
+    path("admin/login/", login_not_required(AdminLogin.as_view()), name="admin-login"),
     path("admin/", admin.site.urls),
     path("", include("annotation.urls")),
     path("", include("datasets.urls")),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
 
 from datasets import splits
 from datasets.files import media_path
@@ -45,7 +46,7 @@ def _csv(header: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> Iterator[b
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{round(value, 6):g}" if value == round(value, 4) else f"{value:.6f}"
+    return "" if value is None else f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def _json(value: Any) -> Iterator[bytes]:
@@ -128,8 +129,10 @@ def archive_name(release: Release) -> str:
     return f"releases/{release.public_id}/{release.slug}-v{release.version}.zip"
 
 
+@transaction.atomic
 def request_export(release: Release, *, by: AbstractBaseUser | None = None) -> Job:
     """The job that makes the archive: the one under way or done if there is one, else a new one."""
+    Release.objects.select_for_update(no_key=True).get(pk=release.pk)  # two people ask at once: the second gets the first's job
     made = Job.objects.filter(kind="export_release", project=release.project, arguments__release=release.pk)
     running = made.unfinished().first()
     done = made.filter(state=Job.State.DONE).first() if media_path(archive_name(release)).exists() else None
@@ -142,7 +145,10 @@ def export_release(attempt: Attempt) -> dict[str, Any]:
     release = Release.objects.frozen().select_related("project").get(pk=attempt.arguments["release"])
     path = media_path(archive_name(release))
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".attempt-{attempt.number}.zip")
+    drafts = f".job-{attempt.job.pk}-attempt-"
+    for left in path.parent.glob(f"{drafts}*"):  # by an attempt that died
+        left.unlink(missing_ok=True)
+    draft = path.with_name(f"{drafts}{attempt.number}.zip")
     try:
         with zipfile.ZipFile(draft, "w", allowZip64=True) as archive:
             files = _write_archive(attempt, release, archive)
@@ -194,7 +200,7 @@ def _add(archive: zipfile.ZipFile, name: str, chunks: Iterator[bytes], *, compre
 
 
 def _file_chunks(image: Image) -> Iterator[bytes]:
-    with media_path(image.display.name).open("rb") as file:
+    with media_path(str(image.display.name)).open("rb") as file:
         while chunk := file.read(CHUNK):
             yield chunk
 

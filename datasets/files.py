@@ -2,7 +2,9 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -12,6 +14,8 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBas
 from django.utils.http import content_disposition_header
 
 CHUNK = 256 * 1024
+DRAFTS = "drafts"  # below MEDIA_ROOT: files that are being written
+ABANDONED_AFTER = 3600.0  # seconds; a draft takes a moment
 
 
 def media_path(name: str) -> Path:
@@ -24,12 +28,21 @@ def store(name: str, data: bytes) -> None:
     if path.exists():  # named by its hash: what is there is what we would write
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{uuid4().hex}")
+    draft = media_path(f"{DRAFTS}/{uuid4().hex}")
+    draft.parent.mkdir(exist_ok=True)
     try:
         draft.write_bytes(data)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def discard_old_drafts() -> None:
+    """Remove what killed processes left half written."""
+    for draft in media_path(DRAFTS).glob("*"):
+        with suppress(FileNotFoundError):  # its writer, or another worker, was faster
+            if draft.stat().st_mtime < time.time() - ABANDONED_AFTER:
+                draft.unlink()
 
 
 def file_response(
@@ -69,7 +82,7 @@ def _from_disk(request: HttpRequest, path: Path, content_type: str) -> HttpRespo
 
 def _requested_part(header: str, size: int) -> tuple[int, int] | None:
     """First and last byte of a single range, or None: then the whole file is the answer, as RFC 9110 allows."""
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header)
+    match = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", header)
     if not match or match[0] == "bytes=-":
         return None
     if not match[1]:

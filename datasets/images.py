@@ -38,4 +38,4 @@ def image_row(project: Project, picture: Picture) -> Image:
 
 def picture_response(request: HttpRequest, image: Image) -> HttpResponseBase:
     """The display file, for a caller who has checked that this person may see it. No name, no hash, no ETag."""
-    return file_response(request, image.display.name, content_type=image.content_type)
+    return file_response(request, str(image.display.name), content_type=image.content_type)

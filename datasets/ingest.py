@@ -1,13 +1,17 @@
 """Pairs come in: a manifest and its pictures, from a folder or a zip, checked to the last row before any is kept."""
 
 import io
+import lzma
+import os
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
+from datasets.files import discard_old_drafts, media_path
 from datasets.images import image_row, store_files
 from datasets.jobs import Attempt, JobFailed, handles
 from datasets.models.pictures import Pair, Source
@@ -19,6 +23,10 @@ BATCH = 20  # pairs per transaction: some milliseconds, so that nobody who rates
 BATCH_BYTES = 64_000_000
 SHOWN_PROBLEMS = 20
 MANIFEST_NAME = "manifest.csv"
+INCOMING = "incoming"  # below MEDIA_ROOT: uploads that wait for their import
+
+# What zipfile raises on members that are missing, encrypted, damaged or packed in a rare way.
+_UNREADABLE = (KeyError, EOFError, OSError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
 
 
 class NotThere(Exception):
@@ -40,7 +48,7 @@ class Folder:
             raise BadManifest(f"the manifest cannot be read: {error.strerror} ({self.manifest}).") from error
 
     def read(self, name: str) -> bytes:
-        path = (self.root / name).resolve()
+        path = Path(os.path.realpath(self.root / name))  # resolve() raises RuntimeError where links go in a circle
         if not path.is_relative_to(self.root):
             raise NotThere(f"{name} lies outside the root folder")
         try:
@@ -57,7 +65,7 @@ class Archive:
     def __init__(self, path: Path) -> None:
         try:
             self.zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, NotImplementedError, ValueError, zipfile.BadZipFile) as error:
             raise BadManifest("the file is not a zip that can be read; make it again.") from error
         manifests = [name for name in self.zip.namelist() if name.rsplit("/", 1)[-1] == MANIFEST_NAME]
         if len(manifests) != 1:
@@ -67,14 +75,19 @@ class Archive:
 
     @contextmanager
     def manifest_text(self) -> Iterator[TextIO]:
-        with self.zip.open(self.manifest_name) as file:
-            yield io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        try:
+            with self.zip.open(self.manifest_name) as file:
+                yield io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        except _UNREADABLE as error:
+            raise BadManifest(
+                f"{self.manifest_name} cannot be read from the zip; make it again, without a password."
+            ) from error
 
     def read(self, name: str) -> bytes:
         try:
             with self.zip.open(self.prefix + name) as file:
                 data = file.read(MAX_BYTES + 1)  # the header's size may lie
-        except (KeyError, OSError, RuntimeError, zipfile.BadZipFile, NotImplementedError) as error:
+        except _UNREADABLE as error:
             raise NotThere(f"{name} is not in the zip or cannot be read from it") from error
         if len(data) > MAX_BYTES:
             raise NotThere(f"{name} is larger than {MAX_BYTES / 1e6:g} MB")
@@ -87,12 +100,21 @@ Root = Folder | Archive
 @handles("import_pairs")
 def import_pairs(attempt: Attempt) -> dict[str, Any]:
     """Check every row and picture, then store them batch by batch. Done again, it changes nothing."""
+    discard_old_drafts()
     try:
         root = _root(attempt.arguments)
         n_rows = _check(attempt, root)
-        return _store(attempt, root, n_rows)
+        result = _store(attempt, root, n_rows)
     except (BadManifest, NotThere, PictureRefused) as error:
         raise JobFailed(str(error)) from error
+    attempt.no_longer_needed += _uploads(attempt.arguments)
+    return result
+
+
+def _uploads(arguments: dict[str, Any]) -> list[Path]:
+    """The archive, if it is our own copy of what somebody sent; a file that lies elsewhere is theirs."""
+    archive = Path(arguments.get("archive", ""))
+    return [archive] if archive.is_relative_to(media_path(INCOMING)) else []
 
 
 def _root(arguments: dict[str, Any]) -> Root:

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -73,7 +74,7 @@ def queue_job(kind: str, project: Project, *, by: AbstractBaseUser | None = None
     """Ask for work. It starts once the surrounding transaction has committed."""
     _, lane = _handlers[kind]
     job = Job.objects.create(
-        kind=kind, lane=lane, project=project, arguments=arguments, created_by_id=by and by.pk, queued_at=Now()
+        kind=kind, lane=lane, project=project, arguments=arguments, created_by_id=by.pk if by else None, queued_at=Now()
     )
     job.refresh_from_db()
     transaction.on_commit(lambda: _hand_to_queue(job))
@@ -113,6 +114,7 @@ class Attempt:
         self.job = job
         self.number = job.attempt
         self.arguments: dict[str, Any] = job.arguments
+        self.no_longer_needed: list[Path] = []  # files to remove once the job is done; until then it may start anew
         self._lost = threading.Event()
 
     @property
@@ -144,10 +146,12 @@ class Attempt:
         if not self._row.update(leased_until=in_seconds(settings.JOB_LEASE_SECONDS)):
             self._lost.set()
 
-    def end(self, state: str, **fields: Any) -> None:
-        """Close the job. If another worker has it by now, this does nothing."""
-        if not self._row.update(state=state, finished_at=Now(), leased_until=None, **fields):
-            log.warning("job %s attempt %s: another attempt has taken over, nothing written", self.job.pk, self.number)
+    def end(self, state: str, **fields: Any) -> bool:
+        """Close the job. False if another worker has it by now; then nothing is written."""
+        if self._row.update(state=state, finished_at=Now(), leased_until=None, **fields):
+            return True
+        log.warning("job %s attempt %s: another attempt has taken over, nothing written", self.job.pk, self.number)
+        return False
 
 
 @contextmanager
@@ -217,7 +221,9 @@ def _do(attempt: Attempt) -> None:
             traceback=traceback.format_exc(),
         )
     else:
-        attempt.end(Job.State.DONE, result=result or {})
+        if attempt.end(Job.State.DONE, result=result or {}):
+            for path in attempt.no_longer_needed:
+                path.unlink(missing_ok=True)
 
 
 # Watching ---------------------------------------------------------------------------------------------------------

@@ -53,7 +53,8 @@ def begin_release(
     origins: dict[str, Any],
     counting_rule: str,
 ) -> Release:
-    """A draft under the next version number."""
+    """A draft under the next version number. Call it in a transaction."""
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # two freezes at once would take the same number
     last = project.releases.filter(slug=slug).aggregate(last=Max("version", default=0))["last"]
     return Release.objects.create(
         project=project,

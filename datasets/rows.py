@@ -2,6 +2,7 @@
 
 import csv
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ MANIFEST_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "scope": ("scope",),
     "parameters": ("parameters",),
 }
+# What no cell may hold: control characters, line ends of other alphabets, halves of a character.
+UNFIT = {"Cc", "Cs", "Zl", "Zp"}
 LENGTHS = {"original": 400, "anonymized": 400, "group": 120, "source": 80, "method": 40, "scope": 20}
 
 LABEL_COLUMNS = (
@@ -78,15 +81,23 @@ def _columns(header: list[str]) -> dict[str, int]:
 def _row(number: int, cells: list[str], columns: Mapping[str, int]) -> ManifestRow | BadRow:
     values = {column: cells[i].strip() if i < len(cells) else "" for column, i in columns.items()}
     values = {column: values.get(column, "") for column in MANIFEST_COLUMNS}
-    try:
-        parameters = json.loads(values.pop("parameters") or "{}")
-    except json.JSONDecodeError as error:
-        return BadRow(f"line {number}: parameters is not JSON ({error.msg}).")
-    if not isinstance(parameters, dict):
+    parameters = _parameters(values.pop("parameters"))
+    if parameters is None:
         return BadRow(f'line {number}: parameters must be a JSON object such as {{"strength": 0.1}}.')
     if problem := _problem(values):
         return BadRow(f"line {number}: {problem}")
     return ManifestRow(number=number, parameters=parameters, **values)
+
+
+def _parameters(text: str) -> dict[str, Any] | None:
+    """What the cell holds, or None where that is no JSON object which every database can store."""
+    try:
+        found = json.loads(text or "{}")
+        stored = json.dumps(found, allow_nan=False, ensure_ascii=False)
+        stored.encode()
+    except (ValueError, RecursionError):  # no JSON, NaN, half a character, a number too long, nested too deep
+        return None
+    return found if isinstance(found, dict) and r"\u0000" not in stored else None  # PostgreSQL has no NUL
 
 
 def _problem(values: Mapping[str, str]) -> str | None:
@@ -97,6 +108,6 @@ def _problem(values: Mapping[str, str]) -> str | None:
     for column, longest in LENGTHS.items():
         if len(values[column]) > longest:
             return f"'{column}' is longer than {longest} characters."
-        if not values[column].isprintable():
+        if any(unicodedata.category(character) in UNFIT for character in values[column]):
             return f"'{column}' holds a control character."
     return None

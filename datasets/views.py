@@ -17,6 +17,7 @@ from datasets.export import archive_name, request_export
 from datasets.files import file_response, media_path
 from datasets.forms import ImportForm
 from datasets.images import picture_response
+from datasets.ingest import INCOMING
 from datasets.jobs import NotRetryable, cancel_job, queue_job, retry_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image
@@ -57,7 +58,7 @@ def import_pairs(request: HttpRequest, project: str) -> HttpResponse:
 
 def keep_upload(upload: UploadedFile[Any]) -> str:
     """Put an upload where a worker finds it, under a name of ours."""
-    path = media_path(f"incoming/{uuid4().hex}.zip")
+    path = media_path(f"{INCOMING}/{uuid4().hex}.zip")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         for chunk in upload.chunks():

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import psycopg
 import pytest
 
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -25,6 +26,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
     # The manifest of hashed names is made by collectstatic at deployment.
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """A run on PostgreSQL where there is none ends at once: as a failure where skipping is forbidden."""
+    url = os.environ.get("DATABASE_URL", "")
+    if not url.startswith("postgres"):
+        return
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.OperationalError as error:
+        forbidden = bool(os.environ.get("FORBID_SKIPS"))
+        pytest.exit(f"PostgreSQL is not reachable, its tests are left out: {error}", returncode=int(forbidden))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -2,22 +2,34 @@
 
 import io
 import itertools
+import random
 import uuid
+from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.http import HttpResponse
+from django.test import Client
 from django.utils import timezone
 from PIL import Image as PillowImage
 
 from annotation import studies
+from annotation.access import remember
+from annotation.answer import submit_rating
 from annotation.assign import next_pairs
+from annotation.freeze import request_freeze
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Campaign, Study
 from annotation.wording import current_texts
+from datasets import jobs
+from datasets.export import request_export
+from datasets.files import media_path
 from datasets.images import image_row, store_files
+from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Membership, Project, Role
+from datasets.models.releases import Release
 from datasets.pictures import inspect
 
 _numbers = itertools.count(1)
@@ -82,7 +94,9 @@ def pairs(of: Project, n: int, *, per_group: int = 1) -> list[Pair]:
     return made
 
 
-def study(of: Project | None = None, *, n_pairs: int = 4, per_group: int = 1, is_open: bool = True, **fields: Any) -> Study:
+def study(
+    of: Project | None = None, *, n_pairs: int = 4, per_group: int = 1, is_open: bool = True, **fields: Any
+) -> Study:
     """A study over `n_pairs` new pairs, open unless said otherwise."""
     of = of or project()
     n = next(_numbers)
@@ -116,11 +130,56 @@ def participation(of: Study, *, by: User | None = None, **fields: Any) -> Partic
     )
 
 
+def browser(of: Participation, **fields: Any) -> Client:
+    """A browser that may act for this participation, without a log-in."""
+    client = Client(**fields)
+    client.cookies.update(remember(HttpResponse(), of).cookies)
+    return client
+
+
 def leases(of: Participation) -> list[Assignment]:
     return next_pairs(of).leases
+
+
+def rate(of: Participation, *scores: int) -> None:
+    """Answers to pair after pair, as they are given out, one for each score."""
+    for score in scores:
+        submit_rating(next_pairs(of).leases[0], score=score, seconds=2.5, key=uuid.uuid4())
+
+
+def rated_study(*, n_pairs: int = 4, n_people: int = 3, seed: int = 1, **fields: Any) -> Study:
+    """A study in which everybody has rated every pair, with scores that look drawn by lot but are not."""
+    made = study(n_pairs=n_pairs, **{"goal": n_people} | fields)
+    scores = random.Random(seed)
+    for _ in range(n_people):
+        rate(participation(made), *(scores.randint(1, 10) for _ in range(n_pairs)))
+    return made
+
+
+def done(job: Job) -> Job:
+    """The job, done in this process."""
+    jobs.run(job.pk)
+    job.refresh_from_db()
+    assert job.state == Job.State.DONE, job.error + job.traceback
+    return job
+
+
+def release(of: Study) -> Release:
+    return Release.objects.get(pk=done(request_freeze(of)).result["release"])
+
+
+def archive(of: Release) -> Path:
+    """The release as a zip, made by its job."""
+    return media_path(done(request_export(of)).result["file"])
 
 
 def answer(assignment: Assignment | str, score: Any = 7, **fields: Any) -> dict[str, Any]:
     """An answer as the page sends it."""
     named = str(assignment.public_id) if isinstance(assignment, Assignment) else str(assignment)
     return {"key": str(uuid.uuid4()), "assignment": named, "score": score, "seconds": 2.5} | fields
+
+
+def expire(*given: Assignment) -> None:
+    """Let the time for these pairs run out."""
+    ids = [assignment.pk for assignment in given]
+    Assignment.objects.filter(pk__in=ids).update(leased_until=timezone.now() - timedelta(minutes=1))

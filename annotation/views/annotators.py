@@ -20,6 +20,7 @@ from annotation.models.studies import Study
 from annotation.protocol import session_data, take_turn
 from annotation.wording import current_texts
 from datasets.images import picture_response
+from datasets.models.projects import user_id
 
 
 def texts_of(study: Study) -> dict[str, str]:
@@ -54,18 +55,18 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
 def take_part(request: HttpRequest, study: UUID) -> HttpResponse:
     """The same for members with a log-in."""
     found = get_object_or_404(
-        Study.objects.filter(campaign__project__memberships__user_id=request.user.pk).select_related(
+        Study.objects.filter(campaign__project__memberships__user_id=user_id(request.user)).select_related(
             "campaign__project"
         ),
         public_id=study,
     )
-    mine = Participation.objects.filter(annotator__user_id=request.user.pk, campaign=found.campaign_id).first()
+    mine = Participation.objects.filter(annotator__user_id=user_id(request.user), campaign=found.campaign_id).first()
     if mine and mine.study_id == found.pk:
         return redirect("annotation:rate", mine.public_id)
     refused = "other_study" if mine else refusal(found)
     if request.method == "POST" and request.POST.get("agree") and not refused:
         try:
-            return redirect("annotation:rate", join_as_member(found, request.user.pk or 0).public_id)
+            return redirect("annotation:rate", join_as_member(found, user_id(request.user)).public_id)
         except CannotJoin as cannot:
             refused = cannot.code
     return _consent_page(request, found, refused=refused)
@@ -79,7 +80,9 @@ def _consent_page(request: HttpRequest, study: Study, *, refused: str | None) ->
         "texts": texts_of(study),
         "n_ratings": n_ratings,
         "minutes": max(1, round(n_ratings * study.seconds_per_pair / 60)),
-        "refused": refused,
+        "closed": refused == "closed",
+        "full": refused == "full",
+        "other_study": refused == "other_study",
         "error": "Tick the box if you agree; without it you cannot take part." if unticked else None,
     }
     return render(request, "annotation/join.html", context, status=409 if refused and request.method == "POST" else 200)

@@ -4,7 +4,7 @@ from django.views.decorators.http import require_GET
 
 from annotation.models.people import Participation
 from annotation.studies import studies_for
-from datasets.models.projects import Project
+from datasets.models.projects import Project, user_id
 
 
 @require_GET
@@ -12,7 +12,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """Where a log-in leads: studies to rate in, projects to run."""
     begun = {
         participation.study_id: participation
-        for participation in Participation.objects.filter(annotator__user_id=request.user.pk)
+        for participation in Participation.objects.filter(annotator__user_id=user_id(request.user))
     }
     campaigns = {participation.campaign_id for participation in begun.values()}
     studies = [

@@ -68,5 +68,9 @@ class Job(models.Model):
         return f"{self.kind} {str(self.public_id)[:8]}"
 
     @property
+    def kind_words(self) -> str:
+        return self.kind.replace("_", " ").capitalize()
+
+    @property
     def is_finished(self) -> bool:
         return self.state in {self.State.DONE, self.State.FAILED, self.State.CANCELLED}

@@ -15,10 +15,15 @@ class Role(models.TextChoices):
 MANAGING_ROLES = (Role.RESEARCHER, Role.ADMIN)
 
 
+def user_id(user: AbstractBaseUser | AnonymousUser) -> int:
+    """The user's id; 0, which no row has, for a visitor who is not logged in."""
+    return user.pk or 0
+
+
 class ProjectQuerySet(models.QuerySet["Project"]):
     def open_to(self, user: AbstractBaseUser | AnonymousUser, *roles: str) -> Self:
         """The projects in which this user has one of the roles (any role when none is named)."""
-        memberships = Membership.objects.filter(user_id=user.pk)
+        memberships = Membership.objects.filter(user_id=user_id(user))
         if roles:
             memberships = memberships.filter(role__in=roles)
         return self.filter(pk__in=memberships.values("project"))

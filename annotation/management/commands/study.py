@@ -1,0 +1,57 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.urls import reverse
+
+from annotation import queries, studies
+from annotation.management.naming import named_study
+from annotation.models.people import Invitation
+from annotation.models.studies import Study
+
+STATES = {"open": Study.State.OPEN, "pause": Study.State.PAUSED, "close": Study.State.CLOSED}
+
+
+class Command(BaseCommand):
+    help = "Show a study's progress and agreement; open, pause or close it; add pairs; make or revoke an invitation."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("study", help="PROJECT/CAMPAIGN/MODE")
+        what = parser.add_mutually_exclusive_group()
+        for verb in STATES:
+            what.add_argument(f"--{verb}", action="store_const", const=verb, dest="step")
+        what.add_argument("--add-pairs", action="store_true", help="the project's pairs that it does not hold yet")
+        what.add_argument("--invite", choices=Invitation.Kind.values)
+        what.add_argument("--revoke", metavar="TOKEN", help="the last part of an invitation's address")
+
+    def handle(self, *args: Any, study: str, **options: Any) -> None:
+        found = named_study(study)
+        try:
+            self.act(found, options)
+        except (studies.NotPossible, studies.PairsDoNotFit) as error:
+            raise CommandError(str(error)) from error
+
+    def act(self, study: Study, options: dict[str, Any]) -> None:
+        if step := options["step"]:
+            studies.change_state(study, STATES[step])
+            self.stdout.write(f"{study} is {study.get_state_display()} now.")
+        elif options["add_pairs"]:
+            self.stdout.write(f"{studies.add_items(study, study.project.pairs.all())} pairs were added.")
+        elif kind := options["invite"]:
+            self.stdout.write(reverse("annotation:join", args=[studies.invite(study, kind=kind).token]))
+        elif token := options["revoke"]:
+            invitation = study.invitations.filter(token=token).first()
+            if invitation is None:
+                raise CommandError("This study has no such invitation.")
+            studies.revoke_invitation(invitation)
+            self.stdout.write("Nobody new can come in by this link.")
+        else:
+            self.show(study)
+
+    def show(self, study: Study) -> None:
+        progress, agreement = queries.study_progress(study), queries.study_agreement(study)
+        alpha = agreement["interval"]
+        shown = f"{alpha['alpha']:.3f}" if alpha["alpha"] is not None else f"undefined ({alpha['reason']})"
+        self.stdout.write(f"{study}: {study.get_state_display()}")
+        self.stdout.write(f"{progress.n_rated} of {progress.n_wanted} ratings, {progress.n_people} people")
+        self.stdout.write(f"Krippendorff's alpha (interval): {shown}")

@@ -1,0 +1,477 @@
+/*
+ * The rating page at speed. The pictures that come next are fetched and decoded while a person looks at the present
+ * ones; an answer is put into an outbox that outlives the page and is sent behind the scenes until the server has it.
+ * Without this script the page is a plain form that does the same, one request at a time.
+ */
+
+const FIRST_RETRY_MS = 1000;
+const LONGEST_RETRY_MS = 30_000;
+const REQUEST_LIMIT_MS = 20_000;
+const NOTHING_CHOSEN = "Choose a score from 1 to 10.";
+const PAINT_GRACE_MS = 80; // lets the answer travel together with the news of the next pair on the screen
+
+const find = (selector) => document.querySelector(selector);
+const form = find("form[data-answer-url]");
+const pairBox = find("[data-pair]");
+const scale = find("[data-scale]");
+const question = find("[data-question]");
+const useKeys = find("[data-use-keys]");
+const { answerUrl, participation, noun } = form.dataset;
+
+const outbox = outboxAt(`perceptanon.outbox.${participation}`);
+const clock = viewingClock();
+const answered = new Set(outbox.all().map((answer) => answer.assignment));
+
+let current = null; // the pair on the screen, or on its way there
+let queue = []; // the pairs after it, loading or loaded
+let progress = { done: Number(form.dataset.done), total: form.dataset.total ? Number(form.dataset.total) : null };
+let ended = false; // the server takes no more answers from this page
+let leavingTo = null; // where the person wants to go once everything is sent
+const line = { timer: 0, busy: false, again: false, failures: 0, waits: 0 };
+
+/* Answers that the server has not acknowledged. Tabs share them; the server knows an answer by its key. */
+function outboxAt(storageKey) {
+  let memory = null; // takes over when the browser refuses storage
+
+  function all() {
+    if (memory) return memory;
+    try {
+      const answers = JSON.parse(localStorage.getItem(storageKey));
+      return Array.isArray(answers) ? answers : [];
+    } catch {
+      return [];
+    }
+  }
+
+  function replace(answers) {
+    try {
+      if (answers.length) localStorage.setItem(storageKey, JSON.stringify(answers));
+      else localStorage.removeItem(storageKey);
+      memory = null;
+    } catch {
+      memory = answers;
+    }
+  }
+
+  return {
+    all,
+    add: (answer) => replace([...all(), answer]),
+    drop: (keys) => replace(all().filter((answer) => !keys.has(answer.key))),
+  };
+}
+
+/* Seconds in which the pair was on the screen and the page was visible. */
+function viewingClock() {
+  let on = false;
+  let banked = 0;
+  let since = null;
+
+  function turn() {
+    if (since !== null) banked += performance.now() - since;
+    since = on && !document.hidden ? performance.now() : null;
+  }
+
+  document.addEventListener("visibilitychange", turn);
+  return {
+    start() {
+      on = true;
+      banked = 0;
+      since = null;
+      turn();
+    },
+    stop() {
+      on = false;
+      turn();
+      return Math.round(banked) / 1000;
+    },
+  };
+}
+
+/* crypto.randomUUID exists only on https; a study in a laboratory may run on plain http. */
+function uuid4() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+const backOff = (times) => Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (times - 1));
+const answersInWords = (n) => `${n} answer${n === 1 ? "" : "s"}`;
+const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+
+/* --- Pictures ------------------------------------------------------------------------------------------------ */
+
+/* Both pictures get the smaller width and height of the two: one size on the screen, and neither is enlarged. */
+function displaySize(pictures) {
+  return {
+    width: Math.min(...pictures.map((picture) => picture.width)),
+    height: Math.min(...pictures.map((picture) => picture.height)),
+  };
+}
+
+function figureOf(picture, { width, height }) {
+  const figure = document.importNode(find(`template[data-picture="${picture.side}"]`).content, true).firstElementChild;
+  const image = figure.querySelector("img");
+  image.width = width;
+  image.height = height;
+  image.style.aspectRatio = `${width} / ${height}`;
+  image.src = picture.url;
+  return figure;
+}
+
+function load(pair) {
+  pair.figures = pair.lease.pictures.map((picture) => figureOf(picture, pair.size));
+  const decodings = pair.figures.map((figure) => figure.querySelector("img").decode());
+  pair.decoded = Promise.all(decodings).then(() => true, () => false);
+  return pair.decoded;
+}
+
+function loadingPair(lease) {
+  const pair = { lease, size: displaySize(lease.pictures), shown: false, missing: false };
+  load(pair);
+  return pair;
+}
+
+/* Keep what the server says is ours, in its order, without what is answered or on the screen already. */
+function hold(leases) {
+  const loading = new Map(queue.map((pair) => [pair.lease.assignment, pair]));
+  queue = leases
+    .filter(({ assignment }) => !answered.has(assignment) && assignment !== current?.lease.assignment)
+    .map((lease) => loading.get(lease.assignment) ?? loadingPair(lease));
+}
+
+function paint({ figures, size }) {
+  pairBox.style.setProperty("--ratio", size.width / size.height);
+  pairBox.dataset.shape = size.width > size.height ? "wide" : "tall";
+  pairBox.replaceChildren(...figures);
+}
+
+function noteInsteadOfPair(text, action = null) {
+  const note = document.createElement("div");
+  note.className = "pair-note";
+  const words = document.createElement("p");
+  words.textContent = text;
+  note.append(words);
+  if (action) note.append(action);
+  pairBox.replaceChildren(note);
+}
+
+function retryButton(onClick) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button quiet";
+  button.textContent = "Try again";
+  button.addEventListener("click", onClick);
+  return button;
+}
+
+/* Put the next pair on the screen, both of its pictures at once, and start the clock when they are there. */
+async function showNext() {
+  if (current || ended) return;
+  scale.disabled = true;
+  noteInsteadOfPair(`Loading the next ${noun}…`);
+  if (!queue.length) return;
+  current = queue.shift();
+  await showCurrent();
+}
+
+async function showCurrent() {
+  const pair = current;
+  // What failed long ago, while it was fetched ahead, may well succeed now.
+  const ready = (await pair.decoded) || (await load(pair));
+  if (ended || pair.shown) return;
+  pair.missing = !ready;
+  if (pair.missing) {
+    showPictureTrouble();
+    return;
+  }
+  paint(pair);
+  scale.disabled = false;
+  await painted();
+  pair.shown = true;
+  clock.start();
+  announce(pairInWords());
+  sendIn(PAINT_GRACE_MS);
+}
+
+function showPictureTrouble() {
+  const what = noun === "pair" ? "The pictures did not load." : "The picture did not load.";
+  noteInsteadOfPair(`${what} Check your connection, then try again. Your answers are safe.`, retryButton(retryPictures));
+  announce(what);
+}
+
+async function retryPictures() {
+  const pair = current;
+  pair.missing = false;
+  noteInsteadOfPair(`Loading the ${noun} again…`);
+  question.focus({ preventScroll: true });
+  load(pair);
+  await showCurrent();
+}
+
+/* --- Answering ----------------------------------------------------------------------------------------------- */
+
+function confirmAnswer(event) {
+  event.preventDefault();
+  if (!current?.shown || ended) return;
+  const score = Number(new FormData(form).get("score"));
+  if (!score) {
+    tell(NOTHING_CHOSEN);
+    return;
+  }
+  const { assignment } = current.lease;
+  answered.add(assignment);
+  outbox.add({ key: uuid4(), assignment, score, seconds: clock.stop() });
+  current = null;
+  clearScale();
+  showProgress();
+  showNext();
+  sendIn(PAINT_GRACE_MS);
+}
+
+/* No trace of the last answer: nothing chosen, and the focus on the question rather than on a number. */
+function clearScale() {
+  for (const radio of form.elements.score) radio.checked = false;
+  tell("");
+  question.focus({ preventScroll: true });
+}
+
+function pressKey(event) {
+  const { key, target } = event;
+  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+  if (key === "Enter") pressEnter(event, target);
+  else if (/^[0-9]$/.test(key) && useKeys.checked && !event.repeat) chooseByKey(key);
+}
+
+/* Enter confirms from anywhere but a link or another button, and a key held down confirms only once. */
+function pressEnter(event, target) {
+  const confirm = form.querySelector("button[type=submit]");
+  if (event.repeat) event.preventDefault();
+  else if (target === confirm || !target.closest("a, button")) {
+    event.preventDefault();
+    form.requestSubmit(confirm);
+  }
+}
+
+function chooseByKey(key) {
+  if (!current?.shown) return;
+  const radio = scale.querySelector(`input[aria-keyshortcuts="${key}"]`);
+  radio.checked = true;
+  radio.focus({ preventScroll: true });
+  forgetComplaint();
+}
+
+/* A choice answers the complaint; news of a refused answer stays until the next answer. */
+function forgetComplaint() {
+  if (find("[data-note]").textContent === NOTHING_CHOSEN) tell("");
+}
+
+/* --- Sending ------------------------------------------------------------------------------------------------- */
+
+function sendIn(milliseconds) {
+  clearTimeout(line.timer);
+  line.timer = setTimeout(send, milliseconds);
+}
+
+/* One request at a time, with everything that is unsent; it brings back the leases to load next. */
+async function send() {
+  clearTimeout(line.timer);
+  if (ended) return;
+  if (line.busy) {
+    line.again = true;
+    return;
+  }
+  line.busy = true;
+  line.again = false;
+  showStatus();
+  const reply = await post(outbox.all());
+  line.busy = false;
+  if (reply?.acknowledgements) takeReply(reply);
+  else if (reply) endSession(reply.detail);
+  else trySoon();
+  showStatus();
+}
+
+/* The server's reply, or {detail} when it ended the session, or null when it could not be reached or understood. */
+async function post(answers) {
+  const held = [current, ...queue].filter(Boolean).map((pair) => pair.lease.assignment);
+  try {
+    const response = await fetch(answerUrl, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-CSRFToken": form.elements.csrfmiddlewaretoken.value },
+      body: JSON.stringify({ answers, painted: current?.shown ? current.lease.assignment : null, holding: held }),
+      keepalive: true,
+      signal: AbortSignal.timeout(REQUEST_LIMIT_MS),
+    });
+    const body = await response.json().catch(() => ({}));
+    if (Array.isArray(body.acknowledgements)) return body;
+    if (response.status === 403 || response.status === 410) return { detail: body.detail };
+  } catch {
+    // Offline, cut off or too slow: the answers stay in the outbox.
+  }
+  return null;
+}
+
+function trySoon() {
+  line.failures += 1;
+  if (line.failures === 1 && outbox.all().length) announce("The connection is gone. Your answers are kept and sent later.");
+  if (outbox.all().length || !current) sendIn(backOff(line.failures));
+}
+
+function takeReply(reply) {
+  settle(reply.acknowledgements);
+  progress = reply.progress;
+  hold(reply.leases);
+  showProgress();
+  const unsent = outbox.all().length;
+  if (!unsent && reply.finished) go(reply.finished_url);
+  else if (!unsent && leavingTo) go(leavingTo);
+  else {
+    showNext();
+    planNextRequest(reply.acknowledgements, unsent);
+  }
+}
+
+/* Stored, repeated or refused: each ends the matter. A refused assignment may be asked again if the server still leases it. */
+function settle(acknowledgements) {
+  const answers = new Map(outbox.all().map((answer) => [answer.key, answer]));
+  for (const { key, status, detail } of acknowledgements) {
+    if (status !== "refused") continue;
+    answered.delete(answers.get(key)?.assignment);
+    tell(`One answer was not accepted. ${detail}`);
+  }
+  outbox.drop(new Set(acknowledgements.map(({ key }) => key)));
+}
+
+function planNextRequest(acknowledgements, unsent) {
+  const stuck = unsent && !line.again && !acknowledgements.length;
+  line.failures = stuck ? line.failures + 1 : 0;
+  line.waits = current ? 0 : line.waits + 1;
+  if (stuck) sendIn(backOff(line.failures));
+  else if (unsent || line.again) sendIn(0);
+  else if (!current) sendIn(backOff(line.waits));
+}
+
+function tryNow() {
+  if (ended || document.hidden) return;
+  line.failures = 0;
+  if (current?.missing) retryPictures();
+  if (outbox.all().length || !current) send();
+}
+
+/* The page is going away: what still waited for the next paint leaves now; the request outlives the page. */
+function tryLast() {
+  if (outbox.all().length) send();
+}
+
+function endSession(detail) {
+  ended = true;
+  clock.stop();
+  scale.disabled = true;
+  form.querySelector("button[type=submit]").disabled = true;
+  const unsent = outbox.all().length;
+  const kept = unsent ? ` Not sent, but kept in this browser: ${answersInWords(unsent)}.` : "";
+  const again = document.createElement("a");
+  again.href = form.action;
+  again.textContent = "Open the study again";
+  noteInsteadOfPair(`${detail || "This page can no longer save answers."}${kept}`, again);
+  announce(detail || "This page can no longer save answers.");
+}
+
+function go(url) {
+  ended = true;
+  window.onbeforeunload = null;
+  location.assign(url);
+}
+
+/* A link away waits for the answers; pressed again it goes at once, and the browser asks first. */
+function leave(event) {
+  if (!outbox.all().length || leavingTo || ended) return;
+  event.preventDefault();
+  leavingTo = event.currentTarget.href;
+  send();
+}
+
+/* --- What the page says -------------------------------------------------------------------------------------- */
+
+function announce(text) {
+  find("[data-announce]").textContent = text;
+}
+
+function tell(text) {
+  find("[data-note]").textContent = text;
+}
+
+function pairInWords() {
+  const name = noun === "pair" ? "Pair" : "Picture";
+  const place = answeredInAll() + 1;
+  return progress.total === null ? `${name} ${place}` : `${name} ${Math.min(place, progress.total)} of ${progress.total}`;
+}
+
+/* What the server counts, and what it has not heard of yet. */
+function answeredInAll() {
+  return progress.done + outbox.all().length;
+}
+
+function showProgress() {
+  const bar = find("[data-progress]");
+  find("[data-progress-text]").textContent = pairInWords();
+  bar.hidden = progress.total === null;
+  if (progress.total !== null) {
+    bar.max = progress.total;
+    bar.value = answeredInAll();
+  }
+}
+
+function showStatus() {
+  const unsent = outbox.all().length;
+  find("[data-status]").textContent = statusInWords(unsent);
+  window.onbeforeunload = unsent && !ended ? (event) => event.preventDefault() : null;
+}
+
+function statusInWords(unsent) {
+  if (!unsent) return "All answers saved";
+  if (ended) return `${answersInWords(unsent)} kept in this browser`;
+  return line.failures ? `${answersInWords(unsent)} not sent yet, trying again` : "Saving…";
+}
+
+/* The choice about the keys is the browser's, not the study's. */
+function rememberKeyChoice() {
+  const name = "perceptanon.keys";
+  try {
+    useKeys.checked = localStorage.getItem(name) !== "off";
+    useKeys.addEventListener("change", () => localStorage.setItem(name, useKeys.checked ? "on" : "off"));
+  } catch {
+    // No storage: the keys are on at each visit.
+  }
+  find("[data-keys]").hidden = false;
+}
+
+/* --- Start --------------------------------------------------------------------------------------------------- */
+
+function listen() {
+  form.noValidate = true; // the message about a missing score is ours
+  form.addEventListener("submit", confirmAnswer);
+  form.addEventListener("change", forgetComplaint);
+  document.addEventListener("keydown", pressKey);
+  document.addEventListener("visibilitychange", tryNow);
+  window.addEventListener("online", tryNow);
+  window.addEventListener("pagehide", tryLast);
+  window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+  for (const link of document.querySelectorAll("[data-leave]")) link.addEventListener("click", leave);
+}
+
+function start() {
+  pairBox.removeAttribute("data-served");
+  for (const radio of form.elements.score) radio.checked = false;
+  rememberKeyChoice();
+  listen();
+  hold(JSON.parse(find("#leases").textContent));
+  showProgress();
+  showStatus();
+  showNext();
+  tryNow();
+}
+
+start();
