@@ -10,9 +10,9 @@ from django.db.models import Count, F, Max, Q, Sum
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import SCORES, Item, Study
+from datasets.releases import AGREEMENT_SEED
 from scoring.measures.agreement import agreement_summary
 
-AGREEMENT_SEED = 1
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def commands(port: int) -> list[list[str]]:
     # One web process: on SQLite its threads take turns at writing (config/sqlite).
     web = ["--interface", "wsgi", "--host", HOST, "--port", str(port), "--workers", "1", "--blocking-threads", "8"]
     return [
-        [sys.executable, "-m", "granian", *web, "--log-level", "warning", "config.wsgi:application"],
+        [sys.executable, "-m", "granian", *web, "--log-level", "error", "config.wsgi:application"],
         [sys.executable, "manage.py", "work"],
     ]
 

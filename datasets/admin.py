@@ -56,7 +56,7 @@ class ReleaseNoticeAdmin(admin.ModelAdmin[ReleaseNotice]):
 
 @admin.register(Job)
 class JobAdmin(ReadOnly):
-    list_display = ["__str__", "project", "lane", "state", "progress", "attempt", "created_by", "created_at", "problem"]
+    list_display = ["__str__", "state", "progress", "problem", "project", "lane", "attempt", "created_by", "created_at"]
     list_filter = ["state", "kind", "lane", "project"]
     list_select_related = ["project", "created_by"]
     search_fields = ["kind", "public_id", "error"]

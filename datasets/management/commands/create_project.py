@@ -1,0 +1,41 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from django.core.validators import validate_slug
+from django.db import transaction
+
+from datasets.models.projects import Membership, Project, Role
+
+
+class Command(BaseCommand):
+    help = "Make a project, or add members to it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("slug", help="its name in addresses")
+        parser.add_argument("--name", help="its name for people (default: the slug)")
+        parser.add_argument("--member", action="append", default=[], metavar="USER:ROLE", help="may be repeated")
+
+    @transaction.atomic
+    def handle(self, *args: Any, slug: str, name: str | None, member: list[str], **options: Any) -> None:
+        try:
+            validate_slug(slug)
+        except ValidationError as error:
+            raise CommandError(f"{slug!r} may hold letters, digits, - and _ only.") from error
+        project, is_new = Project.objects.get_or_create(slug=slug, defaults={"name": name or slug})
+        for entry in member:
+            user, _, role = entry.partition(":")
+            self.add(project, user, role)
+        self.stdout.write(f"Project {project.slug} {'made' if is_new else 'was there'}; {len(member)} members set.")
+
+    def add(self, project: Project, username: str, role: str) -> None:
+        if role not in Role.values:
+            raise CommandError(f"{username}:{role}: the role must be one of {', '.join(Role.values)}.")
+        user = get_user_model().objects.filter(username=username).first()
+        if user is None:
+            raise CommandError(
+                f"There is no user {username!r}; make one with manage.py createsuperuser or in the admin."
+            )
+        Membership.objects.update_or_create(project=project, user=user, defaults={"role": role})

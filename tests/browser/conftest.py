@@ -1,0 +1,123 @@
+"""A real site (web server and worker as `make demo` starts them) and a real browser for people to use it with."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.conftest import skip_or_fail
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "correct-horse-battery-staple"
+
+
+@dataclass
+class Site:
+    var: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "TASKS_ENGINE"}}
+        return kept | {"STUDIO_VAR": str(self.var), "PORT": str(self.port), "DEBUG": "true"}
+
+    def manage(self, *arguments: str, **variables: str) -> str:
+        command = [sys.executable, "manage.py", *arguments]
+        ran = subprocess.run(
+            command, cwd=ROOT, env=self.environment | variables, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    def start(self) -> None:
+        self.process = subprocess.Popen([sys.executable, "-m", "config.serve"], cwd=ROOT, env=self.environment)
+        for _ in range(150):
+            try:
+                urllib.request.urlopen(f"{self.url}/health/", timeout=1).close()  # noqa: S310
+            except OSError:
+                time.sleep(0.2)
+            else:
+                return
+        raise AssertionError("the site did not come up within 30 s")
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.terminate()
+            self.process.wait(30)
+            self.process = None
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """An empty site with one user, `boss`, who is admin of the site and researcher of the project `faces`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        made = Site(tmp_path / "var", probe.getsockname()[1])
+    made.var.mkdir()
+    made.manage("migrate", "--verbosity", "0")
+    boss = {"DJANGO_SUPERUSER_USERNAME": "boss", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+    made.manage("createsuperuser", "--noinput", "--email", "boss@example.org", **boss)
+    made.manage("create_project", "faces", "--name", "Faces", "--member", "boss:researcher")
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        skip_or_fail("Chromium is not installed (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, chromium_sandbox=False)
+        yield launched
+        launched.close()
+
+
+@dataclass
+class People:
+    """Opens a browser of its own for each person, and remembers what their consoles complained of."""
+
+    browser: Browser
+    complaints: list[str] = field(default_factory=list)
+
+    def page(self, **options: object) -> Page:
+        context: BrowserContext = self.browser.new_context(**options)  # type: ignore[arg-type]
+        context.set_default_timeout(20_000)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda message: self.complaints.append(message.text) if message.type in {"error", "warning"} else None,
+        )
+        return page
+
+
+@pytest.fixture
+def people(browser: Browser) -> Iterator[People]:
+    made = People(browser)
+    yield made
+    for context in browser.contexts:
+        context.close()
+
+
+def log_in(page: Page, site: Site, name: str = "boss", password: str = PASSWORD) -> None:
+    page.goto(f"{site.url}/login/")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{site.url}/")
