@@ -57,19 +57,17 @@ def submit_rating(assignment: Assignment, *, score: int, seconds: float | None, 
 
 @transaction.atomic
 def _recorded(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
-    unanswered = Assignment.objects.unanswered().filter(pk=assignment.pk)
-    in_time = unanswered.filter(returned_at=None).update(answered_at=Now())
-    if not in_time and not unanswered.update(answered_at=Now()):  # a second tab or a repeated request came first
-        return _stored(assignment, key)
+    # A second tab may answer, the lease may run out, its holder may come back and renew it: all in turn, from here on.
+    locked = Assignment.objects.select_for_update().get(pk=assignment.pk)
+    if locked.answered_at:
+        return _stored(locked, key)
+    Assignment.objects.filter(pk=locked.pk).update(answered_at=Now())
+    is_late = locked.returned_at is not None
     rating = Rating.objects.create(
-        assignment=assignment,
-        score=score,
-        seconds=_bounded(seconds, assignment),
-        is_late=not in_time,
-        created_at=Now(),
+        assignment=locked, score=score, seconds=_bounded(seconds, locked), is_late=is_late, created_at=Now()
     )
     _add_revision(rating, number=1, key=key)
-    _count(assignment, is_late=not in_time)
+    _count(locked, is_late=is_late)
     return rating
 
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException, ParseError, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -35,12 +35,19 @@ class AnswerView(APIView):
         mine: Participation = request.auth  # type: ignore[assignment]
         if mine.withdrawn_at:
             raise Gone
-        data: Any = request.data
+        data = _body(request)
         turn = take_turn(mine, _answers(data), painted=data.get("painted"))
         acknowledgements = turn["acknowledgements"]
         refused = [each.http_status for each in acknowledgements if each.status == "refused"]
         body = turn | {"acknowledgements": [_public(asdict(each)) for each in acknowledgements]}
         return Response(body, status=refused[0] if refused else 200, headers={"Cache-Control": "private, no-store"})
+
+
+def _body(request: Request) -> Any:
+    try:
+        return request.data
+    except RecursionError as error:  # thousands of brackets in brackets
+        raise ParseError("The JSON is nested too deeply.") from error
 
 
 def _answers(data: Any) -> list[Any]:

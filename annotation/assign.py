@@ -144,7 +144,9 @@ def _draw(participation: Participation, position: int, *, ahead: bool) -> Draw |
 def allowed_items(participation: Participation, position: int) -> dict[str, QuerySet[Item]]:
     """What this person may be given, by rule; a later rule is asked only when an earlier one allows nothing."""
     mine = Assignment.objects.filter(participation=participation)
-    items = participation.study.items.wanting_ratings().exclude(Exists(mine.filter(item=OuterRef("pk"))))
+    items: QuerySet[Item] = participation.study.items.wanting_ratings().exclude(
+        Exists(mine.filter(item=OuterRef("pk")))
+    )
     items = unspoilt(items, participation)  # never relaxed
     same_group = mine.filter(item__group=OuterRef("group"))
     apart = items.exclude(Exists(same_group.held()))  # one version of an original at a time

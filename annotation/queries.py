@@ -14,7 +14,6 @@ from datasets.releases import AGREEMENT_SEED
 from scoring.measures.agreement import agreement_summary
 
 
-
 @dataclass(frozen=True)
 class Progress:
     n_items: int
