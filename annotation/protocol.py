@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models.functions import Now
 from django.urls import reverse
 
@@ -106,7 +107,8 @@ def _note_painted(participation: Participation, painted: str | None) -> None:
             on_screen = participation.assignments.filter(public_id=UUID(str(painted)), painted_at=None)
         except ValueError:
             return  # only a hint; the answers beside it count
-        on_screen.update(painted_at=Now())
+        with transaction.atomic():  # for SQLite: a transaction waits its turn in the fair queue, a lone update does not
+            on_screen.update(painted_at=Now())
 
 
 def session_data(participation: Participation, session: Session) -> dict[str, Any]:

@@ -116,10 +116,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         # A file, not memory: threads and worker processes of the tests must share it.
         "TEST": {"NAME": str(VAR_DIR / "test.sqlite3")},
     }
-elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    DATABASES["default"]["CONN_MAX_AGE"] = None
-else:
+elif DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
+DATABASES["default"]["CONN_MAX_AGE"] = None  # each thread keeps its connection: opening one costs more than an answer
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 TASKS_ENGINE = one_of("TASKS_ENGINE", {"db", "rq"}, default="db")

@@ -176,7 +176,12 @@ class Item(models.Model):
             models.CheckConstraint(condition=models.Q(shuffle__gte=0, shuffle__lt=RING), name="item_is_on_the_ring"),
         ]
         indexes = [
-            models.Index(fields=["study", "n_held", "shuffle"], name="item_draw"),
+            # Only items that want ratings: a study that nears its end is not walked from end to end at each draw.
+            models.Index(
+                fields=["study", "n_held", "shuffle"],
+                condition=models.Q(n_held__lt=models.F("goal")),
+                name="item_draw",
+            ),
             models.Index(fields=["study", "group"], name="item_group"),
         ]
 

@@ -1,0 +1,50 @@
+"""The machine a figure belongs to, and the processor time of a tree of processes (Linux)."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+PROC = Path("/proc")
+TICKS = os.sysconf("SC_CLK_TCK")  # of processor time in a second
+
+
+def cpu_seconds(root: int) -> float:
+    """User and system time of a process and its descendants, of ended ones too, in steps of 10 ms."""
+    stats = {int(path.name): _stat(path) for path in PROC.iterdir() if path.name.isdigit()}
+    tree = {root}
+    while more := {pid for pid, stat in stats.items() if stat and int(stat[1]) in tree} - tree:
+        tree |= more
+    # Times of a process itself (11, 12) and of the children it has seen end (13, 14).
+    return sum(int(field) for pid in tree if (stat := stats.get(pid)) for field in stat[11:15]) / TICKS
+
+
+def parent(pid: int) -> int:
+    """The parent process. Raises when this machine has no such process."""
+    if stat := _stat(PROC / str(pid)):
+        return int(stat[1])
+    raise SystemExit(f"Process {pid} is not on this machine, so its processor time cannot be measured.")
+
+
+def _stat(process: Path) -> list[str]:
+    """The fields after the command's name, as `man 5 proc` lists them from the third; empty when it has ended."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def machine() -> str:
+    model = _line_after("model name", PROC / "cpuinfo")
+    memory = int(_line_after("MemTotal", PROC / "meminfo").split()[0]) / 1024**2
+    return f"{len(os.sched_getaffinity(0))} cores ({model}), {memory:.0f} GiB memory, Linux {platform.release()}"
+
+
+def _line_after(name: str, file: Path) -> str:
+    lines = [line.partition(":")[2].strip() for line in file.read_text().splitlines() if line.startswith(name)]
+    return lines[0] if lines else "unknown"
+
+
+def versions(database: str) -> str:
+    packages = [f"{name} {version(name)}" for name in ("Django", "granian")]
+    return ", ".join([f"Python {platform.python_version()}", *packages, database])

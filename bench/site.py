@@ -1,0 +1,107 @@
+"""A site for one measurement: its own folder, secrets, database and server, all gone after it."""
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import django
+import psycopg
+from django.core.management import call_command
+from psycopg.sql import SQL, Identifier
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Server:
+    pid: int
+    port: int
+
+
+@contextmanager
+def site(database: str | None) -> Iterator[None]:
+    """Settings for this process and its children. After it the models can be imported, and the tables are empty."""
+    with tempfile.TemporaryDirectory(prefix="studio-bench-") as folder, new_database(database):
+        os.environ |= {
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "STUDIO_VAR": folder,
+            "DATABASE_URL": database or f"sqlite:///{folder}/studio.sqlite3",
+            "SECRET_KEY": secrets.token_urlsafe(48),
+            "PSEUDONYM_KEY": secrets.token_urlsafe(48),
+            "DEBUG": "false",
+            "HTTPS": "false",
+            "ACCEL_PREFIX": "",
+        }
+        django.setup()
+        call_command("migrate", verbosity=0)
+        # Pages name static files by their hash; those of the admin take ten seconds and no annotator sees them.
+        call_command("collectstatic", interactive=False, ignore_patterns=["admin", "rest_framework"], verbosity=0)
+        yield
+
+
+@contextmanager
+def new_database(url: str | None) -> Iterator[None]:
+    """Create the PostgreSQL database, and drop it again. One that exists already is an error: it is somebody's."""
+    if url is None:
+        yield
+        return
+    address = urlsplit(url)
+    name = Identifier(address.path.removeprefix("/"))
+    with psycopg.connect(address._replace(path="/postgres").geturl(), autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {}").format(name))
+        try:
+            yield
+        finally:
+            connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@contextmanager
+def server(*, workers: int) -> Iterator[Server]:
+    """The product's own server, with the product's flags."""
+    port = _free_port()
+    flags = ["--interface", "wsgi", "--workers", str(workers), "--blocking-threads", "8", "--port", str(port)]
+    command = [sys.executable, "-m", "granian", *flags, "--log-level", "warning", "config.wsgi:application"]
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        _wait_for(process, port)
+        yield Server(process.pid, port)
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        if _is_healthy(port):
+            return
+        time.sleep(0.1)
+    raise SystemExit("The server did not start; its own message is above.")
+
+
+def _is_healthy(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/health/")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,132 @@
+"""The command line calls the same verbs as the pages."""
+
+import csv
+import json
+import zipfile
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from annotation.models.studies import Study
+from datasets.jobs import queue_job
+from datasets.models.jobs import Job
+from datasets.models.projects import Membership
+from datasets.models.releases import Release
+from tests import make
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def run(*arguments: str, **options: Any) -> str:
+    out = StringIO()
+    call_command(*arguments, stdout=out, stderr=StringIO(), **options)
+    return out.getvalue()
+
+
+def manifest(folder: Path, n: int = 3) -> Path:
+    rows = [["original", "anonymized"]]
+    for i in range(n):
+        for side in ("original", "anonymized"):
+            (folder / f"{side}{i}.png").write_bytes(make.picture_bytes())
+        rows.append([f"original{i}.png", f"anonymized{i}.png"])
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return folder / "manifest.csv"
+
+
+def test_the_whole_way_by_command_line(tmp_path: Path) -> None:
+    make.user("ann")
+    run("create_project", "faces", "--member", "ann:researcher")
+    run("import_pairs", str(manifest(tmp_path)), "--root", str(tmp_path), "--project", "faces")
+    run("create_study", "Faces", "--project", "faces", "--campaign", "Autumn", "--mode", "HA2", "--goal", "1")
+    run("study", "faces/autumn/HA2", "--open")
+    study = Study.objects.get()
+    make.rate_all(make.participation(study))
+    assert "3 of 3 ratings" in run("study", "faces/autumn/ha2")
+    assert "faces/autumn-ha2/1: 3 labels" in run("freeze_study", "faces/autumn/HA2")
+    run("export_release", "faces/autumn-ha2", "--to", str(tmp_path))
+    with zipfile.ZipFile(tmp_path / "autumn-ha2-v1.zip") as archive:
+        assert archive.testzip() is None
+        assert "labels.csv" in archive.namelist()
+
+
+def test_a_members_role_can_be_changed() -> None:
+    ann = make.user("ann")
+    run("create_project", "faces", "--member", "ann:annotator")
+    run("create_project", "faces", "--member", "ann:researcher")
+    assert Membership.objects.get(user=ann).role == "researcher"
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("create_project", "no spaces"), "may hold letters"),
+        (("create_project", "faces", "--member", "nobody:researcher"), "no user 'nobody'"),
+        (("create_project", "faces", "--member", "ann:king"), "must be one of"),
+        (("import_pairs", "nowhere.csv", "--project", "faces"), "no file nowhere.csv"),
+        (("study", "nowhere/x/HA1"), "no project 'nowhere'"),
+        (("freeze_study", "here/x/HA1"), "no study 'here/x/HA1'. Studies of here: here/c/HA2"),
+        (("freeze_study", "here/c/HA2"), "no ratings yet"),
+        (("export_release", "here/nothing"), "Releases of here: none yet"),
+        (("study", "here/c/HA2", "--pause"), "it cannot become"),
+        (("jobs", "--cancel", "abc"), "No job begins with 'abc'"),
+        (("create_study", "X", "--project", "here", "--campaign", "c", "--mode", "HA2"), "already has an HA2 study"),
+        (("create_study", "X", "--project", "here", "--campaign", "d", "--mode", "HA1", "--goal", "0"), "at least 1"),
+    ],
+)
+def test_a_bad_command_says_what_to_do_and_changes_nothing(command: tuple[str, ...], says: str) -> None:
+    here = make.project(slug="here")
+    make.study(here, campaign=here.campaigns.create(slug="c", name="C"), is_open=False)
+    make.user("ann")
+    with pytest.raises(CommandError, match=says.replace("(", r"\(")):
+        run(*command)
+    assert not Job.objects.exists()
+    assert not Release.objects.exists()
+
+
+def test_a_failed_import_names_the_row_and_keeps_nothing(tmp_path: Path) -> None:
+    project = make.project(slug="faces")
+    path = manifest(tmp_path)
+    (tmp_path / "anonymized1.png").unlink()
+    with pytest.raises(CommandError, match=r"line 3: anonymized1\.png cannot be read"):
+        run("import_pairs", str(path), "--project", "faces")
+    assert not project.pairs.exists()
+
+
+def test_wording_comes_from_a_file_and_bad_wording_is_refused(tmp_path: Path) -> None:
+    project = make.project(slug="faces")
+    make.pairs(project, 1)
+    words = tmp_path / "words.json"
+    command = ("create_study", "F", "--project", "faces", "--campaign", "c", "--mode", "HA1", "--wording", str(words))
+    words.write_text(json.dumps({"questoin": "?"}))
+    with pytest.raises(CommandError, match="its keys may be question"):
+        run(*command)
+    assert not Study.objects.exists()
+    words.write_text(json.dumps({"question": "Who is this?"}))
+    run(*command)
+    assert Study.objects.get().texts.get(kind="question").body == "Who is this?"
+
+
+def test_jobs_are_listed_cancelled_and_tried_again() -> None:
+    job = queue_job("import_pairs", make.project(), archive="/nowhere.zip")
+    assert str(job.public_id) in run("jobs")
+    run("jobs", "--cancel", str(job.public_id)[:8])
+    job.refresh_from_db()
+    assert job.state == Job.State.CANCELLED
+    run("jobs", "--retry", str(job.public_id))
+    job.refresh_from_db()
+    assert job.state == Job.State.QUEUED
+    with pytest.raises(CommandError, match="only a failed or cancelled job"):
+        run("jobs", "--retry", str(job.public_id))
+
+
+def test_an_invitation_made_by_command_opens_the_study_until_it_is_revoked(client: Any) -> None:
+    project = make.project(slug="p")
+    make.study(project, campaign=project.campaigns.create(slug="c", name="C"))
+    address = run("study", "p/c/HA2", "--invite", "many").strip()
+    assert "I agree" in client.get(address).content.decode()
+    run("study", "p/c/HA2", "--revoke", address.split("/")[-2])
+    assert "not open" in client.get(address).content.decode()
