@@ -187,8 +187,8 @@ async function showCurrent() {
     return;
   }
   paint(pair);
-  scale.disabled = false;
   await painted();
+  scale.disabled = false;
   pair.shown = true;
   clock.start();
   announce(pairInWords());

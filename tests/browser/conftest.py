@@ -61,20 +61,21 @@ class Site:
             self.process = None
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An empty site with one user, `boss`, who is admin of the site and researcher of the project `faces`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        made = Site(tmp_path / "var", probe.getsockname()[1])
-    made.var.mkdir()
+        made = Site(tmp_path_factory.mktemp("site"), probe.getsockname()[1])
     made.manage("migrate", "--verbosity", "0")
     boss = {"DJANGO_SUPERUSER_USERNAME": "boss", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
     made.manage("createsuperuser", "--noinput", "--email", "boss@example.org", **boss)
     made.manage("create_project", "faces", "--name", "Faces", "--member", "boss:researcher")
     made.start()
-    yield made
-    made.stop()
+    try:
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.fixture(scope="session")

@@ -183,6 +183,7 @@ def wait_for_pair(page: Page, n: int) -> None:
         shown = page.get_by_role("img", name=picture)
         expect(shown).to_be_visible()
         assert shown.evaluate("image => image.complete && image.naturalWidth") > 0
+    expect(page.get_by_role("radio").first).to_be_enabled()
 
 
 def rate_by_keyboard(page: Page, link: str, *, annotator: int) -> None:

@@ -1,0 +1,138 @@
+"""The rating page under what happens to people: a server that is away, a reload, a small screen, a curious mind."""
+
+import csv
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Response, expect
+
+from datasets.demo_pictures import demo_originals, write_demo_pairs
+from tests.browser.conftest import People, Site
+
+pytestmark = pytest.mark.browser
+
+N_PLANNED = 8
+
+
+@pytest.fixture(scope="module")
+def links(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An HA1 and an HA2 study over real pictures, open for rating, set up by command line."""
+    folder = tmp_path_factory.mktemp("pairs")
+    manifest = write_demo_pairs(folder, demo_originals()[:4])
+    site.manage("import_pairs", str(manifest), "--root", str(folder), "--project", "faces")
+    return {mode: open_study(site, mode) for mode in ("HA1", "HA2")}
+
+
+def open_study(site: Site, mode: str) -> str:
+    name = f"faces/people/{mode}"
+    size = ["--session-size", str(N_PLANNED), "--goal", "50"]
+    site.manage("create_study", f"People {mode}", "--project", "faces", "--campaign", "People", "--mode", mode, *size)
+    site.manage("study", name, "--open")
+    return site.url + site.manage("study", name, "--invite", "many").strip()
+
+
+def begin(page: Page, link: str) -> None:
+    page.goto(link)
+    page.get_by_label("I agree to take part").check()
+    page.get_by_role("button", name="Take part").click()
+    page.get_by_role("button", name="Start rating").click()
+    expect(page.get_by_role("img", name="Anonymized picture")).to_be_visible()
+
+
+def rate(page: Page, n: int, key: str) -> None:
+    """Answer the nth pair, from 1, by keyboard."""
+    expect(page.get_by_text(f"{n} of {N_PLANNED}").first).to_be_visible()
+    expect(page.get_by_role("radio").first).to_be_enabled()  # the pair is painted; before that, keys mean nothing
+    page.keyboard.press(key)
+    page.keyboard.press("Enter")
+
+
+def stored_scores(site: Site, folder: Path) -> list[int]:
+    """What the researcher's command line finds in a release of the newest answers."""
+    name = site.manage("freeze_study", "faces/people/HA2").split(":")[0]
+    site.manage("export_release", name, "--to", str(folder / "release.zip"))
+    with zipfile.ZipFile(folder / "release.zip") as archive:
+        rows = csv.DictReader(archive.read("ratings.csv").decode().splitlines())
+        return [int(row["score"]) for row in sorted(rows, key=lambda row: int(row["position"]))]
+
+
+def test_answers_given_while_the_server_is_away_are_stored_once_it_is_back(
+    site: Site, links: dict[str, str], people: People, tmp_path: Path
+) -> None:
+    page = people.page()
+    begin(page, links["HA2"])
+    rate(page, 1, "3")
+    expect(page.get_by_text("All answers saved")).to_be_visible()
+    site.stop()
+    rate(page, 2, "0")  # the pair had been fetched ahead
+    expect(page.get_by_text("not sent yet")).to_be_visible()
+    site.start()
+    expect(page.get_by_text("All answers saved")).to_be_visible(timeout=60_000)
+    for n in range(3, N_PLANNED + 1):
+        rate(page, n, str(n))
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert stored_scores(site, tmp_path) == [3, 10, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_reload_loses_no_unsent_answer(site: Site, links: dict[str, str], people: People) -> None:
+    page = people.page()
+    begin(page, links["HA1"])
+    page.route("**/answer/", lambda route: route.abort())
+    rate(page, 1, "4")
+    expect(page.get_by_text("not sent yet")).to_be_visible()
+    page.unroute("**/answer/")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    expect(page.get_by_text("All answers saved")).to_be_visible()
+    expect(page.get_by_text(f"Picture 2 of {N_PLANNED}").first).to_be_visible()
+
+
+def test_a_held_key_or_a_double_press_answers_only_one_pair(links: dict[str, str], people: People) -> None:
+    page = people.page()
+    begin(page, links["HA2"])
+    page.keyboard.press("5")
+    for _ in range(4):
+        page.keyboard.down("Enter")  # the first press, then what the keyboard repeats while it is held
+    page.keyboard.up("Enter")
+    expect(page.get_by_text(f"Pair 2 of {N_PLANNED}").first).to_be_visible()
+    expect(page.get_by_role("radio", checked=True)).to_have_count(0)
+    expect(page.get_by_text("All answers saved")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text(f"Pair 2 of {N_PLANNED}").first).to_be_visible()
+
+
+def test_on_a_phone_nothing_is_cut_off_and_every_button_is_large(links: dict[str, str], people: People) -> None:
+    page = people.page(viewport={"width": 360, "height": 740})
+    begin(page, links["HA2"])
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for label in page.locator("label.score").all():
+        box = label.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= 44
+
+
+def test_nothing_that_reaches_the_browser_tells_more_than_the_person_may_know(
+    links: dict[str, str], people: People
+) -> None:
+    page = people.page()
+    bodies: list[str] = []
+    addresses: list[str] = []
+
+    def note(response: Response) -> None:
+        addresses.append(response.url)
+        if "image" not in response.headers.get("content-type", "") and response.status < 300:
+            bodies.append(response.text())
+
+    page.on("response", note)
+    begin(page, links["HA1"])
+    for n in range(1, 4):
+        rate(page, n, "6")
+    expect(page.get_by_text("All answers saved")).to_be_visible()
+    pictures = [address for address in addresses if "/picture/" in address]
+    assert len(set(pictures)) == len(pictures) >= 3
+    seen = json.dumps(bodies + addresses)
+    for secret in ("global_", "local_", "parameters", "astronaut", "grace_hopper", "sha256", "purpose", ".jpg"):
+        assert secret not in seen
+    assert '"original"' not in "".join(body for body in bodies if body.startswith("{"))
