@@ -1,5 +1,7 @@
 """The only writer of ratings."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,6 +12,8 @@ from django.utils import timezone
 
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import SCORES, Item
+
+KEY_USED = "This key has already been used for another answer; send a new one."
 
 
 class AnswerRefused(Exception):
@@ -47,11 +51,18 @@ def checked_score(score: object) -> int:
 def submit_rating(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
     """Record the one answer to an assignment. The same key again returns it; another key raises AlreadyRated."""
     checked_score(score)
-    try:
+    with _own_key(key):
         return _recorded(assignment, score=score, seconds=seconds, key=key)
+
+
+@contextmanager
+def _own_key(key: UUID) -> Iterator[None]:
+    """Two answers under one key: the database lets one in, the other is told."""
+    try:
+        yield
     except IntegrityError as error:
         if Revision.objects.filter(key=key).exists():
-            raise KeyAlreadyUsed("This key has already been used for another answer; send a new one.") from error
+            raise KeyAlreadyUsed(KEY_USED) from error
         raise
 
 
@@ -100,17 +111,22 @@ def _bounded(seconds: float | None, assignment: Assignment) -> float | None:
     return round(min(seconds, max(elapsed, timedelta(0)).total_seconds()), 3)
 
 
-@transaction.atomic
 def revise_rating(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
     """Replace the answer to an assignment; what was said before stays in its revisions."""
     checked_score(score)
+    with _own_key(key):
+        return _revised(assignment, score=score, seconds=seconds, key=key)
+
+
+@transaction.atomic
+def _revised(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
     # Two revisions at once: the second waits for the first here, so that numbers follow each other.
     rating = Rating.objects.select_for_update().filter(assignment=assignment).first()
     if rating is None:
         raise NotRated("This pair has not been rated yet; send an answer, not a revision.")
     if known := Revision.objects.filter(key=key).first():
         if known.rating_id != rating.pk:
-            raise KeyAlreadyUsed("This key has already been used for another answer; send a new one.")
+            raise KeyAlreadyUsed(KEY_USED)
         return rating
     rating.score, rating.seconds = score, _bounded(seconds, assignment)
     rating.save(update_fields=["score", "seconds"])

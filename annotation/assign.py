@@ -158,15 +158,16 @@ def allowed_items(participation: Participation, position: int) -> dict[str, Quer
 
 
 def unspoilt(items: QuerySet[Item], participation: Participation) -> QuerySet[Item]:
-    """For HA1, without the pictures whose original this person saw in HA2: they cannot judge them alone any more."""
-    if participation.study.mode != Mode.HA1:
-        return items
-    shown = Assignment.objects.filter(
-        participation__annotator=participation.annotator_id,
-        participation__study__mode=Mode.HA2,
-        item__group=OuterRef("group"),
+    """Without what would spoil an HA1 answer: nobody judges a picture alone whose original they have seen.
+
+    So HA1 leaves out what this person was given in HA2, and HA2 what they hold in HA1.
+    """
+    theirs = Assignment.objects.filter(
+        participation__annotator=participation.annotator_id, item__group=OuterRef("group")
     )
-    return items.exclude(Exists(shown))
+    if participation.study.mode == Mode.HA1:
+        return items.exclude(Exists(theirs.filter(participation__study__mode=Mode.HA2)))
+    return items.exclude(Exists(theirs.held().filter(participation__study__mode=Mode.HA1)))
 
 
 def _take_from(items: QuerySet[Item], start: int, reason: str, *, may_wait: bool) -> Draw | None:

@@ -5,7 +5,7 @@ from annotation.views import annotators, researchers
 
 app_name = "annotation"
 urlpatterns = [
-    path("join/<str:token>/", annotators.join, name="join"),
+    path("join/<slug:token>/", annotators.join, name="join"),
     path("resume/<str:token>/", annotators.resume, name="resume"),
     path("studies/<uuid:study>/take-part/", annotators.take_part, name="take-part"),
     path("rate/<uuid:participation>/", annotators.rate, name="rate"),

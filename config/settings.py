@@ -28,11 +28,12 @@ def secret(name: str) -> str:
 
 
 def number(name: str, *, default: float, least: float) -> float:
+    given = env.str(name, default=str(default))
     try:
-        value = env.float(name, default=default)
+        value = float(given)
     except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be a number; it is {env.str(name)!r}.") from error
-    if value < least:
+        raise ImproperlyConfigured(f"{name} must be a number; it is {given!r}.") from error
+    if not least <= value < float("inf"):
         raise ImproperlyConfigured(f"{name} must be at least {least:g}; it is {value:g}.")
     return value
 
@@ -104,7 +105,13 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'studio.sqlite3'}")}
+DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'studio.sqlite3'}")
+if not DATABASE_URL.startswith(("sqlite:///", "postgres://", "postgresql://")):
+    raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
+try:
+    DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+except ValueError as error:
+    raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}.") from error
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"] |= {
         "ENGINE": "config.sqlite",
@@ -116,8 +123,6 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         # A file, not memory: threads and worker processes of the tests must share it.
         "TEST": {"NAME": str(VAR_DIR / "test.sqlite3")},
     }
-elif DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-    raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
 DATABASES["default"]["CONN_MAX_AGE"] = None  # each thread keeps its connection: opening one costs more than an answer
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -1,31 +1,14 @@
-"""A site of its own for each test process: secrets, database file and media in a temporary folder."""
-
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import psycopg
 import pytest
 
-_worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-_var = Path(tempfile.mkdtemp(prefix=f"studio-test-{_worker}-"))
-os.environ |= {
-    "STUDIO_VAR": str(_var),
-    "SECRET_KEY": "a-secret-for-tests-only-0123456789abcdef",
-    "PSEUDONYM_KEY": "a-pseudonym-key-for-tests-only-0123456789",
-    "DEBUG": "false",
-    "HTTPS": "false",
-}
+# Processes that a test starts are a real site's: they read its settings, and find what tests/settings.py has set.
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    from django.conf import settings
-
-    # The manifest of hashed names is made by collectstatic at deployment.
-    settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -41,7 +24,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    shutil.rmtree(_var, ignore_errors=True)
+    shutil.rmtree(os.environ["STUDIO_VAR"], ignore_errors=True)
 
 
 def skip_or_fail(reason: str) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib.auth.decorators import login_not_required
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -147,14 +148,18 @@ def picture(request: HttpRequest, participation: UUID, key: UUID) -> HttpRespons
     """A picture of a pair that this person holds or held. One query finds it and says whether they may see it."""
     mine = Assignment.objects.filter(
         acts_for(request, participation, prefix="participation__"),
+        Q(anonymized_key=key) | Q(original_key=key),
         participation__withdrawn_at=None,
         participation__finished_at=None,
     ).select_related("item__pair__original", "item__pair__anonymized")
-    if assignment := mine.filter(anonymized_key=key).first():
-        return picture_response(request, assignment.item.pair.anonymized)
-    if (assignment := mine.filter(original_key=key).first()) and assignment.item.pair.original:
-        return picture_response(request, assignment.item.pair.original)
-    raise Http404("no such picture, or not for this person")
+    assignment = mine.first()
+    if assignment is None:
+        raise Http404("no such picture, or not for this person")
+    pair = assignment.item.pair
+    image = pair.anonymized if assignment.anonymized_key == key else pair.original
+    if image is None:
+        raise Http404("this pair has no original")
+    return picture_response(request, image)
 
 
 # Stopping ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,316 @@
+"""From what people said to a release: what counts, as of when, and what nobody can change any more."""
+
+import uuid
+from typing import Any
+
+import numpy as np
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation.answer import revise_rating, submit_rating
+from annotation.freeze import NothingToFreeze, request_freeze
+from annotation.models.people import Decision, Participation
+from annotation.models.ratings import Assignment, Rating, Revision
+from annotation.models.studies import Study, StudyText
+from annotation.studies import write_texts
+from datasets import jobs
+from datasets.jobs import claim, in_seconds
+from datasets.models.jobs import Job
+from datasets.models.releases import FrozenRating, Label, Release
+from datasets.releases import begin_release
+from scoring.measures.consensus import corrected_scores
+from tests import make
+
+pytestmark = pytest.mark.django_db
+
+
+def frozen_scores(release: Release) -> list[int]:
+    return sorted(FrozenRating.objects.filter(label__release=release).values_list("score", flat=True))
+
+
+def contents(release: Release) -> list[Any]:
+    """Everything that the database holds of a release."""
+    ratings = FrozenRating.objects.filter(label__release=release).order_by("pk")
+    return [Release.objects.filter(pk=release.pk).values().get(), *release.labels.values(), *ratings.values()]
+
+
+def set_aside(participation: Participation, *, is_used: bool = False) -> None:
+    Decision.objects.create(participation=participation, kind=Decision.Kind.USE, verdict=is_used, reason="too fast")
+
+
+# Nothing to freeze
+
+
+def test_a_study_without_ratings_cannot_be_frozen():
+    study = make.study()
+    with pytest.raises(NothingToFreeze, match="no ratings yet"):
+        request_freeze(study)
+    assert not Job.objects.exists()
+    assert not Release.objects.exists()
+
+
+def test_the_page_says_that_there_is_nothing_to_freeze(client):
+    study = make.study()
+    client.force_login(make.member(study.project))
+    answer = client.post(reverse("annotation:freeze", args=[study.public_id]), follow=True)
+    assert "there is nothing to freeze" in answer.content.decode()
+    assert not Job.objects.exists()
+
+
+def test_a_study_whose_people_have_all_been_set_aside_cannot_be_frozen():
+    study = make.rated_study(n_people=1)
+    set_aside(study.participations.get())
+    with pytest.raises(NothingToFreeze):
+        request_freeze(study)
+
+
+def test_when_the_last_person_withdraws_before_the_job_runs_no_release_is_made():
+    study = make.rated_study(n_people=1)
+    job = request_freeze(study)
+    study.participations.update(withdrawn_at=timezone.now())
+    jobs.run(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.error[:27]) == (Job.State.FAILED, "No rating is left to releas")
+    assert not Release.objects.exists()
+
+
+def test_only_who_manages_the_project_can_freeze(client):
+    study = make.rated_study()
+    client.force_login(make.member(study.project, "annotator"))
+    assert client.post(reverse("annotation:freeze", args=[study.public_id])).status_code == 404
+    assert not Job.objects.exists()
+
+
+def test_a_researcher_freezes_by_the_page(client):
+    study = make.rated_study()
+    client.force_login(make.member(study.project))
+    answer = client.post(reverse("annotation:freeze", args=[study.public_id]))
+    job = Job.objects.get()
+    assert answer.url == reverse("datasets:job", args=[job.public_id])
+    jobs.run(job.pk)
+    assert Release.objects.frozen().get().labels.count() == 4
+
+
+# What counts
+
+
+def test_a_release_holds_every_pair_and_every_rating():
+    study = make.rated_study(n_pairs=5, n_people=3)
+    release = make.release(study)
+    assert list(release.labels.values_list("number", "n")) == [(1, 3), (2, 3), (3, 3), (4, 3), (5, 3)]
+    assert frozen_scores(release) == sorted(Rating.objects.values_list("score", flat=True))
+
+
+def test_a_pair_that_nobody_rated_is_no_label():
+    study = make.study(n_pairs=3)
+    make.rate(make.participation(study), 7)
+    assert make.release(study).labels.count() == 1
+
+
+def test_who_withdrew_is_left_out():
+    study = make.rated_study(n_pairs=1, n_people=2)
+    gone = make.participation(study)
+    Participation.objects.filter(pk=study.participations.first().pk).update(withdrawn_at=timezone.now())
+    release = make.release(study)
+    stays = Rating.objects.get(assignment__participation__withdrawn_at=None)
+    assert frozen_scores(release) == [stays.score]
+    assert release.origins["n_withdrawn"] == 1
+    assert gone.pk  # somebody without ratings changes nothing
+
+
+@pytest.mark.parametrize(("decisions", "n_ratings"), [([False], 4), ([False, True], 8), ([True, False], 4)])
+def test_the_latest_decision_says_whether_somebody_counts(decisions, n_ratings):
+    study = make.rated_study(n_pairs=4, n_people=2)
+    for is_used in decisions:
+        set_aside(study.participations.first(), is_used=is_used)
+    release = make.release(study)
+    assert len(frozen_scores(release)) == release.origins["n_ratings"] == n_ratings
+
+
+def test_a_decision_about_pay_leaves_the_ratings_in():
+    study = make.rated_study(n_pairs=4, n_people=1)
+    person = study.participations.get()
+    Decision.objects.create(participation=person, kind=Decision.Kind.PAY, verdict=False, reason="paid elsewhere")
+    assert len(frozen_scores(make.release(study))) == 4
+
+
+@pytest.mark.parametrize("purpose", [each for each in Assignment.Purpose if each != Assignment.Purpose.MAIN])
+def test_only_main_answers_are_released(purpose):
+    study = make.rated_study(n_pairs=2, n_people=1)
+    Assignment.objects.filter(position=1).update(purpose=purpose)
+    assert len(frozen_scores(make.release(study))) == 1
+
+
+def test_the_newest_answer_counts_and_tells_how_many_there_were():
+    study = make.rated_study(n_pairs=1, n_people=1)
+    revise_rating(Assignment.objects.get(), score=10, seconds=1, key=uuid.uuid4())
+    rating = FrozenRating.objects.get(label__release=make.release(study))
+    assert (rating.score, rating.n_revisions) == (10, 2)
+
+
+def test_a_late_answer_is_released_and_marked():
+    study = make.study(n_pairs=1)
+    person = make.participation(study)
+    make.leases(person)
+    Assignment.objects.update(returned_at=timezone.now())
+    submit_rating(Assignment.objects.get(), score=3, seconds=None, key=uuid.uuid4())
+    rating = FrozenRating.objects.get(label__release=make.release(study))
+    assert (rating.is_late, rating.seconds) == (True, None)
+
+
+# As of the cut-off
+
+
+def test_what_people_say_after_the_request_is_not_in_the_release():
+    study = make.rated_study(n_pairs=3, n_people=2, goal=5)
+    before = sorted(Rating.objects.values_list("score", flat=True))
+    job = request_freeze(study)
+    say_more(study)
+    release = Release.objects.get(pk=make.done(job).result["release"])
+    assert frozen_scores(release) == before
+    assert set(FrozenRating.objects.values_list("n_revisions", flat=True)) == {1}
+
+
+def say_more(study: Study) -> None:
+    """Another person rates, and the first one thinks again."""
+    said = list(Revision.objects.values_list("pk", flat=True))
+    make.rate(make.participation(study), 10, 10, 10)
+    revise_rating(Assignment.objects.order_by("pk")[0], score=10, seconds=1, key=uuid.uuid4())
+    # SQLite's clock is cut to the millisecond, in which the request may have come too.
+    Revision.objects.exclude(pk__in=said).update(created_at=in_seconds(1))
+
+
+def test_nothing_that_happens_later_changes_a_release():
+    study = make.rated_study(n_pairs=3, n_people=2, goal=5)
+    release = make.release(study)
+    before, archive = contents(release), make.archive(release).read_bytes()
+    say_more(study)
+    study.participations.update(withdrawn_at=timezone.now())
+    write_texts(study, {"question": "Another question altogether?"})
+    study.project.pairs.update(group="moved", method="renamed", scope="renamed", parameters={"renamed": 1})
+    study.project.sources.update(name="renamed")
+    assert contents(release) == before
+    make.archive(release).unlink()
+    assert make.archive(release).read_bytes() == archive
+
+
+def test_the_wording_that_people_read_goes_into_the_release_word_by_word():
+    study = make.rated_study()
+    release = make.release(study)
+    shown = StudyText.objects.filter(study=study).exclude(shown_at=None)
+    told = {(text["kind"], text["version"]): text["body"] for text in release.origins["texts"]}
+    assert told == {(text.kind, text.version): text.body for text in shown}
+    assert "question" in {kind for kind, _ in told}
+
+
+# The release itself
+
+
+def test_version_numbers_rise():
+    study = make.rated_study()
+    assert [make.release(study).version for _ in range(3)] == [1, 2, 3]
+
+
+def test_the_two_modes_of_a_campaign_count_their_versions_apart():
+    beside = make.rated_study(mode="HA2")
+    alone = make.study(beside.project, campaign=beside.campaign, mode="HA1", n_pairs=0)
+    make.rate(make.participation(alone), 7)
+    slug = beside.campaign.slug
+    assert str(make.release(beside)) == f"{slug}-ha2 v1"
+    assert str(make.release(alone)) == f"{slug}-ha1 v1"
+
+
+def test_a_person_has_another_name_in_each_release():
+    study = make.rated_study(n_people=3)
+    first, second = (
+        set(FrozenRating.objects.filter(label__release=make.release(study)).values_list("annotator", flat=True))
+        for _ in range(2)
+    )
+    assert len(first) == len(second) == 3
+    assert not first & second
+    ours = set(study.participations.values_list("annotator__pseudonym", flat=True))
+    assert not ours & (first | second)
+
+
+def test_simulated_ratings_are_named_in_the_title():
+    study = make.rated_study(simulated=True)
+    release = make.release(study)
+    assert release.simulated
+    assert release.title == f"{study.name} (simulated ratings)"
+
+
+def test_an_ha1_release_holds_no_original():
+    release = make.release(make.rated_study(mode="HA1"))
+    assert set(release.labels.values_list("original", "original_sha256")) == {(None, "")}
+
+
+def test_corrected_scores_are_those_of_the_measure():
+    study = make.rated_study(n_pairs=6, n_people=4)
+    release = make.release(study)
+    rows = FrozenRating.objects.filter(label__release=release).values_list("label__number", "annotator", "score")
+    numbers, people, scores = zip(*rows, strict=True)
+    items, annotators = (np.unique(each, return_inverse=True)[1] for each in (numbers, people))
+    expected = corrected_scores(items, annotators, scores)
+    assert list(release.labels.values_list("corrected", flat=True)) == pytest.approx(expected.score.tolist(), abs=1e-3)
+    assert list(release.labels.values_list("corrected_se", flat=True)) == pytest.approx(expected.se.tolist(), abs=1e-3)
+
+
+def test_where_nothing_can_be_corrected_the_columns_are_empty():
+    release = make.release(make.rated_study(n_people=1))
+    assert set(release.labels.values_list("std", "corrected", "corrected_se")) == {(None, None, None)}
+
+
+# Attempts that died
+
+
+@pytest.fixture
+def half_frozen() -> tuple[Job, Release]:
+    """A freeze whose worker died after it had written a draft with one label."""
+    study = make.rated_study()
+    job = request_freeze(study)
+    assert claim(job.pk)
+    draft = draft_of(study, {"job": job.pk})
+    Job.objects.filter(pk=job.pk).update(leased_until=in_seconds(-1))
+    return job, draft
+
+
+def draft_of(study: Study, origins: dict[str, Any]) -> Release:
+    slug = f"{study.campaign.slug}-ha2"
+    draft = begin_release(
+        study.project, slug=slug, title="half", mode="HA2", simulated=False, origins=origins, counting_rule=""
+    )
+    pair = study.project.pairs.first()
+    label = Label.objects.create(release=draft, number=1, anonymized=pair.anonymized, group="g", n=1, mean=5, median=5)
+    FrozenRating.objects.create(label=label, annotator="R-1", score=5)
+    return draft
+
+
+def test_the_next_attempt_starts_a_new_draft_and_discards_the_old(half_frozen):
+    job, draft = half_frozen
+    jobs.reap()
+    release = Release.objects.get(pk=make.done(job).result["release"])
+    assert (release.version, release.labels.count()) == (1, 4)
+    assert list(Release.objects.all()) == [release] != [draft]
+
+
+def test_the_draft_of_a_freeze_that_was_given_up_goes_with_the_next_freeze(half_frozen):
+    job, draft = half_frozen
+    Job.objects.filter(pk=job.pk).update(state=Job.State.FAILED)
+    assert make.release(Study.objects.get()).version == 1
+    assert not Release.objects.filter(pk=draft.pk).exists()
+
+
+def test_a_draft_that_another_job_is_writing_is_left_alone(half_frozen):
+    job, draft = half_frozen
+    release = make.release(Study.objects.get())
+    assert Release.objects.filter(pk=draft.pk, frozen_at=None).exists()
+    assert (job.state, release.version) == (Job.State.QUEUED, 2)
+
+
+def test_a_draft_is_on_no_page(half_frozen, client):
+    _, draft = half_frozen
+    client.force_login(make.member(draft.project))
+    page = reverse("datasets:release", args=[draft.project.slug, draft.slug, draft.version])
+    assert client.get(page).status_code == 404
+    assert page not in client.get(reverse("annotation:project", args=[draft.project.slug])).content.decode()

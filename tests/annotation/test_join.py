@@ -1,0 +1,309 @@
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation.access import resume_token
+from annotation.models.people import Annotator, Invitation, Participation
+from annotation.models.studies import Study
+from annotation.studies import change_state, revoke_invitation, write_texts
+from annotation.wording import current_texts
+from datasets.models.projects import Role
+from tests import make
+
+pytestmark = pytest.mark.django_db
+AGREE = {"agree": "on"}
+
+
+def url_of(invitation: Invitation) -> str:
+    return reverse("annotation:join", args=[invitation.token])
+
+
+def rate_url(participation: Participation) -> str:
+    return reverse("annotation:rate", args=[participation.public_id])
+
+
+def refused_as(reply: Any) -> str | None:
+    return next((name for name in ("closed", "full", "other_study") if reply.context[name]), None)
+
+
+@pytest.fixture
+def invitation() -> Invitation:
+    return make.invitation(make.study())
+
+
+@pytest.fixture
+def personal() -> Invitation:
+    return make.invitation(make.study(), Invitation.Kind.PERSONAL)
+
+
+# By a link --------------------------------------------------------------------------------------------------------
+
+
+def test_a_look_at_an_invitation_stores_nothing(client: Client, invitation: Invitation) -> None:
+    reply = client.get(url_of(invitation))
+    assert reply.status_code == 200
+    assert not Participation.objects.exists()
+    assert not Annotator.objects.exists()
+    assert [name for name in reply.cookies if name.startswith("participation_")] == []
+
+
+def test_consent_comes_before_any_picture(client: Client, invitation: Invitation) -> None:
+    page = client.get(url_of(invitation)).content.decode()
+    assert current_texts(invitation.study)["consent"].body.split(".")[0] in page
+    assert "checked" not in page
+    assert "<img" not in page
+
+
+def test_without_the_ticked_box_nobody_takes_part(client: Client, invitation: Invitation) -> None:
+    reply = client.post(url_of(invitation))
+    assert reply.context["error"]
+    assert not Participation.objects.exists()
+
+
+def test_who_agrees_takes_part_under_a_random_name(client: Client, invitation: Invitation) -> None:
+    reply = client.post(url_of(invitation), AGREE)
+    mine = Participation.objects.get()
+    assert (reply.status_code, reply.url) == (302, rate_url(mine))
+    assert (mine.annotator.user, mine.invitation, mine.n_planned) == (None, invitation, 4)
+
+
+def test_what_was_agreed_to_is_kept(client: Client, invitation: Invitation) -> None:
+    write_texts(invitation.study, {"consent": "A newer wording."})
+    client.post(url_of(invitation), AGREE)
+    assert Participation.objects.get().consent_text.body == "A newer wording."
+
+
+def test_an_invitation_for_many_lets_in_many(invitation: Invitation) -> None:
+    for _ in range(3):
+        Client().post(url_of(invitation), AGREE)
+    assert Annotator.objects.count() == 3  # behind one address, perhaps, yet three people
+
+
+def test_the_same_browser_goes_on_where_it_began(client: Client, invitation: Invitation) -> None:
+    client.post(url_of(invitation), AGREE)
+    for again in (client.get(url_of(invitation)), client.post(url_of(invitation), AGREE)):
+        assert again.url == rate_url(Participation.objects.get())
+
+
+def test_another_link_into_the_same_campaign_makes_no_second_person(client: Client, invitation: Invitation) -> None:
+    study = invitation.study
+    other = make.study(study.project, n_pairs=0, mode="HA1", campaign=study.campaign)
+    client.post(url_of(invitation), AGREE)
+    client.post(url_of(make.invitation(other)), AGREE)
+    assert Participation.objects.get().study == study
+
+
+def test_the_holder_of_a_personal_link_goes_on_in_any_browser(personal: Invitation) -> None:
+    Client().post(url_of(personal), AGREE)
+    mine = Participation.objects.get()
+    other = Client()
+    assert other.get(url_of(personal)).url == rate_url(mine)
+    assert other.get(rate_url(mine)).status_code == 302  # to the instructions: this browser is known now
+    assert Participation.objects.count() == 1
+
+
+def test_a_revoked_link_lets_nobody_new_in(client: Client, invitation: Invitation) -> None:
+    revoke_invitation(invitation)
+    reply = client.post(url_of(invitation), AGREE)
+    assert (reply.status_code, refused_as(reply)) == (409, "closed")
+    assert not Participation.objects.exists()
+
+
+@pytest.mark.parametrize("kind", Invitation.Kind.values)
+def test_who_has_begun_goes_on_after_the_link_is_revoked(client: Client, kind: str) -> None:
+    invitation = make.invitation(make.study(), kind)
+    client.post(url_of(invitation), AGREE)
+    revoke_invitation(invitation)
+    assert client.get(url_of(invitation)).url == rate_url(Participation.objects.get())
+
+
+@pytest.mark.parametrize("token", ["x", "-" * 22, "é", "x" * 500, "%00"])
+def test_an_unknown_link_is_not_found(client: Client, token: str) -> None:
+    assert client.get(f"/join/{token}/").status_code == 404
+
+
+@pytest.mark.parametrize("state", [Study.State.PAUSED, Study.State.CLOSED])
+def test_a_study_that_is_not_open_lets_nobody_in(client: Client, invitation: Invitation, state: str) -> None:
+    change_state(invitation.study, state)
+    assert refused_as(client.get(url_of(invitation))) == "closed"
+    assert client.post(url_of(invitation), AGREE).status_code == 409
+    assert not Participation.objects.exists()
+
+
+def test_a_draft_lets_nobody_in(client: Client) -> None:
+    assert client.post(url_of(make.invitation(make.study(is_open=False))), AGREE).status_code == 409
+
+
+def test_a_full_study_thanks_and_lets_nobody_in(client: Client, invitation: Invitation) -> None:
+    invitation.study.items.update(n_held=invitation.study.goal)
+    reply = client.post(url_of(invitation), AGREE)
+    assert (reply.status_code, refused_as(reply)) == (409, "full")
+    assert not Participation.objects.exists()
+
+
+def test_who_withdrew_and_comes_again_by_the_link_is_a_new_person(client: Client, invitation: Invitation) -> None:
+    client.post(url_of(invitation), AGREE)
+    Participation.objects.update(withdrawn_at=timezone.now())
+    client.post(url_of(invitation), AGREE)
+    assert Annotator.objects.count() == 2
+
+
+# Coming back ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def participation() -> Participation:
+    return make.participation(make.study())
+
+
+def test_the_return_address_works_on_another_device(participation: Participation) -> None:
+    device = Client()
+    reply = device.get(reverse("annotation:resume", args=[resume_token(participation)]))
+    assert reply.url == rate_url(participation)
+    assert device.get(reply.url).status_code == 200
+
+
+def test_the_page_shows_the_return_address(participation: Participation) -> None:
+    page = make.browser(participation).get(reverse("annotation:rest", args=[participation.public_id]))
+    assert reverse("annotation:resume", args=[resume_token(participation)]) in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    "spoil", [str.upper, lambda token: token[:-1], lambda token: token.split(":")[0], lambda _: ":"]
+)
+def test_a_return_address_that_we_did_not_sign_is_not_found(participation: Participation, spoil: Any) -> None:
+    url = reverse("annotation:resume", args=[spoil(resume_token(participation))])
+    assert Client().get(url).status_code == 404
+
+
+def test_a_cookie_that_we_did_not_sign_opens_nothing(participation: Participation) -> None:
+    browser = make.browser(participation)
+    for name in browser.cookies:
+        browser.cookies[name] = participation.public_id.hex + ":1abcde:forged"
+    assert browser.get(rate_url(participation)).status_code == 404
+
+
+def test_the_cookie_of_one_participation_opens_no_other(participation: Participation) -> None:
+    other = make.participation(participation.study)
+    browser = make.browser(participation)
+    assert browser.get(rate_url(other)).status_code == 404
+    [signed] = [morsel.value for morsel in browser.cookies.values()]
+    browser.cookies[f"participation_{other.public_id.hex}"] = signed
+    assert browser.get(rate_url(other)).status_code == 404
+
+
+def test_a_return_address_is_no_cookie(participation: Participation) -> None:
+    browser = Client()
+    browser.cookies[f"participation_{participation.public_id.hex}"] = resume_token(participation)
+    assert browser.get(rate_url(participation)).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["participation_", "participation_x", "participation_" + "g" * 32])
+def test_strange_cookies_do_not_disturb_an_invitation(client: Client, invitation: Invitation, name: str) -> None:
+    client.cookies[name] = "x"
+    assert client.get(url_of(invitation)).status_code == 200
+
+
+def test_the_cookie_is_out_of_reach_for_scripts(client: Client, invitation: Invitation) -> None:
+    reply = client.post(url_of(invitation), AGREE)
+    [cookie] = [reply.cookies[name] for name in reply.cookies if name.startswith("participation_")]
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+
+
+def test_a_participation_that_does_not_exist_is_not_found(client: Client) -> None:
+    assert client.get(reverse("annotation:rate", args=[UUID(int=0)])).status_code == 404
+
+
+def test_a_withdrawn_participation_is_gone(participation: Participation) -> None:
+    Participation.objects.update(withdrawn_at=timezone.now())
+    assert make.browser(participation).get(rate_url(participation)).status_code == 410
+
+
+def test_instructions_come_before_the_first_pair(participation: Participation) -> None:
+    Participation.objects.update(instructed_at=None)
+    browser = make.browser(participation)
+    instructions = reverse("annotation:instructions", args=[participation.public_id])
+    assert browser.get(rate_url(participation)).url == instructions
+    assert not participation.assignments.exists()
+    assert browser.post(instructions).url == rate_url(participation)
+    assert browser.get(rate_url(participation)).status_code == 200
+
+
+# With a log-in ----------------------------------------------------------------------------------------------------
+
+
+def member_of(study: Study, role: str = Role.ANNOTATOR) -> Client:
+    browser = Client()
+    browser.force_login(make.member(study.project, role))
+    return browser
+
+
+def take_part_url(study: Study) -> str:
+    return reverse("annotation:take-part", args=[study.public_id])
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_a_member_of_any_role_takes_part(role: str) -> None:
+    study = make.study()
+    browser = member_of(study, role)
+    assert browser.get(take_part_url(study)).status_code == 200
+    assert not Participation.objects.exists()
+    assert browser.post(take_part_url(study), AGREE).url == rate_url(Participation.objects.get())
+
+
+def test_a_member_consents_too() -> None:
+    study = make.study()
+    assert member_of(study).post(take_part_url(study)).context["error"]
+    assert not Participation.objects.exists()
+
+
+def test_a_member_goes_on_from_any_browser() -> None:
+    study = make.study()
+    member = make.member(study.project)
+    mine = make.participation(study, by=member)
+    browser = Client()
+    browser.force_login(member)
+    assert browser.get(take_part_url(study)).url == rate_url(mine)
+    assert browser.get(rate_url(mine)).status_code == 200
+
+
+def test_nobody_outside_the_project_takes_part() -> None:
+    study = make.study()
+    assert member_of(make.study()).post(take_part_url(study), AGREE).status_code == 404
+
+
+def test_a_person_rates_in_one_study_of_a_campaign() -> None:
+    beside = make.study()
+    alone = make.study(beside.project, n_pairs=0, mode="HA1", campaign=beside.campaign)
+    browser = member_of(beside)
+    browser.post(take_part_url(beside), AGREE)
+    reply = browser.post(take_part_url(alone), AGREE)
+    assert (reply.status_code, refused_as(reply)) == (409, "other_study")
+    assert Participation.objects.get().study == beside
+
+
+def test_a_member_has_one_pseudonym_in_all_studies_of_a_project() -> None:
+    first = make.study()
+    second = make.study(first.project, n_pairs=0)
+    browser = member_of(first)
+    for study in (first, second):
+        browser.post(take_part_url(study), AGREE)
+    assert (Participation.objects.count(), Annotator.objects.count()) == (2, 1)
+
+
+def test_a_member_cannot_begin_in_a_closed_study() -> None:
+    study = make.study()
+    change_state(study, Study.State.CLOSED)
+    assert refused_as(member_of(study).post(take_part_url(study), AGREE)) == "closed"
+
+
+def test_a_log_in_opens_nobody_elses_participation() -> None:
+    study = make.study()
+    theirs = make.participation(study, by=make.member(study.project))
+    by_link = make.participation(study)
+    browser = member_of(study, Role.ADMIN)
+    assert [browser.get(rate_url(each)).status_code for each in (theirs, by_link)] == [404, 404]

@@ -1,0 +1,196 @@
+"""What happens when several people, tabs and retries do the same thing at the same moment."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.db.models import F
+
+from annotation.answer import AlreadyRated, revise_rating, submit_rating
+from annotation.assign import next_pairs, return_expired_leases
+from annotation.join import CannotJoin, join_as_member, join_by_invitation
+from annotation.models.people import Invitation, Participation
+from annotation.models.ratings import Assignment, Rating, Revision
+from annotation.models.studies import Study
+from annotation.protocol import take_turn
+from tests import make
+from tests.annotation.places import assert_places_add_up
+
+pytestmark = pytest.mark.django_db(transaction=True)
+REPEATS = 8  # the rarer meetings do not happen at the first try
+
+
+def at_once(*acts: Callable[[], Any]) -> list[Any]:
+    """What each act returns, all begun at the same moment, each on a connection of its own."""
+    start = threading.Barrier(len(acts))
+
+    def run(act: Callable[[], Any]) -> Any:
+        try:
+            connection.ensure_connection()
+            start.wait()
+            return act()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(acts)) as people:
+        return [each.result() for each in [people.submit(run, act) for act in acts]]
+
+
+def score_or_refusal(lease: Assignment, score: int) -> int | str:
+    try:
+        return submit_rating(lease, score=score, seconds=None, key=uuid4()).score
+    except AlreadyRated as refused:
+        return refused.code
+
+
+def rate_all(participation: Participation) -> bool:
+    """Answer the first pair until there is none; whether a goal was ever seen passed."""
+    passed, turn = False, take_turn(participation, [])
+    while turn["leases"]:
+        turn = take_turn(participation, [make.answer(turn["leases"][0]["assignment"])])
+        passed |= participation.study.items.filter(n_held__gt=F("goal")).exists()
+    return passed
+
+
+# One answer -------------------------------------------------------------------------------------------------------
+
+
+def test_twenty_copies_of_an_answer_are_one_row_and_twenty_equal_acknowledgements() -> None:
+    participation = make.participation(study := make.study())
+    answer = make.answer(make.leases(participation)[0])
+    turns = at_once(*[lambda: take_turn(participation, [answer])] * 20)
+    [acknowledgement] = turns[0]["acknowledgements"]
+    assert acknowledgement.status == "stored"
+    assert [turn["acknowledgements"] for turn in turns] == [[acknowledgement]] * 20
+    assert (Rating.objects.count(), Revision.objects.count()) == (1, 1)
+    assert_places_add_up(study)
+
+
+def test_of_many_different_answers_to_one_pair_the_first_is_kept() -> None:
+    participation = make.participation(study := make.study())
+    lease = make.leases(participation)[0]
+    said = at_once(*[lambda score=score: score_or_refusal(lease, score) for score in range(1, 11)])
+    assert said.count("already_rated") == 9
+    assert Rating.objects.get().score in said
+    assert_places_add_up(study)
+
+
+def test_revisions_at_once_are_numbered_one_after_the_other() -> None:
+    participation = make.participation(make.study())
+    lease = make.leases(participation)[0]
+    submit_rating(lease, score=1, seconds=None, key=uuid4())
+    at_once(*[lambda: revise_rating(lease, score=5, seconds=None, key=uuid4())] * 8)
+    assert list(Revision.objects.values_list("number", flat=True)) == list(range(1, 10))
+
+
+# Many people, few places ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("per_group", [1, 2])
+def test_sixteen_people_fill_every_goal_and_pass_none(per_group: int) -> None:
+    study = make.study(n_pairs=6, per_group=per_group, goal=3)
+    people = [make.participation(study) for _ in range(16)]
+    passed = at_once(*[lambda person=person: rate_all(person) for person in people])
+    assert not any(passed)
+    assert set(study.items.values_list("n_held", "n_rated")) == {(3, 3)}
+    assert_places_add_up(study)
+
+
+def test_places_add_up_where_every_lease_runs_out_at_once() -> None:
+    study = make.study(n_pairs=5, goal=3, lease_seconds=0)
+    people = [make.participation(study) for _ in range(8)]
+    at_once(*[lambda person=person: rate_all(person) for person in people])
+    assert all(item.n_rated >= item.goal for item in study.items.all())
+    return_expired_leases(study)
+    assert_places_add_up(study)
+
+
+def test_two_tabs_get_the_same_pairs() -> None:
+    participation = make.participation(study := make.study(n_pairs=8))
+    tabs = at_once(*[lambda: next_pairs(participation).leases] * 4)
+    assert tabs == [tabs[0]] * 4
+    assert [each.position for each in tabs[0]] == [1, 2, 3]
+    assert_places_add_up(study)
+
+
+# Leases that run out at this very moment --------------------------------------------------------------------------
+
+
+def expiring_lease(study: Study) -> Assignment:
+    participation = make.participation(study)
+    lease = make.leases(participation)[0]
+    make.expire(lease)
+    return lease
+
+
+def test_a_lease_may_run_out_while_it_is_answered() -> None:
+    study = make.study(n_pairs=2, goal=REPEATS * 2, window=1)
+    for _ in range(REPEATS):
+        lease = expiring_lease(study)
+        at_once(lambda: return_expired_leases(study), lambda lease=lease: score_or_refusal(lease, 5))
+        assert_places_add_up(study)
+    assert Rating.objects.count() == REPEATS
+
+
+def test_a_lease_may_run_out_while_its_holder_comes_back() -> None:
+    study = make.study(n_pairs=2, goal=REPEATS * 2, window=1)
+    for _ in range(REPEATS):
+        holder = expiring_lease(study).participation
+        at_once(lambda: return_expired_leases(study), lambda holder=holder: next_pairs(holder))
+        assert_places_add_up(study)
+
+
+def test_a_late_answer_may_arrive_while_its_holder_comes_back() -> None:
+    study = make.study(n_pairs=2, goal=REPEATS * 2, window=1)
+    for _ in range(REPEATS):
+        lease = expiring_lease(study)
+        return_expired_leases(study)
+        at_once(
+            lambda lease=lease: score_or_refusal(lease, 5), *[lambda lease=lease: next_pairs(lease.participation)] * 3
+        )
+        assert_places_add_up(study)
+
+
+def test_several_may_return_the_same_expired_leases() -> None:
+    study = make.study(n_pairs=6)
+    make.expire(*make.leases(make.participation(study)))
+    assert sum(at_once(*[lambda: return_expired_leases(study)] * 4)) == 3
+    assert_places_add_up(study)
+
+
+# Coming in --------------------------------------------------------------------------------------------------------
+
+
+def test_two_clicks_on_a_personal_invitation_are_one_participation() -> None:
+    invitation = make.invitation(make.study(), Invitation.Kind.PERSONAL)
+    begun = at_once(*[lambda: join_by_invitation(invitation, known=None)] * 2)
+    assert begun[0] == begun[1]
+    assert Participation.objects.count() == 1
+
+
+def joined(study: Study, user_id: int) -> str:
+    try:
+        return join_as_member(study, user_id).study.mode
+    except CannotJoin as cannot:
+        return cannot.code
+
+
+def test_a_member_who_joins_both_studies_of_a_campaign_at_once_is_in_one() -> None:
+    for _ in range(REPEATS):
+        project = make.project()
+        beside = make.study(project, n_pairs=1, mode="HA2")
+        alone = make.study(project, n_pairs=0, mode="HA1", campaign=beside.campaign)
+        member = make.member(project)
+        ends = at_once(lambda: joined(beside, member.pk), lambda: joined(alone, member.pk))  # noqa: B023
+        assert sorted(ends) in (["HA1", "other_study"], ["HA2", "other_study"])
+
+
+def test_a_member_who_joins_twice_at_once_has_one_participation() -> None:
+    study = make.study()
+    member = make.member(study.project)
+    begun = at_once(*[lambda: join_as_member(study, member.pk)] * 4)
+    assert len(set(begun)) == 1

@@ -1,0 +1,23 @@
+"""A site of its own for each test process: secrets, database file and media in a temporary folder.
+
+Named by `--ds` in pyproject.toml, since pytest-django reads the settings before any conftest.py.
+"""
+
+import os
+import tempfile
+
+_process = os.environ.get("PYTEST_XDIST_WORKER", "main")
+os.environ |= {
+    "STUDIO_VAR": tempfile.mkdtemp(prefix=f"studio-test-{_process}-"),
+    "SECRET_KEY": "a-secret-for-tests-only-0123456789abcdef",
+    "PSEUDONYM_KEY": "a-pseudonym-key-for-tests-only-0123456789",
+    "DEBUG": "false",
+    "HTTPS": "false",
+}
+
+from config.settings import *  # noqa: E402, F403
+from config.settings import STATIC_ROOT, STORAGES  # noqa: E402
+
+# The manifest of hashed names is made by collectstatic at deployment.
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+STATIC_ROOT.mkdir()  # whitenoise warns where there is none

@@ -1,0 +1,307 @@
+"""Who may open what: every address of the site, asked by people who may not."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
+from django.utils.regex_helper import normalize
+
+from annotation.access import resume_token
+from annotation.models.people import Invitation, Participation
+from annotation.models.ratings import Assignment, Rating
+from annotation.models.studies import Study
+from datasets.models.jobs import Job
+from datasets.models.projects import Membership, Project, Role
+from datasets.models.releases import Release
+from tests import make
+
+pytestmark = pytest.mark.django_db
+
+PUBLIC = {"health", "login", "admin-login", "annotation:join", "annotation:resume"}
+# Open to the person whose participation it is, logged in or not.
+PERSONAL = {f"annotation:{name}" for name in ("rate", "instructions", "answer", "rest", "end", "picture")}
+# Open to everybody with a log-in.
+COMMON = {"home", "logout"}
+# Open to every member of the project.
+MEMBERS = {"annotation:take-part"}
+
+
+@pytest.fixture
+def arguments() -> dict[str, Any]:
+    """Something that exists for every argument of every address."""
+    study = make.rated_study(n_pairs=1, n_people=2, session_size=2, goal=3)
+    release = make.release(study)
+    participation = make.participation(study)
+    [lease] = make.leases(participation)
+    return {
+        "project": study.project.slug,
+        "study": study.public_id,
+        "invitation": make.invitation(study).pk,
+        "participation": participation.public_id,
+        "key": lease.anonymized_key,
+        "image": lease.item.pair.anonymized_id,
+        "slug": release.slug,
+        "version": release.version,
+        "job": Job.objects.get().public_id,
+        # Of the admin.
+        "app_label": "datasets",
+        "object_id": study.project.pk,
+        "id": make.user().pk,
+        "content_type_id": 1,
+        "url": "nothing/here",
+    }
+
+
+def patterns(resolver: URLResolver, before: str = "") -> Iterator[str]:
+    for each in resolver.url_patterns:
+        route = before + str(each.pattern.regex.pattern).removeprefix("^")
+        if isinstance(each, URLPattern):
+            yield route
+        else:
+            yield from patterns(each, route.removesuffix(r"\Z"))
+
+
+def addresses(arguments: dict[str, Any]) -> dict[str, str]:
+    """Every address of the URLconf, with the name of what answers there."""
+    tokens = {"join/": Invitation.objects.get().token, "resume/": resume_token(Participation.objects.latest("pk"))}
+    found = {}
+    for pattern in patterns(get_resolver()):
+        for template, names in normalize(pattern):
+            token = next((token for start, token in tokens.items() if template.startswith(start)), None)
+            url = "/" + template % {name: token if name == "token" else arguments[name] for name in names}
+            found[url] = resolve(url).view_name
+    return found
+
+
+def answers(browser: Client, url: str) -> tuple[Any, Any]:
+    return browser.get(url), browser.post(url)
+
+
+def leads_to_login(reply: Any) -> bool:
+    return reply.status_code == 302 and reply.url.startswith((reverse("login") + "?", reverse("admin-login") + "?"))
+
+
+def traces() -> tuple[int, ...]:
+    """What a forbidden request might have left."""
+    models = (Project, Study, Invitation, Participation, Assignment, Rating, Release, Job, Membership)
+    return tuple(model.objects.count() for model in models)
+
+
+def logged_in(user: Any) -> Client:
+    browser = Client()
+    browser.force_login(user)
+    return browser
+
+
+def researcher_pages(arguments: dict[str, Any]) -> dict[str, str]:
+    others = PUBLIC | PERSONAL | COMMON | MEMBERS
+    return {
+        url: name
+        for url, name in addresses(arguments).items()
+        if name not in others and not name.startswith("admin:") and not url.startswith("/admin/")
+    }
+
+
+# The walk ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_walk_finds_pages_of_all_apps(arguments: dict[str, Any]) -> None:
+    found = set(addresses(arguments).values())
+    assert found >= PUBLIC | PERSONAL | COMMON | MEMBERS
+    assert found >= {"annotation:study", "datasets:release", "datasets:job", "admin:index", "admin:auth_user_change"}
+
+
+def test_nobody_without_a_log_in_opens_anything_but_the_public_pages(arguments: dict[str, Any]) -> None:
+    private = {url: name for url, name in addresses(arguments).items() if name not in PUBLIC | PERSONAL}
+    before = traces()
+    opened = [name for url, name in private.items() if not all(map(leads_to_login, answers(Client(), url)))]
+    assert opened == []
+    assert traces() == before
+
+
+def test_the_public_pages_are_public(arguments: dict[str, Any]) -> None:
+    status = {name: Client().get(url).status_code for url, name in addresses(arguments).items() if name in PUBLIC}
+    assert status == {"health": 200, "login": 200, "admin-login": 302, "annotation:join": 200, "annotation:resume": 302}
+
+
+def test_a_participation_opens_to_nobody_else(arguments: dict[str, Any]) -> None:
+    study = Study.objects.get()
+    others = [
+        Client(),
+        make.browser(make.participation(study)),
+        logged_in(make.member(study.project, Role.ADMIN)),
+        logged_in(make.user(is_staff=True, is_superuser=True)),
+    ]
+    personal = [url for url, name in addresses(arguments).items() if name in PERSONAL]
+    before = traces()
+    status = {reply.status_code for browser in others for url in personal for reply in answers(browser, url)}
+    assert status <= {404, 405}
+    assert {browser.get(url).status_code for browser in others for url in personal} == {404}
+    assert traces() == before
+
+
+@pytest.mark.parametrize("who", ["a researcher of another project", "an annotator of the project", "a superuser"])
+def test_researchers_pages_do_not_exist_for_others(arguments: dict[str, Any], who: str) -> None:
+    user = {
+        "a researcher of another project": lambda: make.member(make.project(), Role.ADMIN),
+        "an annotator of the project": lambda: make.member(Project.objects.get(), Role.ANNOTATOR),
+        "a superuser": lambda: make.user(is_staff=True, is_superuser=True),
+    }[who]()
+    browser, before = logged_in(user), traces()
+    for url, name in researcher_pages(arguments).items():
+        status = {reply.status_code for reply in answers(browser, url)}
+        assert 404 in status, name
+        assert status <= {404, 405}, name
+    assert traces() == before
+
+
+def test_a_participant_by_link_opens_no_page_of_researchers(arguments: dict[str, Any]) -> None:
+    browser = make.browser(Participation.objects.latest("pk"))
+    pages = researcher_pages(arguments)
+    assert [name for url, name in pages.items() if not all(map(leads_to_login, answers(browser, url)))] == []
+
+
+def test_the_researcher_opens_every_page_of_the_project(arguments: dict[str, Any]) -> None:
+    browser = logged_in(make.member(Project.objects.get()))
+    pages = researcher_pages(arguments)
+    assert {browser.get(url).status_code for url in pages} <= {200, 302, 405}
+
+
+def test_the_admin_opens_to_staff_only(arguments: dict[str, Any]) -> None:
+    browser = logged_in(make.member(Project.objects.get(), Role.ADMIN))
+    admin = {url: name for url, name in addresses(arguments).items() if url.startswith("/admin/")}
+    opened = [name for url, name in admin.items() if name != "admin-login" and not leads_to_login(browser.get(url))]
+    assert opened == ["admin:logout"] or opened == []  # who is no staff may log out there
+
+
+def test_the_admins_log_in_is_the_sites_log_in() -> None:
+    assert Client().get("/admin/login/?next=/admin/").url == reverse("login") + "?next=/admin/"  # type: ignore[attr-defined]
+
+
+def test_ten_wrong_passwords_lock_the_door(client: Client) -> None:
+    make.user("alice")
+    wrong = {"username": "alice", "password": "guess"}
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        client.post(reverse("login"), wrong)
+    assert client.post(reverse("login"), wrong | {"password": "a-good-password"}).status_code == 429
+
+
+# Headers ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_page_has_the_strict_content_security_policy(arguments: dict[str, Any]) -> None:
+    participation = Participation.objects.latest("pk")
+    browser = make.browser(participation)
+    browser.force_login(make.member(Project.objects.get(), is_staff=True, is_superuser=True))
+    replies = [browser.get(url) for url in addresses(arguments)]
+    pages = [reply for reply in replies if reply.headers.get("Content-Type", "").startswith("text/html")]
+    assert len(pages) > 30
+    for page in pages:
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self';" in policy + ";"
+        assert "unsafe-" not in policy
+        assert "*" not in policy
+
+
+def test_pages_run_no_inline_script_or_style(arguments: dict[str, Any]) -> None:
+    browser = make.browser(Participation.objects.latest("pk"))
+    browser.force_login(make.member(Project.objects.get()))
+    ours = {url: name for url, name in addresses(arguments).items() if not url.startswith("/admin/")}
+    for url, name in ours.items():
+        reply = browser.get(url)
+        if reply.headers.get("Content-Type", "").startswith("text/html"):
+            page = reply.content.decode()
+            assert "<style" not in page, name
+            assert " style=" not in page, name
+            assert " onclick=" not in page, name
+            assert "javascript:" not in page, name
+
+
+# Pictures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def participation() -> Participation:
+    return make.participation(make.study(n_pairs=2, mode="HA2"))
+
+
+@pytest.fixture
+def lease(participation: Participation) -> Assignment:
+    return make.leases(participation)[0]
+
+
+def picture_url(of: Participation, key: Any) -> str:
+    return reverse("annotation:picture", args=[of.public_id, key])
+
+
+def keys_of(lease: Assignment) -> list[Any]:
+    return [lease.original_key, lease.anonymized_key]
+
+
+def test_both_pictures_of_a_pair_open_for_its_holder(lease: Assignment) -> None:
+    browser, pair = make.browser(lease.participation), lease.item.pair
+    for key, image in zip(keys_of(lease), [pair.original, pair.anonymized], strict=True):
+        reply = browser.get(picture_url(lease.participation, key))
+        with image.display.open() as file:
+            assert (reply.status_code, b"".join(reply), reply["Content-Type"]) == (200, file.read(), "image/png")
+
+
+def test_a_picture_comes_without_name_and_is_kept_by_nobody(lease: Assignment) -> None:
+    reply = make.browser(lease.participation).get(picture_url(lease.participation, lease.anonymized_key))
+    assert reply["Cache-Control"] == "private, no-store"
+    assert not {"Content-Disposition", "ETag", "Last-Modified"} & set(reply.headers)
+    image = lease.item.pair.anonymized
+    sent = str(reply.headers) + reply.request["PATH_INFO"]
+    assert not [secret for secret in (image.sha256, image.display_sha256, "secret-name", "blur") if secret in sent]
+
+
+def test_a_picture_may_still_be_looked_at_after_the_answer(lease: Assignment) -> None:
+    browser = make.browser(lease.participation)
+    make.rate(lease.participation, 5)
+    assert browser.get(picture_url(lease.participation, lease.anonymized_key)).status_code == 200
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_picture_opens_to_nobody_else(lease: Assignment, side: int) -> None:
+    study = lease.item.study
+    other = make.participation(study)
+    url = picture_url(lease.participation, keys_of(lease)[side])
+    others = [make.browser(other), Client(), logged_in(make.member(study.project))]
+    assert [browser.get(url).status_code for browser in others] == [404, 404, 404]
+    assert others[0].get(picture_url(other, keys_of(lease)[side])).status_code == 404
+
+
+@pytest.mark.parametrize("end", ["finished_at", "withdrawn_at"])
+def test_no_picture_opens_after_the_end(lease: Assignment, end: str) -> None:
+    Participation.objects.update(**{end: lease.participation.consented_at})
+    browser = make.browser(lease.participation)
+    assert [browser.get(picture_url(lease.participation, key)).status_code for key in keys_of(lease)] == [404, 404]
+
+
+def test_an_ha1_original_has_no_address() -> None:
+    participation = make.participation(make.study(mode="HA1"))
+    assert {each.original_key for each in make.leases(participation)} == {None}
+
+
+def test_a_made_up_address_shows_nothing(lease: Assignment) -> None:
+    assert make.browser(lease.participation).get(picture_url(lease.participation, uuid4())).status_code == 404
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_picture_costs_one_query(lease: Assignment, side: int) -> None:
+    browser, url = make.browser(lease.participation), picture_url(lease.participation, keys_of(lease)[side])
+    with CaptureQueriesContext(connection) as captured:
+        assert browser.get(url).status_code == 200
+    assert len(captured) == 1
+
+
+def test_a_picture_is_for_looking_only(lease: Assignment) -> None:
+    url = picture_url(lease.participation, lease.anonymized_key)
+    assert make.browser(lease.participation).post(url).status_code == 405

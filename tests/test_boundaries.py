@@ -1,0 +1,136 @@
+"""What the site never does: import torch, hide code where nobody looks, or start on settings that make no sense."""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parents[1]
+APPS = ("config", "annotation", "datasets", "scoring")
+SETTINGS = {"SECRET_KEY": "s" * 40, "PSEUDONYM_KEY": "p" * 40}
+
+# Runs in an interpreter of its own: imports all that the site may import, and notes who asks for torch.
+IMPORT_THE_SITE = """
+import importlib, json, pkgutil, sys, traceback
+
+class Watch:
+    asked = []
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "torchvision"}:
+            self.asked.append(name + " by " + traceback.extract_stack()[-2].filename)
+
+sys.meta_path.insert(0, Watch())
+import django
+django.setup()
+from django.urls import get_resolver
+get_resolver().url_patterns
+imported = []
+for app in sys.argv[1:]:
+    for module in pkgutil.walk_packages(importlib.import_module(app).__path__, app + "."):
+        if not module.name.startswith("scoring.perceptanon"):
+            imported.append(importlib.import_module(module.name).__name__)
+print(json.dumps({"asked": Watch.asked, "imported": imported, "loaded": "torch" in sys.modules}))
+"""
+
+
+def environment(folder: Path, **changes: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH"}}
+    return kept | SETTINGS | {"STUDIO_VAR": str(folder), "DJANGO_SETTINGS_MODULE": "config.settings"} | changes
+
+
+def python_files() -> list[Path]:
+    return [file for app in APPS for file in (ROOT / app).rglob("*.py") if "migrations" not in file.parts]
+
+
+# Code -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_site_never_asks_for_torch(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", IMPORT_THE_SITE, *APPS]
+    done = subprocess.run(command, cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {"annotation.views.annotators", "datasets.jobs", "scoring.models", "config.urls"} <= set(found["imported"])
+    assert (found["asked"], found["loaded"]) == ([], False)
+
+
+def test_packages_hold_no_code_of_their_own() -> None:
+    packages = [file for file in python_files() if file.name == "__init__.py" and file.parent.name != "models"]
+    assert len(packages) > len(APPS)
+    assert [str(file.relative_to(ROOT)) for file in packages if file.read_text().strip()] == []
+
+
+def test_modules_are_named_for_what_they_do() -> None:
+    layers = {"utils", "helpers", "services", "managers", "signals", "misc", "common"}
+    assert [str(file.relative_to(ROOT)) for file in python_files() if file.stem in layers] == []
+
+
+# Settings ---------------------------------------------------------------------------------------------------------
+
+
+def settings_with(monkeypatch: pytest.MonkeyPatch, folder: Path, **changes: str | None) -> dict[str, object]:
+    """The settings as a fresh start would read them."""
+    for name in ("DATABASE_URL", "DEBUG", "HTTPS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (SETTINGS | {"STUDIO_VAR": str(folder)} | changes).items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    return runpy.run_path(str(ROOT / "config" / "settings.py"))
+
+
+def test_two_secrets_are_enough_to_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = settings_with(monkeypatch, tmp_path)
+    assert (settings["DEBUG"], settings["VAR_DIR"]) == (False, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", None),
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY", "too short"),
+        ("PSEUDONYM_KEY", None),
+        ("PSEUDONYM_KEY", "too short"),
+        ("PSEUDONYM_KEY", SETTINGS["SECRET_KEY"]),
+        ("DEBUG", "perhaps"),
+        ("HTTPS", "2"),
+        ("JOB_LEASE_SECONDS", "soon"),
+        ("JOB_LEASE_SECONDS", "-1"),
+        ("JOB_LEASE_SECONDS", "nan"),
+        ("JOB_LEASE_SECONDS", "6"),  # less than two heartbeats
+        ("JOB_HEARTBEAT_SECONDS", "0"),
+        ("UPLOAD_MAX_BYTES", "much"),
+        ("UPLOAD_MAX_BYTES", "4G"),
+        ("UPLOAD_MAX_BYTES", "inf"),
+        ("DATABASE_URL", "nonsense"),
+        ("DATABASE_URL", ""),
+        ("DATABASE_URL", "postgres://me@localhost:port/studio"),
+        ("TASKS_ENGINE", "celery"),
+        ("DATABASE_URL", "mysql://root@localhost/studio"),
+    ],
+)
+def test_a_value_that_makes_no_sense_stops_the_start_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str | None
+) -> None:
+    with pytest.raises(ImproperlyConfigured, match=name):
+        settings_with(monkeypatch, tmp_path, **{name: value})
+
+
+def test_the_operator_reads_what_is_missing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env=environment(tmp_path, SECRET_KEY=""),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "SECRET_KEY must be set to at least 32 random characters" in done.stderr
