@@ -4,6 +4,7 @@ from django.http import HttpRequest
 
 from annotation.models.people import Participation
 from annotation.models.studies import Campaign, Study
+from annotation.privacy import erase_participation
 from datasets.admin import ReadOnly
 
 
@@ -36,3 +37,14 @@ class ParticipationAdmin(ReadOnly):
     list_filter = ["study"]
     list_select_related = ["annotator", "study"]
     search_fields = ["annotator__pseudonym"]
+    actions = ["erase"]
+
+    def has_erase_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("annotation.delete_participation")
+
+    @admin.action(description="Erase the chosen people's participations for good", permissions=["erase"])
+    def erase(self, request: HttpRequest, participations: QuerySet[Participation]) -> None:
+        chosen = list(participations)
+        for participation in chosen:
+            erase_participation(participation)
+        self.message_user(request, f"{len(chosen)} participations erased, with all their ratings.")

@@ -121,14 +121,15 @@ def revise_rating(assignment: Assignment, *, score: int, seconds: float | None, 
 @transaction.atomic
 def _revised(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
     # Two revisions at once: the second waits for the first here, so that numbers follow each other.
-    rating = Rating.objects.select_for_update().filter(assignment=assignment).first()
+    ratings = Rating.objects.select_for_update(of=("self",)).select_related("assignment")
+    rating = ratings.filter(assignment=assignment).first()
     if rating is None:
         raise NotRated("This pair has not been rated yet; send an answer, not a revision.")
     if known := Revision.objects.filter(key=key).first():
         if known.rating_id != rating.pk:
             raise KeyAlreadyUsed(KEY_USED)
         return rating
-    rating.score, rating.seconds = score, _bounded(seconds, assignment)
+    rating.score, rating.seconds = score, _bounded(seconds, rating.assignment)
     rating.save(update_fields=["score", "seconds"])
     _add_revision(rating, number=rating.revisions.count() + 1, key=key)
     return rating

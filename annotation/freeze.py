@@ -142,6 +142,7 @@ def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]
     return {
         "job": attempt.job.pk,
         "study": study.name,
+        "study_id": study.public_id.hex,
         "campaign": study.campaign.name,
         "goal": study.goal,
         "cutoff": cutoff.isoformat(),

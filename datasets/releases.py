@@ -148,4 +148,5 @@ def discard_draft(release: Release) -> None:
         raise ValueError(f"{release} is frozen and cannot be discarded.")
     FrozenRating.objects.filter(label__release=release).delete()
     Label.objects.filter(release=release).delete()
+    release.notices.all().delete()
     release.delete()

@@ -21,8 +21,9 @@ class Annotator(models.Model):
     """A person who rates in a project: a member with a log-in, or someone who came by a link."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="annotators")
+    # A user who has rated cannot be deleted past us: `privacy.erase_participation` gives the places back first.
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="annotators"
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="annotators"
     )
     pseudonym = models.CharField(max_length=24, default=new_pseudonym)
     created_at = models.DateTimeField(auto_now_add=True)

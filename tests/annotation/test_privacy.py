@@ -1,0 +1,82 @@
+"""Erasing a person: everything of theirs is gone, and everything else adds up as before."""
+
+import uuid
+
+import pytest
+from django.db.models import ProtectedError
+from django.test import Client
+from django.urls import reverse
+
+from annotation import freeze
+from annotation.answer import revise_rating, submit_rating
+from annotation.models.people import Annotator, Participation
+from annotation.models.ratings import Assignment, Rating, Revision
+from annotation.privacy import erase_participation
+from datasets import jobs
+from datasets.models.releases import Release
+from tests import make
+from tests.annotation.places import assert_places_add_up
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def some_ratings(participation: Participation) -> None:
+    """Two answers, one of them revised and one late, and leases left over."""
+    first, *_ = make.leases(participation)
+    submit_rating(first, score=4, seconds=1.0, key=uuid.uuid4())
+    revise_rating(first, score=6, seconds=1.0, key=uuid.uuid4())
+    make.expire(*participation.assignments.held())
+    second = participation.assignments.unanswered()[0]
+    submit_rating(second, score=9, seconds=1.0, key=uuid.uuid4())
+    make.leases(participation)
+
+
+def test_an_erased_person_leaves_nothing_and_the_places_add_up() -> None:
+    study = make.study(n_pairs=6, goal=2)
+    mine, other = make.participation(study), make.participation(study)
+    some_ratings(mine)
+    some_ratings(other)
+    erase_participation(mine)
+    assert_places_add_up(study)
+    assert not Annotator.objects.filter(pk=mine.annotator_id).exists()
+    for model in (Assignment, Rating, Revision):
+        lookup = {Assignment: "participation", Rating: "assignment__participation"}
+        path = lookup.get(model, "rating__assignment__participation")
+        assert set(model.objects.values_list(path, flat=True)) == {other.pk}
+
+
+def test_a_release_keeps_its_bytes_and_gets_a_notice() -> None:
+    study = make.study(n_pairs=2)
+    mine = make.participation(study)
+    make.rate_all(mine)
+    jobs.run(freeze.request_freeze(study).pk)
+    before = Release.objects.get()
+    erase_participation(mine)
+    after = Release.objects.get()
+    assert (after.content_hash, after.labels.count()) == (before.content_hash, 2)
+    assert [notice.kind for notice in after.notices.all()] == ["withdrawn"]
+
+
+def test_a_user_who_has_rated_cannot_be_deleted_before_their_ratings_are_erased() -> None:
+    study = make.study()
+    member = make.member(study.project)
+    participation = make.participation(study, by=member)
+    make.rate_all(participation)
+    with pytest.raises(ProtectedError):
+        member.delete()
+    erase_participation(participation)
+    member.delete()
+    assert_places_add_up(study)
+
+
+def test_an_admin_erases_people_and_staff_without_the_permission_cannot() -> None:
+    study = make.study()
+    participation = make.participation(study)
+    form = {"action": "erase", "_selected_action": [str(participation.pk)]}
+    address = reverse("admin:annotation_participation_changelist")
+    client = Client()
+    client.force_login(make.user("viewer", is_staff=True))
+    assert client.post(address, form).status_code == 403
+    client.force_login(make.user("root", is_staff=True, is_superuser=True))
+    assert "1 participations erased" in client.post(address, form, follow=True).content.decode()
+    assert not Participation.objects.exists()
