@@ -132,7 +132,8 @@ def archive_name(release: Release) -> str:
 @transaction.atomic
 def request_export(release: Release, *, by: AbstractBaseUser | None = None) -> Job:
     """The job that makes the archive: the one under way or done if there is one, else a new one."""
-    Release.objects.select_for_update(no_key=True).get(pk=release.pk)  # two people ask at once: the second gets the first's job
+    # Two people ask at once: the second waits here, then gets the first's job.
+    Release.objects.select_for_update(no_key=True).get(pk=release.pk)
     made = Job.objects.filter(kind="export_release", project=release.project, arguments__release=release.pk)
     running = made.unfinished().first()
     done = made.filter(state=Job.State.DONE).first() if media_path(archive_name(release)).exists() else None

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from django.conf import settings
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
 CHUNK = 256 * 1024
@@ -50,10 +50,10 @@ def file_response(
 ) -> HttpResponseBase:
     """Send a file to somebody who may have it: by the web server in front if there is one, else with Range support."""
     if settings.ACCEL_PREFIX:
-        response: HttpResponseBase = HttpResponse(content_type=content_type)
-        # The body comes from the server in front. A length of ours, on an empty body, makes it answer 502.
+        # The body comes from the server in front. A length of ours, on an empty body, makes it answer 502; for a
+        # streamed body nobody on the way fills one in.
+        response: HttpResponseBase = StreamingHttpResponse(iter(()), content_type=content_type)
         response["X-Accel-Redirect"] = f"{settings.ACCEL_PREFIX.rstrip('/')}/{name}"
-        del response["Content-Length"]
     else:
         response = _from_disk(request, media_path(name), content_type)
     response["Cache-Control"] = "private, no-store"

@@ -20,14 +20,14 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 5  # a job that takes its worker down five times is not tried again
+MAX_DEATHS = 5  # a job that takes its worker down five times is not tried again
 FORGOTTEN_AFTER = timedelta(seconds=10)  # queued rows that no worker took are handed to the queue again
 
 Handler = Callable[["Attempt"], dict[str, Any] | None]
@@ -97,9 +97,8 @@ def cancel_job(job: Job) -> None:
 def retry_job(job: Job) -> None:
     """Queue a failed or cancelled job once more."""
     again = Job.objects.filter(pk=job.pk, state__in=[Job.State.FAILED, Job.State.CANCELLED])
-    if not again.update(
-        state=Job.State.QUEUED, cancel_requested=False, error="", traceback="", finished_at=None, queued_at=Now()
-    ):
+    fresh = {"cancel_requested": False, "error": "", "traceback": "", "finished_at": None, "n_deaths": 0}
+    if not again.update(state=Job.State.QUEUED, queued_at=Now(), **fresh):
         raise NotRetryable(f"{job} is {job.get_state_display()}; only a failed or cancelled job can be tried again.")
     transaction.on_commit(lambda: _hand_to_queue(job))
 
@@ -221,7 +220,7 @@ def _do(attempt: Attempt) -> None:
             traceback=traceback.format_exc(),
         )
     else:
-        if attempt.end(Job.State.DONE, result=result or {}):
+        if attempt.end(Job.State.DONE, result=result or {}, n_done=Coalesce("n_total", "n_done")):
             for path in attempt.no_longer_needed:
                 path.unlink(missing_ok=True)
 
@@ -232,23 +231,24 @@ def _do(attempt: Attempt) -> None:
 def reap() -> None:
     """Give the jobs of dead workers back to the queue, and hand over queued jobs that the queue forgot."""
     dead = Job.objects.filter(state=Job.State.RUNNING, leased_until__lt=Now())
-    worn_out = dead.filter(attempt__gte=MAX_ATTEMPTS)
+    worn_out = dead.filter(n_deaths__gte=MAX_DEATHS - 1)
     worn_out.update(
         state=Job.State.FAILED,
         finished_at=Now(),
         leased_until=None,
-        error=f"The worker died {MAX_ATTEMPTS} times over this job. See the worker's log, then retry.",
+        error=f"The worker died {MAX_DEATHS} times over this job. See the worker's log, then retry.",
     )
     dead.filter(cancel_requested=True).update(state=Job.State.CANCELLED, finished_at=Now(), leased_until=None)
     for job in dead:
         # Two reapers may see the same dead job: the one whose update hits hands it on.
         if dead.filter(pk=job.pk, attempt=job.attempt).update(
-            state=Job.State.QUEUED, leased_until=None, queued_at=Now()
+            state=Job.State.QUEUED, leased_until=None, queued_at=Now(), n_deaths=F("n_deaths") + 1
         ):
             log.warning("job %s attempt %s: worker gone, queued again", job.pk, job.attempt)
             _hand_to_queue(job)
     forgotten = Q(state=Job.State.QUEUED, queued_at__lt=in_seconds(-FORGOTTEN_AFTER.total_seconds()))
-    for job in Job.objects.filter(forgotten):
-        # A job that merely waits behind others gets a second ticket, which finds it claimed and does nothing.
+    busy = Job.objects.filter(state=Job.State.RUNNING).values("lane")  # there, a queued job merely waits its turn
+    for job in Job.objects.filter(forgotten).exclude(lane__in=busy):
+        # Should it not be forgotten after all, its second ticket finds it claimed and does nothing.
         if Job.objects.filter(forgotten, pk=job.pk).update(queued_at=Now()):
             _hand_to_queue(job)

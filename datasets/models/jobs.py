@@ -37,6 +37,7 @@ class Job(models.Model):
     arguments = models.JSONField(default=dict)
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
+    n_deaths = models.PositiveSmallIntegerField(default=0)  # workers lost over it since it was last asked for
     queued_at = models.DateTimeField()  # when it was last handed to the queue
     leased_until = models.DateTimeField(null=True, blank=True)
     n_done = models.PositiveBigIntegerField(default=0)

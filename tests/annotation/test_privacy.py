@@ -32,7 +32,7 @@ def some_ratings(participation: Participation) -> None:
 
 
 def test_an_erased_person_leaves_nothing_and_the_places_add_up() -> None:
-    study = make.study(n_pairs=6, goal=2)
+    study = make.study(n_pairs=6, goal=4)
     mine, other = make.participation(study), make.participation(study)
     some_ratings(mine)
     some_ratings(other)

@@ -1,13 +1,8 @@
 """What happens when several people, tabs and retries do the same thing at the same moment."""
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
 from django.db.models import F
 
 from annotation.answer import AlreadyRated, revise_rating, submit_rating
@@ -19,25 +14,10 @@ from annotation.models.studies import Study
 from annotation.protocol import take_turn
 from tests import make
 from tests.annotation.places import assert_places_add_up
+from tests.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 REPEATS = 8  # the rarer meetings do not happen at the first try
-
-
-def at_once(*acts: Callable[[], Any]) -> list[Any]:
-    """What each act returns, all begun at the same moment, each on a connection of its own."""
-    start = threading.Barrier(len(acts))
-
-    def run(act: Callable[[], Any]) -> Any:
-        try:
-            connection.ensure_connection()
-            start.wait()
-            return act()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(acts)) as people:
-        return [each.result() for each in [people.submit(run, act) for act in acts]]
 
 
 def score_or_refusal(lease: Assignment, score: int) -> int | str:

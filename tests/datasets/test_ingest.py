@@ -1,0 +1,473 @@
+import io
+import os
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from datasets import files, jobs
+from datasets.files import media_path
+from datasets.ingest import Archive
+from datasets.jobs import LostLease, claim, queue_job
+from datasets.models.jobs import Job
+from datasets.models.pictures import Image, Pair, Source
+from datasets.models.projects import Project, Role
+from datasets.rows import BadManifest
+from tests import make
+
+pytestmark = pytest.mark.django_db
+State = Job.State
+
+
+@pytest.fixture(autouse=True)
+def _media_of_its_own(settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path / "media"
+
+
+@pytest.fixture
+def project() -> Project:
+    return make.project()
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """An original with two versions, and a picture without an original."""
+    root = tmp_path / "pictures"
+    (root / "sub").mkdir(parents=True)
+    for n, name in enumerate(["original.png", "sub/blur.png", "sub/mask.png", "lone.png"]):
+        (root / name).write_bytes(make.picture_bytes(n))
+    write_manifest(
+        root,
+        'original.png,sub/blur.png,,London,blur,face,"{""r"": 9}"',
+        "original.png,sub/mask.png,,London,mask,face,",
+        ",lone.png,alone,,,,",
+    )
+    return root
+
+
+def write_manifest(root: Path, *lines: str) -> None:
+    text = "\n".join(["original,anonymized,group,source,method,scope,parameters", *lines]) + "\n"
+    (root / "manifest.csv").write_text(text, encoding="utf-8")
+
+
+def zipped(root: Path, *, prefix: str = "", **options: Any) -> Path:
+    path = root.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for file in sorted(root.rglob("*")):
+            if file.is_file():
+                archive.write(file, prefix + str(file.relative_to(root)))
+    return path
+
+
+def imported(project: Project, **arguments: str) -> Job:
+    job = queue_job("import_pairs", project, **arguments)
+    jobs.run(job.pk)
+    job.refresh_from_db()
+    return job
+
+
+def from_folder(project: Project, root: Path) -> Job:
+    return imported(project, root=str(root), manifest=str(root / "manifest.csv"))
+
+
+def stored_files(project: Project) -> list[Path]:
+    return [path for path in media_path(f"pictures/{project.pk}").rglob("*") if path.is_file()]
+
+
+def assert_nothing_was_imported(project: Project, job: Job) -> None:
+    assert job.state == State.FAILED
+    assert not job.traceback
+    assert not Pair.objects.exists()
+    assert not Image.objects.exists()
+    assert not Source.objects.exists()
+    assert stored_files(project) == []
+
+
+# What comes in
+
+
+def test_a_folder_becomes_pairs(project, folder):
+    job = from_folder(project, folder)
+    assert job.result == {"n_rows": 3, "n_new": 3, "n_known": 0}
+    assert (job.n_done, job.n_total) == (3, 3)
+    pair = Pair.objects.get(method="blur")
+    assert (pair.scope, pair.source.name, pair.parameters) == ("face", "London", {"r": 9})
+    assert (pair.original_path, pair.anonymized_path) == ("original.png", "sub/blur.png")
+    assert media_path(pair.original.original.name).read_bytes() == (folder / "original.png").read_bytes()
+
+
+def test_versions_of_one_original_share_its_picture_and_its_hash_as_group(project, folder):
+    from_folder(project, folder)
+    blur, mask = Pair.objects.exclude(original=None).order_by("method")
+    assert blur.original == mask.original
+    assert blur.group == mask.group == blur.original.sha256
+    assert Image.objects.count() == 4
+
+
+def test_a_picture_without_original_keeps_the_group_it_came_with(project, folder):
+    from_folder(project, folder)
+    lone = Pair.objects.get(original=None)
+    assert (lone.group, lone.source.name) == ("alone", "unnamed")
+
+
+@pytest.mark.parametrize("prefix", ["", "my pictures/", "two/folders/"])
+def test_a_zip_is_imported_as_it_comes_from_the_desktop(project, folder, prefix):
+    job = imported(project, archive=str(zipped(folder, prefix=prefix)))
+    assert job.result["n_new"] == 3
+    assert set(Pair.objects.values_list("anonymized_path", flat=True)) == {"sub/blur.png", "sub/mask.png", "lone.png"}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compressed_zip_is_imported(project, folder, method):
+    assert imported(project, archive=str(zipped(folder, compression=method))).result["n_new"] == 3
+
+
+def test_imported_again_nothing_changes(project, folder):
+    from_folder(project, folder)
+    before = (list(Pair.objects.values()), list(Image.objects.values()), sorted(stored_files(project)))
+    assert from_folder(project, folder).result == {"n_rows": 3, "n_new": 0, "n_known": 3}
+    assert (list(Pair.objects.values()), list(Image.objects.values()), sorted(stored_files(project))) == before
+
+
+def test_another_project_gets_pictures_of_its_own(project, folder):
+    from_folder(project, folder)
+    other = make.project()
+    assert from_folder(other, folder).result["n_new"] == 3
+    assert Pair.objects.filter(project=other, original__project=other).count() == 2
+
+
+def test_an_original_is_opened_once_for_all_its_versions(project, folder):
+    names = [f"v{n}.png" for n in range(30)]
+    for n, name in enumerate(names):
+        (folder / name).write_bytes(make.picture_bytes(100 + n))
+    write_manifest(folder, *(f"original.png,{name},,,,," for name in names))
+    opened = opened_files(lambda: from_folder(project, folder))
+    assert opened.count(folder / "original.png") == 2  # once to check it, once to store it
+    assert Pair.objects.count() == 30
+
+
+def opened_files(work: Any) -> list[Path]:
+    """Every file that Python opens meanwhile. An audit hook stays for good, so this one falls silent."""
+    opened: list[Path] = []
+    listening = True
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if listening and event == "open" and isinstance(arguments[0], str | os.PathLike):
+            opened.append(Path(arguments[0]))
+
+    sys.addaudithook(hear)
+    work()
+    listening = False
+    return opened
+
+
+# What is refused: all of it or nothing
+
+
+def truncated_jpeg() -> bytes:
+    return make.picture_bytes(size=(200, 200), format="JPEG")[:-200]
+
+
+def gif() -> bytes:
+    return make.picture_bytes(format="GIF")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (None, "line 4: lone.png cannot be read: No such file or directory."),
+        (truncated_jpeg(), "line 4: lone.png: truncated JPEG"),
+        (gif(), "line 4: lone.png: not a JPEG, PNG or WebP picture"),
+        (b"", "line 4: lone.png: the file is empty"),
+    ],
+    ids=["missing", "truncated", "GIF", "empty"],
+)
+def test_one_bad_picture_and_nothing_is_imported(project, folder, data, said):
+    (folder / "lone.png").unlink()
+    if data is not None:
+        (folder / "lone.png").write_bytes(data)
+    job = from_folder(project, folder)
+    assert said in job.error
+    assert_nothing_was_imported(project, job)
+
+
+def test_all_bad_rows_are_named_at_once_with_their_lines(project, folder):
+    write_manifest(folder, "original.png,gone.png,,,,,", ",lone.png,,,,,", "original.png,lone.png,,,,,no")
+    job = from_folder(project, folder)
+    assert [line.split(":")[0] for line in job.error.splitlines()[1:]] == ["line 2", "line 3", "line 4"]
+    assert_nothing_was_imported(project, job)
+
+
+def test_a_manifest_full_of_faults_is_not_read_out_to_the_end(project, folder):
+    write_manifest(folder, *[",lone.png,,,,,"] * 500)
+    job = from_folder(project, folder)
+    assert len(job.error.splitlines()) == 22
+    assert job.error.endswith("... and more.")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no column 'anonymized'"),
+        ("anonymized,group\n", "The manifest has no rows"),
+        ("anonymized,group\n\n,\n", "The manifest has no rows"),
+        ("anonymized,img2,group\na,b,c\n", "two columns for 'anonymized'"),
+    ],
+)
+def test_a_manifest_that_names_no_pairs_is_refused(project, folder, text, said):
+    (folder / "manifest.csv").write_text(text)
+    job = from_folder(project, folder)
+    assert said in job.error
+    assert_nothing_was_imported(project, job)
+
+
+def test_a_missing_manifest_is_refused(project, tmp_path):
+    job = from_folder(project, tmp_path)
+    assert "the manifest cannot be read: No such file" in job.error
+    assert_nothing_was_imported(project, job)
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.png", "sub/../../secret.png", "{root}/../secret.png", "link.png", "linked/secret.png"]
+)
+def test_nothing_outside_the_folder_can_be_reached(project, folder, name):
+    secret = folder.parent / "secret.png"
+    secret.write_bytes(make.picture_bytes())
+    (folder / "link.png").symlink_to(secret)
+    (folder / "linked").symlink_to(folder.parent)
+    write_manifest(folder, f",{name.format(root=folder)},g,,,,")
+    job = from_folder(project, folder)
+    assert "lies outside the root folder" in job.error
+    assert_nothing_was_imported(project, job)
+
+
+def test_a_link_within_the_folder_is_followed(project, folder):
+    (folder / "again.png").symlink_to(folder / "lone.png")
+    write_manifest(folder, ",again.png,g,,,,")
+    assert from_folder(project, folder).result["n_new"] == 1
+
+
+@pytest.mark.parametrize("name", ["circle.png", "sub", "n" * 300 + ".png"])
+def test_what_is_no_readable_file_is_named(project, folder, name):
+    (folder / "circle.png").symlink_to(folder / "circle.png")
+    write_manifest(folder, f",{name},g,,,,")
+    job = from_folder(project, folder)
+    assert f"line 2: {name} cannot be read" in job.error
+    assert_nothing_was_imported(project, job)
+
+
+def without_manifest(root: Path) -> Path:
+    (root / "manifest.csv").unlink()
+    return zipped(root)
+
+
+def with_two_manifests(root: Path) -> Path:
+    (root / "sub" / "manifest.csv").write_bytes((root / "manifest.csv").read_bytes())
+    return zipped(root)
+
+
+def with_a_member_missing(root: Path) -> Path:
+    (root / "lone.png").unlink()
+    return zipped(root)
+
+
+def with_a_way_out(root: Path) -> Path:
+    (root.parent / "secret.png").write_bytes(make.picture_bytes())
+    write_manifest(root, ",../secret.png,g,,,,")
+    return zipped(root)
+
+
+def cut_off(root: Path) -> Path:
+    path = zipped(root)
+    path.write_bytes(path.read_bytes()[:-100])
+    return path
+
+
+def encrypted(root: Path) -> Path:
+    """As a zip program would mark it: bit 0 of each entry's flags, in both of its headers."""
+    path = zipped(root)
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        at = data.find(signature)
+        while at >= 0:
+            data[at + offset] |= 1
+            at = data.find(signature, at + 4)
+    path.write_bytes(data)
+    return path
+
+
+def damaged_within(root: Path) -> Path:
+    path = zipped(root, compression=zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("manifest.csv")
+    data = bytearray(path.read_bytes())
+    start = entry.header_offset + 30 + len(entry.filename)
+    data[start : start + entry.compress_size] = b"\xff" * entry.compress_size
+    path.write_bytes(data)
+    return path
+
+
+def not_a_zip(root: Path) -> Path:
+    return root / "original.png"
+
+
+def not_there(root: Path) -> Path:
+    return root / "gone.zip"
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (without_manifest, "must hold one manifest.csv; it holds 0"),
+        (with_two_manifests, "must hold one manifest.csv; it holds 2"),
+        (with_a_member_missing, "line 4: lone.png is not in the zip"),
+        (with_a_way_out, "line 2: ../secret.png is not in the zip"),
+        (encrypted, "manifest.csv cannot be read from the zip; make it again, without a password"),
+        (damaged_within, "manifest.csv cannot be read from the zip"),
+        (cut_off, "not a zip that can be read"),
+        (not_a_zip, "not a zip that can be read"),
+        (not_there, "not a zip that can be read"),
+    ],
+)
+def test_a_zip_that_does_not_fit_is_refused_whole(project, folder, build, said):
+    job = imported(project, archive=str(build(folder)))
+    assert said in job.error
+    assert_nothing_was_imported(project, job)
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8))
+def test_a_damaged_zip_is_read_or_refused(tmp_path, damage):
+    path = tmp_path / "damaged.zip"
+    data = bytearray(small_zip())
+    for where, byte in damage:
+        data[int(where * len(data))] = byte
+    path.write_bytes(data)
+    try:
+        with Archive(path).manifest_text() as lines:
+            assert lines.read() is not None
+    except (BadManifest, UnicodeDecodeError):  # the latter is caught where rows are read
+        return
+
+
+def small_zip() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression=zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("Bücher/manifest.csv", "anonymized,group\n" + "a.png,g\n" * 9)
+        archive.writestr("Bücher/a.png", b"...")
+    return file.getvalue()
+
+
+# Cancelled, taken over
+
+
+def test_a_cancelled_import_keeps_no_half_batch(project, folder):
+    attempt = claim(queue_job("import_pairs", project, root=str(folder), manifest=str(folder / "manifest.csv")).pk)
+    jobs.cancel_job(attempt.job)
+    with pytest.raises(jobs.JobCancelled):
+        jobs._handlers["import_pairs"][0](attempt)
+    assert not Pair.objects.exists()
+
+
+def test_an_import_that_was_taken_over_adds_nothing(project, folder):
+    attempt = claim(queue_job("import_pairs", project, root=str(folder), manifest=str(folder / "manifest.csv")).pk)
+    Job.objects.filter(pk=attempt.job.pk).update(attempt=2)
+    with pytest.raises(LostLease):
+        jobs._handlers["import_pairs"][0](attempt)
+    assert not Pair.objects.exists()
+
+
+def test_what_a_killed_writer_left_is_cleared_away_and_what_is_being_written_is_not(project, folder):
+    from_folder(project, folder)
+    old, new = (media_path(files.DRAFTS) / name for name in ("old", "new"))
+    for draft in (old, new):
+        draft.write_bytes(b"half a pic")
+    os.utime(old, (0, 0))
+    from_folder(project, folder)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+# The page
+
+
+@pytest.fixture
+def researcher(project, client):
+    client.force_login(person := make.member(project))
+    return person
+
+
+def upload(client: Any, project: Project, data: bytes) -> Any:
+    archive = SimpleUploadedFile("my pictures.zip", data, "application/zip")
+    return client.post(reverse("datasets:import", args=[project.slug]), {"archive": archive})
+
+
+def incoming() -> list[Path]:
+    return list(media_path("incoming").glob("*"))
+
+
+def test_a_researcher_uploads_a_zip_and_follows_its_job(project, folder, client, researcher):
+    answer = upload(client, project, zipped(folder).read_bytes())
+    job = Job.objects.get()
+    assert answer.url == reverse("datasets:job", args=[job.public_id])
+    jobs.run(job.pk)
+    assert Pair.objects.count() == 3
+    assert Job.objects.get().created_by == researcher
+
+
+def test_the_upload_goes_when_its_import_is_done(project, folder, client, researcher):
+    upload(client, project, zipped(folder).read_bytes())
+    assert len(incoming()) == 1
+    jobs.run(Job.objects.get().pk)
+    assert incoming() == []
+
+
+def test_the_upload_of_a_failed_import_stays_for_another_try(project, folder, client, researcher):
+    upload(client, project, with_a_member_missing(folder).read_bytes())
+    jobs.run(Job.objects.get().pk)
+    assert len(incoming()) == 1
+    jobs.retry_job(Job.objects.get())
+    jobs.run(Job.objects.get().pk)
+    assert "line 4: lone.png is not in the zip" in Job.objects.get().error
+
+
+def test_a_zip_on_the_server_is_its_owners_and_stays(project, folder):
+    path = zipped(folder)
+    imported(project, archive=str(path))
+    assert path.exists()
+
+
+def test_a_file_that_is_no_zip_makes_no_job(project, client, researcher):
+    answer = upload(client, project, b"not a zip")
+    assert answer.status_code == 400
+    assert "This is not a zip file." in answer.content.decode()
+    assert not Job.objects.exists()
+    assert incoming() == []
+
+
+def test_a_file_that_is_too_large_is_sent_to_the_command(project, folder, client, researcher, settings):
+    settings.UPLOAD_MAX_BYTES = 10
+    answer = upload(client, project, zipped(folder).read_bytes())
+    assert answer.status_code == 400
+    assert "manage.py import_pairs" in answer.content.decode()
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("role", [None, Role.ANNOTATOR])
+def test_nobody_else_can_import_into_a_project(project, folder, client, role):
+    client.force_login(make.member(project, role) if role else make.member(make.project()))
+    assert upload(client, project, zipped(folder).read_bytes()).status_code == 404
+    assert client.get(reverse("datasets:import", args=[project.slug])).status_code == 404
+    assert not Job.objects.exists()
+
+
+def test_an_import_asks_for_a_log_in(project, folder, client, settings):
+    answer = upload(client, project, zipped(folder).read_bytes())
+    assert answer.url.startswith(reverse(settings.LOGIN_URL))
+    assert not Job.objects.exists()

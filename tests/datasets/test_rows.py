@@ -1,0 +1,187 @@
+import io
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasets.rows import LENGTHS, MANIFEST_COLUMNS, BadManifest, BadRow, ManifestRow, manifest_rows
+
+HEADER = "anonymized,original,group,parameters"
+
+
+def rows(text: str) -> list[ManifestRow | BadRow]:
+    return list(manifest_rows(io.StringIO(text, newline="")))
+
+
+def only_row(text: str) -> ManifestRow:
+    (row,) = rows(text)
+    assert isinstance(row, ManifestRow), row
+    return row
+
+
+def complaint(cells: str, header: str = HEADER) -> str:
+    (row,) = rows(f"{header}\n{cells}\n")
+    assert isinstance(row, BadRow), row
+    return str(row)
+
+
+def test_a_row_is_read_by_the_names_of_its_columns():
+    text = 'method,scope,source,group,original,anonymized,parameters\nblur,face,London,g1,o.png,a.png,"{""r"": 9}"\n'
+    assert only_row(text) == ManifestRow(
+        number=2,
+        original="o.png",
+        anonymized="a.png",
+        group="g1",
+        source="London",
+        method="blur",
+        scope="face",
+        parameters={"r": 9},
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "spelling"), [(column, name) for column, names in MANIFEST_COLUMNS.items() for name in names]
+)
+def test_every_spelling_of_a_column_is_known(column, spelling):
+    names = {"anonymized": "anonymized", "group": "group"} | {column: spelling}
+    cells = {"anonymized": "a.png", "group": "g", "parameters": "{}"}
+    text = ",".join(names.values()) + "\n" + ",".join(cells.get(each, "said") for each in names) + "\n"
+    assert getattr(only_row(text), column) == (cells | {"parameters": {}}).get(column, "said")
+
+
+def test_the_published_data_sets_own_header_is_read():
+    row = only_row("original_image_path,anonymized_image_path,source_dataset,x\nreal/1.png,fake/1.png,IMDB,7\n")
+    assert (row.original, row.anonymized, row.source) == ("real/1.png", "fake/1.png", "IMDB")
+
+
+@pytest.mark.parametrize("header", ["\ufeffanonymized,group", " Anonymized , GROUP ", '"anonymized","group"'])
+def test_headers_from_spreadsheets_are_read(header):
+    assert only_row(f"{header}\r\na.png,g\r\n").anonymized == "a.png"
+
+
+def test_blank_lines_are_passed_over_and_the_numbers_are_those_of_the_file():
+    assert [row.number for row in rows(f"{HEADER}\n\na.png,,g\n,,,\n  \nb.png,,g\n\n")] == [3, 6]
+
+
+def test_a_short_row_lacks_its_last_cells():
+    assert only_row(f"{HEADER}\na.png,o.png\n").parameters == {}
+
+
+def test_a_manifest_without_rows_has_none():
+    assert rows(HEADER + "\n") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no column 'anonymized'; its columns are: none"),
+        ("picture,group\na.png,g\n", "no column 'anonymized'; its columns are: picture, group"),
+        ("anonymized,img2\na,b\n", "two columns for 'anonymized'; keep one"),
+        ("anonymized,group,Group \na,b,c\n", "two columns for 'group'"),
+        (f"{HEADER}\n{'x' * 200_000},,g\n", "line 2: field larger than field limit"),
+    ],
+)
+def test_a_file_that_is_no_manifest_is_refused_in_words(text, said):
+    with pytest.raises(BadManifest, match=said):
+        rows(text)
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff\xfe" + "anonymized\na".encode("utf-16-le"), b"anonymized,group\nM\xfcnchen,g\n"]
+)
+def test_a_manifest_in_another_encoding_is_refused(data):
+    with pytest.raises(BadManifest, match="not UTF-8"):
+        list(manifest_rows(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "{",
+        "[1]",
+        "7",
+        "null",
+        "{'r': 1}",
+        '{"r": NaN}',
+        '{"r": 1e999}',
+        '{"r": "\\u0000"}',
+        '{"r": "\\ud800"}',
+        '{"r": ' + "9" * 5000 + "}",
+        "[" * 100_000,
+    ],
+    ids=range(11),
+)
+def test_parameters_that_no_database_can_keep_as_an_object_are_refused(cell):
+    quoted = cell.replace('"', '""')
+    assert complaint(f'a.png,,g,"{quoted}"').startswith("line 2: parameters must be a JSON object such as")
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (",o.png,g", "line 2: no path in 'anonymized'."),
+        ("a.png,,", "line 2: a pair without an original needs a 'group', the same for all versions of one picture."),
+        ("a\tb.png,,g", "line 2: 'anonymized' holds a control character."),
+        ("a\0b.png,,g", "line 2: 'anonymized' holds a control character."),
+        ('a.png,,"g\nh"', "line 3: 'group' holds a control character."),
+        ("a.png,,g\u2028h", "line 2: 'group' holds a control character."),
+    ],
+)
+def test_a_row_that_cannot_be_used_says_why(cells, said):
+    assert complaint(cells) == said
+
+
+@pytest.mark.parametrize(("column", "longest"), LENGTHS.items())
+def test_a_cell_longer_than_its_column_is_refused(column, longest):
+    header = ",".join(
+        ["anonymized", "group", column] if column not in {"anonymized", "group"} else ["anonymized", "group"]
+    )
+    cells = {"anonymized": "a", "group": "g", column: "x" * (longest + 1)}
+    assert f"'{column}' is longer than {longest} characters" in complaint(",".join(cells.values()), header)
+
+
+@pytest.mark.parametrize(
+    "name", ["Bild\u00a0schirm.png", "Screenshot 3.04.05\u202fPM.png", "写真.png", "👩\u200d👧.png"]
+)
+def test_a_name_that_people_and_their_computers_give_is_taken(name):
+    assert only_row(f"{HEADER}\n{name},,g\n").anonymized == name
+
+
+def test_one_bad_row_does_not_hide_the_others():
+    kinds = [type(row) for row in rows(f"{HEADER}\n,,g\na.png,,g\nb.png,,\n")]
+    assert kinds == [BadRow, ManifestRow, BadRow]
+
+
+@given(
+    st.text()
+    | st.text().map(f"{HEADER}\n".__add__)
+    | st.lists(st.text()).map(lambda cells: HEADER + "\n" + ",".join(cells))
+)
+def test_any_text_is_rows_or_refused(text):
+    try:
+        found = rows(text)
+    except BadManifest:
+        return
+    for row in found:
+        assert isinstance(row, BadRow) or can_be_stored(row)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_parameters_are_kept_as_they_are_or_refused(value):
+    cell = json.dumps(value).replace('"', '""')
+    (row,) = rows(f'{HEADER}\na.png,,g,"{cell}"\n')
+    assert isinstance(row, BadRow) or row.parameters == value
+
+
+def can_be_stored(row: ManifestRow) -> bool:
+    texts = [getattr(row, column) for column in LENGTHS]
+    fit = all(len(text) <= most for text, most in zip(texts, LENGTHS.values(), strict=True))
+    plain = not any(unicodedata.category(character) == "Cc" for text in texts for character in text)
+    return fit and plain and bool(json.dumps(row.parameters, allow_nan=False))

@@ -1,0 +1,349 @@
+"""Real workers, really killed: the work is done once, whole, and by whoever is left.
+
+Each death comes after the worker's first progress, and the lease is the one that a site has.
+"""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+from django_tasks_db.models import DBTaskResult
+from PIL import Image as PillowImage
+
+from annotation.freeze import request_freeze
+from annotation.models.studies import Study
+from datasets.export import archive_name, request_export
+from datasets.files import media_path, store
+from datasets.jobs import queue_job
+from datasets.models.jobs import Job
+from datasets.models.pictures import Image, Pair, Source
+from datasets.models.projects import Project
+from datasets.models.releases import FrozenRating, Release
+from tests import make
+from tests.conftest import skip_or_fail
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
+REPOSITORY = Path(__file__).parents[2]
+N_PICTURES = 250
+N_LABELS = 1500
+TAKEN_OVER_WITHIN = 30  # seconds: a lease of 15, and time to start a worker
+PATIENCE = 120  # seconds, on a busy machine
+
+Worker = subprocess.Popen[bytes]
+Start = Callable[..., Worker]
+
+
+@pytest.fixture(autouse=True)
+def _media_of_its_own(settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path / "site" / "media"
+
+
+@pytest.fixture
+def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Start]:
+    """Starts `manage.py work` on the test's own site; none survives the test."""
+    started: list[Worker] = []
+
+    def start(**env: str) -> Worker:
+        with (tmp_path / f"worker{len(started)}.log").open("wb") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "manage.py", "work"],
+                cwd=REPOSITORY,
+                env=site_of_this_test() | env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        kill(worker)
+
+
+def site_of_this_test() -> dict[str, str]:
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        url = f"sqlite:///{database['NAME']}"
+    else:
+        login = database["USER"] + (f":{database['PASSWORD']}" if database["PASSWORD"] else "")
+        url = f"postgres://{login}@{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}"
+    return os.environ | {"DATABASE_URL": url, "STUDIO_VAR": str(settings.MEDIA_ROOT.parent)}
+
+
+def kill(worker: Worker) -> None:
+    """SIGKILL for the worker and for what it has forked: nothing of it can say a last word."""
+    if worker.poll() is None:
+        for pid in [worker.pid, *children(worker.pid)]:
+            os.kill(pid, signal.SIGKILL)
+    worker.wait()
+
+
+def children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for file in listed for child in file.read_text().split()]
+
+
+def pause_between_transactions(worker: Worker, job: Job) -> None:
+    """SIGSTOP. A process that stops within a transaction keeps its locks, and everybody waits for it to go on."""
+    while True:
+        os.kill(worker.pid, signal.SIGSTOP)
+        os.waitpid(worker.pid, os.WUNTRACED)
+        if is_free(job):
+            return
+        os.kill(worker.pid, signal.SIGCONT)
+        sleep(0.01)
+
+
+def is_free(job: Job) -> bool:
+    if connection.vendor == "sqlite":
+        connection.cursor().execute("PRAGMA busy_timeout = 100")
+    try:
+        with transaction.atomic():
+            return Job.objects.select_for_update(nowait=True).filter(pk=job.pk).exists()
+    except OperationalError:
+        return False
+    finally:
+        connection.close()
+
+
+def wait_until(is_so: Callable[[], Any], *, seconds: float = PATIENCE) -> None:
+    end = monotonic() + seconds
+    while not is_so():
+        if monotonic() > end:
+            pytest.fail(f"not so within {seconds} s; jobs: {list(Job.objects.values())}")
+        sleep(0.01)
+
+
+def has_progress(job: Job) -> bool:
+    return Job.objects.filter(pk=job.pk, n_done__gt=0).exists()
+
+
+def is_taken_over(job: Job) -> bool:
+    return Job.objects.filter(pk=job.pk, attempt=2).exists()
+
+
+def finished(job: Job) -> Job:
+    wait_until(lambda: Job.objects.get(pk=job.pk).is_finished)
+    return Job.objects.get(pk=job.pk)
+
+
+# An import
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures that keep a worker busy for some seconds."""
+    root, random = tmp_path_factory.mktemp("noise"), np.random.default_rng(7)
+    lines = ["anonymized,group"]
+    for n in range(N_PICTURES):
+        pixels = random.integers(0, 256, (300, 300, 3), dtype=np.uint8)
+        PillowImage.fromarray(pixels).save(root / f"{n}.png", compress_level=1)
+        lines.append(f"{n}.png,g{n // 4}")
+    (root / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def one_picture(root: Path) -> Path:
+    (root / "a.png").write_bytes(make.picture_bytes())
+    (root / "manifest.csv").write_text("anonymized,group\na.png,g\n")
+    return root
+
+
+def import_arguments(root: Path) -> dict[str, str]:
+    return {"root": str(root), "manifest": str(root / "manifest.csv")}
+
+
+def assert_imported_once_and_whole(project: Project, job: Job, *, n_known: int) -> None:
+    assert (job.state, job.attempt, job.error) == (Job.State.DONE, 2, "")
+    assert job.result == {"n_rows": N_PICTURES, "n_new": N_PICTURES - n_known, "n_known": n_known}
+    assert (job.n_done, job.n_total) == (N_PICTURES, N_PICTURES)
+    paths = list(project.pairs.values_list("anonymized_path", flat=True))
+    assert sorted(paths) == sorted(f"{n}.png" for n in range(N_PICTURES))
+    assert_pictures_are_whole(project)
+
+
+def assert_pictures_are_whole(project: Project) -> None:
+    named = {}
+    for image in Image.objects.filter(project=project):
+        named |= {image.original.name: image.sha256, image.display.name: image.display_sha256}
+    for name, sha256 in named.items():
+        assert hashlib.sha256(media_path(name).read_bytes()).hexdigest() == sha256
+    there = {path for path in media_path(f"pictures/{project.pk}").rglob("*") if path.is_file()}
+    assert there == {media_path(name) for name in named}
+
+
+def test_an_import_is_finished_by_another_worker_when_its_own_is_killed(start_worker, noise):
+    project = make.project()
+    job = queue_job("import_pairs", project, **import_arguments(noise))
+    first = start_worker()
+    wait_until(lambda: has_progress(job))
+    kill(first)
+    n_known = project.pairs.count()
+    assert 0 < n_known < N_PICTURES
+    start_worker()
+    wait_until(lambda: is_taken_over(job), seconds=TAKEN_OVER_WITHIN)
+    assert_imported_once_and_whole(project, finished(job), n_known=n_known)
+
+
+def test_a_worker_that_wakes_up_after_its_job_was_taken_over_writes_nothing_and_works_on(start_worker, noise, tmp_path):
+    project = make.project()
+    job = queue_job("import_pairs", project, **import_arguments(noise))
+    zombie = start_worker()
+    wait_until(lambda: has_progress(job))
+    pause_between_transactions(zombie, job)
+    n_known = project.pairs.count()
+    second = start_worker()
+    wait_until(lambda: is_taken_over(job), seconds=TAKEN_OVER_WITHIN)
+    assert_imported_once_and_whole(project, finished(job), n_known=n_known)
+    kill(second)
+
+    before = written(job)
+    os.kill(zombie.pid, signal.SIGCONT)
+    next_job = queue_job("import_pairs", make.project(), **import_arguments(one_picture(tmp_path)))
+    assert finished(next_job).result["n_new"] == 1
+    assert written(job) == before
+
+
+def written(job: Job) -> list[Any]:
+    rows = [model.objects.filter(project=job.project).order_by("pk") for model in (Pair, Image, Source)]
+    return [Job.objects.filter(pk=job.pk).values().get(), *(list(each.values()) for each in rows)]
+
+
+# A freeze and an export
+
+
+@pytest.fixture
+def large_study(transactional_db: None) -> Study:
+    project = make.project()
+    source = Source.objects.create(project=project, name="test")
+    images = Image.objects.bulk_create(small_image(project, n) for n in range(N_LABELS))
+    Pair.objects.bulk_create(
+        Pair(project=project, anonymized=image, group=f"g{n // 4}", source=source, anonymized_path=f"{n}.png")
+        for n, image in enumerate(images)
+    )
+    study = make.study(project, mode="HA1", n_pairs=0)
+    make.fill_in(study, n_people=3)
+    return study
+
+
+def small_image(project: Project, n: int) -> Image:
+    """A row and a file. Neither a freeze nor an export looks at pixels."""
+    data = f"the pixels of picture {n} ".encode() * 200
+    sha256 = hashlib.sha256(data).hexdigest()
+    name = f"pictures/{project.pk}/{sha256}.png"
+    store(name, data)
+    facts = {"content_type": "image/png", "width": 1, "height": 1, "n_bytes": len(data)}
+    return Image(project=project, sha256=sha256, display_sha256=sha256, original=name, display=name, **facts)
+
+
+def test_a_freeze_whose_worker_is_killed_leaves_one_release_and_no_half_one(start_worker, large_study):
+    job = request_freeze(large_study)
+    first = start_worker()
+    wait_until(lambda: has_progress(job))
+    kill(first)
+    draft = Release.objects.get()
+    assert draft.frozen_at is None
+    assert 0 < draft.labels.count() < N_LABELS
+    start_worker()
+    wait_until(lambda: is_taken_over(job), seconds=TAKEN_OVER_WITHIN)
+    done = finished(job)
+    release = Release.objects.get()
+    assert (done.state, done.attempt, done.result["release"]) == (Job.State.DONE, 2, release.pk)
+    assert release.frozen_at
+    assert release.version == 1
+    assert release.labels.count() == N_LABELS
+    assert FrozenRating.objects.count() == N_LABELS * 3
+
+
+def test_an_export_whose_worker_is_killed_puts_no_half_archive_in_place(start_worker, large_study):
+    release = make.release(large_study)
+    job, path = request_export(release), media_path(archive_name(release))
+    first = start_worker()
+    wait_until(lambda: has_progress(job))
+    kill(first)
+    assert not path.exists()
+    assert [each.name for each in path.parent.iterdir()] == [f".job-{job.pk}-attempt-1.zip"]
+    start_worker()
+    wait_until(lambda: is_taken_over(job), seconds=TAKEN_OVER_WITHIN)
+    done = finished(job)
+    assert (done.state, done.attempt) == (Job.State.DONE, 2)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == done.result["sha256"]
+    assert list(path.parent.iterdir()) == [path]
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert len([name for name in archive.namelist() if name.startswith("pictures/")]) == N_LABELS
+
+
+# By way of Redis
+
+
+@pytest.fixture
+def redis_queue() -> Iterator[dict[str, str]]:
+    """The environment of a site whose queue is a Redis database that nobody else uses."""
+    for number in range(15, 0, -1):
+        url = f"redis://127.0.0.1:6379/{number}"
+        client = redis.Redis.from_url(url)
+        try:
+            is_ours = client.set("taken-by-a-test", os.getpid(), nx=True, ex=900)
+        except redis.ConnectionError:
+            skip_or_fail("no Redis at 127.0.0.1:6379")
+        if is_ours and client.dbsize() == 1:
+            break
+        if is_ours:
+            client.delete("taken-by-a-test")
+    else:
+        skip_or_fail("no Redis database is free")
+    yield {"TASKS_ENGINE": "rq", "REDIS_URL": url}
+    client.flushdb()
+    client.close()
+
+
+def queue_by_redis(project: Project, root: Path, env: dict[str, str]) -> Job:
+    """Ask for an import as the web process of such a site would."""
+    code = (
+        "import sys, django; django.setup()\n"
+        "from datasets.jobs import queue_job; from datasets.models.projects import Project\n"
+        "project = Project.objects.get(pk=sys.argv[1])\n"
+        "queue_job('import_pairs', project, root=sys.argv[2], manifest=sys.argv[2] + '/manifest.csv')\n"
+    )
+    asked = [sys.executable, "-c", code, str(project.pk), str(root)]
+    subprocess.run(asked, cwd=REPOSITORY, env=site_of_this_test() | env, check=True)
+    return Job.objects.get(project=project)
+
+
+def test_a_job_goes_to_a_worker_through_redis(start_worker, redis_queue, tmp_path):
+    job = queue_by_redis(make.project(), one_picture(tmp_path), redis_queue)
+    with redis.Redis.from_url(redis_queue["REDIS_URL"]) as client:
+        assert client.llen("rq:queue:short") == 1
+    start_worker(**redis_queue)
+    done = finished(job)
+    assert (done.state, done.attempt, done.result["n_new"]) == (Job.State.DONE, 1, 1)
+    assert not DBTaskResult.objects.exists()
+
+
+def test_a_job_is_resumed_when_the_redis_worker_and_its_child_are_killed(start_worker, redis_queue, noise):
+    project = make.project()
+    job = queue_by_redis(project, noise, redis_queue)
+    first = start_worker(**redis_queue)
+    wait_until(lambda: has_progress(job))
+    assert children(first.pid)
+    kill(first)
+    n_known = project.pairs.count()
+    assert 0 < n_known < N_PICTURES
+    start_worker(**redis_queue)
+    wait_until(lambda: is_taken_over(job), seconds=TAKEN_OVER_WITHIN)
+    assert_imported_once_and_whole(project, finished(job), n_known=n_known)
+    assert settings.TASKS_ENGINE == "db"  # so only Redis can have carried it
+    assert not DBTaskResult.objects.exists()
