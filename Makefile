@@ -34,7 +34,7 @@ var/static/staticfiles.json: $(shell find static -type f) requirements.lock | va
 
 test: lint
 	$(PY) -m pytest -n $(TESTERS)
-	DATABASE_URL=$(TEST_POSTGRES) $(PY) -m pytest -n $(TESTERS) -m "not browser"
+	DATABASE_URL=$(TEST_POSTGRES) $(PY) -m pytest -n $(TESTERS) -m "not browser and not demo"
 
 lint: $(VENV)/.dev var/studio.env
 	$(VENV)/bin/ruff check

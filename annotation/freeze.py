@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.text import slugify
@@ -43,8 +44,16 @@ class NothingToFreeze(Exception):
     """The study has no rating that would be released."""
 
 
+@transaction.atomic
 def request_freeze(study: Study, *, by: AbstractBaseUser | None = None) -> Job:
-    """Freeze what is there now. Raises NothingToFreeze before any job is made."""
+    """Freeze what is there now. Raises NothingToFreeze before any job is made.
+
+    While a freeze of this study is under way that one is the answer: a second click makes no second release.
+    """
+    Study.objects.select_for_update().get(pk=study.pk)  # of two clicks, the second finds the first one's job
+    begun = Job.objects.unfinished().filter(kind="freeze_study", project=study.project, arguments__study=study.pk)
+    if job := begun.first():
+        return job
     now = timezone.now()
     if not released_revisions(study, now).exists():
         raise NothingToFreeze("This study has no ratings yet; there is nothing to freeze.")

@@ -56,6 +56,7 @@ def create_study(
 @transaction.atomic
 def write_texts(study: Study, wording: Mapping[str, str]) -> None:
     """Store what differs from the current texts: a draft's text is replaced, one that was shown gets a new version."""
+    study = _locked(study)
     current = current_texts(study)
     for kind, body in wording.items():
         text = current.get(kind)
@@ -69,6 +70,11 @@ def write_texts(study: Study, wording: Mapping[str, str]) -> None:
         text.save()
     if study.has_begun:
         _mark_shown(study)
+
+
+def _locked(study: Study) -> Study:
+    """The study as it is now. Its texts must not change between being opened and being marked as shown."""
+    return Study.objects.select_for_update(of=("self",)).get(pk=study.pk)
 
 
 def add_items(study: Study, pairs: QuerySet[Pair]) -> int:
@@ -90,6 +96,7 @@ def add_items(study: Study, pairs: QuerySet[Pair]) -> int:
 @transaction.atomic
 def change_state(study: Study, state: str) -> None:
     """Open, pause or close a study. People who hold pairs may still answer them."""
+    _locked(study)
     if state not in STEPS:
         raise NotPossible("Choose whether to open, pause or close the study.")
     if state == State.OPEN and not study.items.exists():

@@ -10,15 +10,21 @@ from types import FrameType
 
 HOST = "127.0.0.1"
 STOP_WITHIN_SECONDS = 10
+LOOK_EVERY_SECONDS = 2
 
 
-def commands(port: int) -> list[list[str]]:
+def web_command(port: int) -> list[str]:
     # One web process: on SQLite its threads take turns at writing (config/sqlite).
-    web = ["--interface", "wsgi", "--host", HOST, "--port", str(port), "--workers", "1", "--blocking-threads", "8"]
-    return [
-        [sys.executable, "-m", "granian", *web, "--log-level", "error", "config.wsgi:application"],
-        [sys.executable, "manage.py", "work"],
-    ]
+    options = ["--interface", "wsgi", "--host", HOST, "--port", str(port), "--workers", "1", "--blocking-threads", "8"]
+    return [sys.executable, "-m", "granian", *options, "--log-level", "error", "config.wsgi:application"]
+
+
+WORKER_COMMAND = [sys.executable, "manage.py", "work"]
+
+
+def started(command: list[str]) -> subprocess.Popen[bytes]:
+    # A session of its own: Ctrl-C reaches this process alone, which then stops its children in order.
+    return subprocess.Popen(command, start_new_session=True)  # noqa: S603
 
 
 def is_free(port: int) -> bool:
@@ -41,24 +47,30 @@ def main() -> int:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    # Sessions of their own: Ctrl-C reaches this process alone, which then stops both in order.
-    children = [subprocess.Popen(command, start_new_session=True) for command in commands(port)]  # noqa: S603
+    web, worker = started(web_command(port)), started(WORKER_COMMAND)
     try:
         print("\nRunning; Ctrl-C stops web server and worker.", flush=True)  # noqa: T201
-        while all(child.poll() is None for child in children):
-            time.sleep(0.2)
-        print("Web server or worker ended by itself; stopping the other.")  # noqa: T201
+        while web.poll() is None:
+            time.sleep(LOOK_EVERY_SECONDS)
+            if worker.poll() is not None:
+                print("The worker ended; starting it again.", flush=True)  # noqa: T201
+                worker = started(WORKER_COMMAND)  # rating goes on meanwhile, and its job is taken up again
+        print("The web server ended; stopping the worker.")  # noqa: T201
         return 1
     except KeyboardInterrupt:
         return 0
     finally:
-        for child in children:
-            child.terminate()
-        for child in children:
-            try:
-                child.wait(STOP_WITHIN_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, signal.SIGKILL)
+        stop_children(web, worker)
+
+
+def stop_children(*children: subprocess.Popen[bytes]) -> None:
+    for child in children:
+        child.terminate()
+    for child in children:
+        try:
+            child.wait(STOP_WITHIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

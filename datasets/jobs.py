@@ -28,7 +28,8 @@ from datasets.models.projects import Project
 log = logging.getLogger(__name__)
 
 MAX_DEATHS = 5  # a job that takes its worker down five times is not tried again
-FORGOTTEN_AFTER = timedelta(seconds=10)  # queued rows that no worker took are handed to the queue again
+FORGOTTEN_AFTER = 10  # seconds: queued rows that no worker took are handed to the queue again
+FORGOTTEN_IN_BUSY_LANE_AFTER = 120
 
 Handler = Callable[["Attempt"], dict[str, Any] | None]
 _handlers: dict[str, tuple[Handler, str]] = {}
@@ -246,9 +247,12 @@ def reap() -> None:
         ):
             log.warning("job %s attempt %s: worker gone, queued again", job.pk, job.attempt)
             _hand_to_queue(job)
-    forgotten = Q(state=Job.State.QUEUED, queued_at__lt=in_seconds(-FORGOTTEN_AFTER.total_seconds()))
-    busy = Job.objects.filter(state=Job.State.RUNNING).values("lane")  # there, a queued job merely waits its turn
-    for job in Job.objects.filter(forgotten).exclude(lane__in=busy):
+    # Where the lane is busy a queued job most likely waits its turn, and is looked after more slowly.
+    busy = Job.objects.filter(state=Job.State.RUNNING).values("lane")
+    forgotten = Q(state=Job.State.QUEUED, queued_at__lt=in_seconds(-FORGOTTEN_AFTER)) & (
+        ~Q(lane__in=busy) | Q(queued_at__lt=in_seconds(-FORGOTTEN_IN_BUSY_LANE_AFTER))
+    )
+    for job in Job.objects.filter(forgotten):
         # Should it not be forgotten after all, its second ticket finds it claimed and does nothing.
         if Job.objects.filter(forgotten, pk=job.pk).update(queued_at=Now()):
             _hand_to_queue(job)

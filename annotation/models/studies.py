@@ -7,7 +7,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 
 from datasets.models.pictures import Pair
-from datasets.models.projects import MANAGING_ROLES, Project
+from datasets.models.projects import Project, managed_through
 from datasets.models.releases import Mode
 
 MIN_SCORE, MAX_SCORE = 1, 10
@@ -42,9 +42,7 @@ class Campaign(models.Model):
 
 class StudyQuerySet(models.QuerySet["Study"]):
     def managed_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        return self.filter(
-            campaign__project__memberships__user_id=user.pk, campaign__project__memberships__role__in=MANAGING_ROLES
-        )
+        return self.filter(managed_through("campaign__project", user))
 
     def open_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """Studies that this member may rate in, whatever the role."""

@@ -5,12 +5,12 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 
-from datasets.models.projects import MANAGING_ROLES, Project
+from datasets.models.projects import Project, managed_through
 
 
 class JobQuerySet(models.QuerySet["Job"]):
     def managed_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        return self.filter(project__memberships__user_id=user.pk, project__memberships__role__in=MANAGING_ROLES)
+        return self.filter(managed_through("project", user))
 
     def unfinished(self) -> Self:
         return self.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])

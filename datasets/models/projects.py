@@ -20,6 +20,12 @@ def user_id(user: AbstractBaseUser | AnonymousUser) -> int:
     return user.pk or 0
 
 
+def managed_through(path: str, user: AbstractBaseUser | AnonymousUser) -> models.Q:
+    """The condition that this user manages the project at the end of a path of foreign keys."""
+    memberships = f"{path}__memberships"
+    return models.Q(**{f"{memberships}__user_id": user_id(user), f"{memberships}__role__in": MANAGING_ROLES})
+
+
 class ProjectQuerySet(models.QuerySet["Project"]):
     def open_to(self, user: AbstractBaseUser | AnonymousUser, *roles: str) -> Self:
         """The projects in which this user has one of the roles (any role when none is named)."""

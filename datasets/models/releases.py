@@ -5,7 +5,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 
 from datasets.models.pictures import Image
-from datasets.models.projects import MANAGING_ROLES, Project
+from datasets.models.projects import Project, managed_through
 
 
 class Mode(models.TextChoices):
@@ -18,7 +18,7 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
         return self.exclude(frozen_at=None)
 
     def managed_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        return self.filter(project__memberships__user_id=user.pk, project__memberships__role__in=MANAGING_ROLES)
+        return self.filter(managed_through("project", user))
 
 
 class Release(models.Model):
@@ -29,7 +29,7 @@ class Release(models.Model):
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="releases")
-    slug = models.SlugField(max_length=60)
+    slug = models.SlugField(max_length=70)  # room for the campaign's slug and the mode
     version = models.PositiveIntegerField()
     title = models.CharField(max_length=160)
     mode = models.CharField(max_length=3, choices=Mode)

@@ -303,9 +303,11 @@ def test_the_draft_of_a_freeze_that_was_given_up_goes_with_the_next_freeze(half_
 
 def test_a_draft_that_another_job_is_writing_is_left_alone(half_frozen):
     job, draft = half_frozen
-    release = make.release(Study.objects.get())
+    other = make.study(draft.project, n_pairs=1)
+    make.rate_all(make.participation(other))
+    make.release(other)
     assert Release.objects.filter(pk=draft.pk, frozen_at=None).exists()
-    assert (job.state, release.version) == (Job.State.QUEUED, 2)
+    assert job.state == Job.State.QUEUED
 
 
 def test_a_draft_is_on_no_page(half_frozen, client):
@@ -314,3 +316,23 @@ def test_a_draft_is_on_no_page(half_frozen, client):
     page = reverse("datasets:release", args=[draft.project.slug, draft.slug, draft.version])
     assert client.get(page).status_code == 404
     assert page not in client.get(reverse("annotation:project", args=[draft.project.slug])).content.decode()
+
+
+def test_a_second_click_while_a_freeze_is_under_way_makes_no_second_release():
+    study = make.rated_study()
+    first, second = request_freeze(study), request_freeze(study)
+    assert first == second
+    jobs.run(first.pk)
+    assert Release.objects.count() == 1
+    assert request_freeze(study) != first
+
+
+def test_a_campaign_with_the_longest_name_can_be_frozen():
+    project = make.project()
+    campaign = project.campaigns.create(slug="c" * 60, name="C")
+    study = make.study(project, campaign=campaign, n_pairs=1)
+    make.rate_all(make.participation(study))
+    job = request_freeze(study)
+    jobs.run(job.pk)
+    job.refresh_from_db()
+    assert (job.state, Release.objects.get().slug) == (Job.State.DONE, "c" * 60 + "-ha2")

@@ -200,3 +200,13 @@ def test_members_are_offered_the_open_studies_of_their_projects(role: str) -> No
     make.study(study.project, n_pairs=0, is_open=False)
     make.study()
     assert list(studies_for(make.member(study.project, role))) == [study]
+
+
+def test_what_is_written_while_a_study_opens_is_read_and_so_never_changes() -> None:
+    study = make.study(is_open=False)
+    stale = Study.objects.get(pk=study.pk)  # a page that was loaded before the study opened
+    change_state(study, Study.State.OPEN)
+    write_texts(stale, {"question": "Who is this?"})
+    newest = study.texts.filter(kind="question").latest("version")
+    assert (newest.version, newest.body) == (2, "Who is this?")
+    assert newest.shown_at

@@ -16,14 +16,14 @@ REAP_EVERY_SECONDS = 2.0
 
 
 def every(seconds: float, verb: Callable[[], None]) -> None:
-    """Call the verb again and again from a daemon thread; a database that is away is tried again."""
+    """Call the verb again and again from a daemon thread; whatever fails is tried again."""
 
     def repeat() -> None:
         while True:
             try:
                 verb()
-            except DatabaseError:
-                log.warning("%s failed, trying again", verb.__name__, exc_info=True)
+            except Exception:  # the edge of a thread: a database or queue that is away must not end it for ever
+                log.exception("%s failed, trying again", verb.__name__)
                 connection.close()
             close_old_connections()
             pause.wait(seconds)

@@ -1,0 +1,99 @@
+"""The demo as a newcomer starts it: built once, quick and unchanged the second time, alive when its worker dies."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.demo, pytest.mark.services]
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(environment: dict[str, str], *command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def eventually(what: Callable[[], bool], *, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.2)
+
+
+def answers(port: str) -> bool:
+    try:
+        return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/health/", timeout=2).status == 200)
+    except OSError:
+        return False
+
+
+def workers(parent: int) -> list[int]:
+    """The worker processes that this server has started."""
+    found = subprocess.run(
+        ["pgrep", "-P", str(parent), "-f", "manage.py work"], capture_output=True, text=True, check=False
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    kept = {
+        name: value for name, value in os.environ.items() if name not in {"SECRET_KEY", "PSEUDONYM_KEY", "DATABASE_URL"}
+    }
+    made = kept | {"STUDIO_VAR": str(tmp_path_factory.mktemp("demo")), "PORT": str(port), "DEBUG": "true"}
+    run(made, "-m", "config.first_start")
+    run(made, "manage.py", "migrate", "--verbosity", "0")
+    return made
+
+
+def test_the_demo_is_built_once_and_found_again(environment: dict[str, str]) -> None:
+    first = run(environment, "manage.py", "build_demo")
+    again = run(environment, "manage.py", "build_demo")
+    assert first == again
+    assert len(set(re.findall(r"^  (?:annotator|researcher|admin) +(\S+)$", first, re.MULTILINE))) == 3
+    shown = run(environment, "manage.py", "study", "demo/simulated-panel/HA2")
+    assert "1584 of 1584 ratings, 12 people" in shown
+    jobs = run(environment, "manage.py", "jobs")
+    assert [line.split()[2:4] for line in jobs.splitlines()] == [
+        ["export_release", "done"],
+        ["freeze_study", "done"],
+        ["import_pairs", "done"],
+    ]
+
+
+def test_a_dead_worker_is_started_again_and_rating_goes_on_meanwhile(environment: dict[str, str]) -> None:
+    site = subprocess.Popen([sys.executable, "-m", "config.serve"], cwd=ROOT, env=environment)
+    try:
+        eventually(lambda: answers(environment["PORT"]) and len(workers(site.pid)) == 1)
+        [worker] = workers(site.pid)
+        os.kill(worker, signal.SIGKILL)
+        assert answers(environment["PORT"])
+        eventually(lambda: workers(site.pid) not in ([], [worker]))
+        site.send_signal(signal.SIGINT)
+        assert site.wait(30) == 0
+        assert not answers(environment["PORT"])
+    finally:
+        site.kill()
+
+
+def test_secrets_are_made_once_and_are_for_the_owner_alone(environment: dict[str, str]) -> None:
+    path = Path(environment["STUDIO_VAR"]) / "studio.env"
+    before = path.read_text()
+    run(environment, "-m", "config.first_start")
+    assert path.read_text() == before
+    assert path.stat().st_mode & 0o777 == 0o600
