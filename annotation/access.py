@@ -11,19 +11,21 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core import signing
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 
+from annotation.assign import ParticipationErased
 from annotation.models.people import Participation
-from datasets.models.projects import user_id
+from datasets.models.projects import Membership, user_id
 
 COOKIE = "participation_"
 COOKIE_SALT = "annotation.participation"
 RESUME_SALT = "annotation.resume"
+NOT_THEIRS = "no such participation, or not this person's"
 COOKIE_AGE = 90 * 24 * 3600  # seconds; the return address works longer
 
 
@@ -68,17 +70,25 @@ def resumed_id(token: str) -> UUID:
 
 def acts_for(request: HttpRequest, public_id: UUID, *, prefix: str = "") -> Q:
     """The condition under which this request may act for the participation, as a filter on it."""
-    condition = Q(**{f"{prefix}public_id": public_id})
+    condition = Q(**{f"{prefix}public_id": public_id}) & _is_welcome(f"{prefix}annotator")
     if has_cookie(request, public_id):
         return condition
     return condition & Q(**{f"{prefix}annotator__user_id": user_id(request.user)})
+
+
+def _is_welcome(annotator: str) -> Q:
+    """Who came by a link, or is still a member: a log-in that left the project opens nothing, by cookie neither."""
+    memberships = Membership.objects.filter(
+        project=OuterRef(f"{annotator}__project"), user=OuterRef(f"{annotator}__user")
+    )
+    return Q(**{f"{annotator}__user": None}) | Q(Exists(memberships))
 
 
 def participation_of(request: HttpRequest, public_id: UUID) -> Participation:
     mine = Participation.objects.filter(acts_for(request, public_id))
     if participation := mine.select_related("study__campaign__project").first():
         return participation
-    raise Http404("no such participation, or not this person's")
+    raise Http404(NOT_THEIRS)
 
 
 View = Callable[Concatenate[HttpRequest, Participation, ...], HttpResponseBase]
@@ -94,7 +104,10 @@ def participation_required(view: View) -> Callable[..., HttpResponseBase]:
         mine = participation_of(request, participation)
         if mine.withdrawn_at:
             return render(request, "annotation/gone.html", {"study": mine.study}, status=410)
-        return view(request, mine, *args, **kwargs)
+        try:
+            return view(request, mine, *args, **kwargs)
+        except ParticipationErased as erased:
+            raise Http404(NOT_THEIRS) from erased
 
     return wrapped
 

@@ -1,4 +1,9 @@
-"""The only writer of ratings."""
+"""The only writer of ratings.
+
+Until when: a pair that was given out may be answered whatever has happened since, its lease run out, the session
+finished or the study closed; nobody's work is thrown away, and what comes after its place went back is marked late.
+An answer may be revised only while the participation runs and the study is not closed: after that it stands.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +16,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from annotation.models.ratings import Assignment, Rating, Revision
-from annotation.models.studies import SCORES, Item
+from annotation.models.studies import SCORES, Item, Study
 
+NOT_GIVEN = "This pair was not given to you."
 KEY_USED = "This key has already been used for another answer; send a new one."
 
 
@@ -27,6 +33,11 @@ class InvalidScore(AnswerRefused):
     code = "invalid_score"
 
 
+class UnknownAssignment(AnswerRefused):
+    code = "unknown_assignment"
+    status = 404
+
+
 class AlreadyRated(AnswerRefused):
     code = "already_rated"
     status = 409
@@ -34,6 +45,11 @@ class AlreadyRated(AnswerRefused):
 
 class NotRated(AnswerRefused):
     code = "not_rated"
+    status = 409
+
+
+class RevisionsEnded(AnswerRefused):
+    code = "revisions_ended"
     status = 409
 
 
@@ -69,7 +85,9 @@ def _own_key(key: UUID) -> Iterator[None]:
 @transaction.atomic
 def _recorded(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
     # A second tab may answer, the lease may run out, its holder may come back and renew it: all in turn, from here on.
-    locked = Assignment.objects.select_for_update().get(pk=assignment.pk)
+    locked = Assignment.objects.select_for_update().filter(pk=assignment.pk).first()
+    if locked is None:  # erased with its participation a moment ago
+        raise UnknownAssignment(NOT_GIVEN)
     if locked.answered_at:
         return _stored(locked, key)
     Assignment.objects.filter(pk=locked.pk).update(answered_at=Now())
@@ -112,7 +130,10 @@ def _bounded(seconds: float | None, assignment: Assignment) -> float | None:
 
 
 def revise_rating(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
-    """Replace the answer to an assignment; what was said before stays in its revisions."""
+    """Replace the answer to an assignment; what was said before stays in its revisions.
+
+    Raises NotRated before the first answer and RevisionsEnded after the end of the participation or the study.
+    """
     checked_score(score)
     with _own_key(key):
         return _revised(assignment, score=score, seconds=seconds, key=key)
@@ -121,7 +142,7 @@ def revise_rating(assignment: Assignment, *, score: int, seconds: float | None, 
 @transaction.atomic
 def _revised(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
     # Two revisions at once: the second waits for the first here, so that numbers follow each other.
-    ratings = Rating.objects.select_for_update(of=("self",)).select_related("assignment")
+    ratings = Rating.objects.select_for_update(of=("self",)).select_related("assignment__participation__study")
     rating = ratings.filter(assignment=assignment).first()
     if rating is None:
         raise NotRated("This pair has not been rated yet; send an answer, not a revision.")
@@ -129,6 +150,9 @@ def _revised(assignment: Assignment, *, score: int, seconds: float | None, key: 
         if known.rating_id != rating.pk:
             raise KeyAlreadyUsed(KEY_USED)
         return rating
+    participation = rating.assignment.participation
+    if participation.finished_at or participation.study.state == Study.State.CLOSED:
+        raise RevisionsEnded("This study has ended for you; the answer stays as it is.")
     rating.score, rating.seconds = score, _bounded(seconds, rating.assignment)
     rating.save(update_fields=["score", "seconds"])
     _add_revision(rating, number=rating.revisions.count() + 1, key=key)

@@ -4,12 +4,13 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from rest_framework.exceptions import APIException, ParseError, ValidationError
+from rest_framework.exceptions import APIException, NotFound, ParseError, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.access import ActsForParticipation
+from annotation.access import NOT_THEIRS, ActsForParticipation
+from annotation.assign import ParticipationErased
 from annotation.models.people import Participation
 from annotation.protocol import MAX_ANSWERS, take_turn
 
@@ -24,7 +25,7 @@ class AnswerView(APIView):
     """Answers in, acknowledgements and the next pairs out.
 
     Each answer is stored or refused on its own. The status is 200 when all were stored, else that of the first refused
-    one (400 invalid, 404 not this person's pair, 409 rated already); the body is the same.
+    one (400 invalid, 404 not this person's pair, 409 rated already or not to be revised); the body is the same.
     """
 
     authentication_classes = [ActsForParticipation]
@@ -36,7 +37,10 @@ class AnswerView(APIView):
         if mine.withdrawn_at:
             raise Gone
         data = _body(request)
-        turn = take_turn(mine, _answers(data), painted=data.get("painted"))
+        try:
+            turn = take_turn(mine, _answers(data), painted=data.get("painted"))
+        except ParticipationErased as erased:
+            raise NotFound(NOT_THEIRS) from erased
         acknowledgements = turn["acknowledgements"]
         refused = [each.http_status for each in acknowledgements if each.status == "refused"]
         body = turn | {"acknowledgements": [_public(asdict(each)) for each in acknowledgements]}

@@ -23,6 +23,10 @@ SPACING = 5  # positions between two versions of one original, where a new origi
 TRIES = 8  # draws for one position before leaving it to others who were faster each time
 
 
+class ParticipationErased(Exception):
+    """The participation was erased while its owner was asking for pairs."""
+
+
 @dataclass(frozen=True)
 class Session:
     """Where a participation stands: the pairs it holds, in order, and how far it has come."""
@@ -42,7 +46,10 @@ class Draw:
 
 
 def next_pairs(participation: Participation) -> Session:
-    """Renew what this participation holds, top it up to the study's window, and finish it after its last pair."""
+    """Renew what this participation holds, top it up to the study's window, and finish it after its last pair.
+
+    The last is the last of the session, or the last that an open study has for this person.
+    """
     session = _topped_up(participation)
     if not session.leases and not session.is_finished and return_expired_leases(participation.study):
         return _topped_up(participation)  # nothing was free but places that nobody came back for
@@ -52,7 +59,14 @@ def next_pairs(participation: Participation) -> Session:
 @transaction.atomic
 def _topped_up(participation: Participation) -> Session:
     # Two tabs of one person would both top up: the second waits here, then finds the first one's leases.
-    locked = Participation.objects.select_for_update(of=("self",)).select_related("study").get(pk=participation.pk)
+    locked = (
+        Participation.objects.select_for_update(of=("self",))
+        .select_related("study")
+        .filter(pk=participation.pk)
+        .first()
+    )
+    if locked is None:
+        raise ParticipationErased
     unanswered = _unanswered(locked)
     history = locked.assignments.aggregate(last=Max("position", default=0), n_done=Count("answered_at"))
     n_done: int = history["n_done"]
@@ -63,7 +77,20 @@ def _topped_up(participation: Participation) -> Session:
     leases = _renewed(unanswered, wanted, locked.study.lease_seconds)
     if locked.study.is_open:
         _top_up(locked, leases, wanted, last_position=history["last"])
-    return Session(leases, n_done, locked.n_planned, is_finished=False)
+    is_finished = locked.study.is_open and not leases and not _may_still_come(locked)
+    if is_finished:
+        _finish(locked)
+    return Session(leases, n_done, locked.n_planned, is_finished)
+
+
+def _may_still_come(participation: Participation) -> bool:
+    """Whether a pair may yet be free for this person: one that lacks answers, whoever holds it now."""
+    answered = participation.assignments.exclude(answered_at=None)
+    lacking = participation.study.items.filter(state=Item.State.OPEN, n_rated__lt=F("goal"))
+    items: QuerySet[Item] = lacking.exclude(Exists(answered.filter(item=OuterRef("pk"))))
+    if participation.study.mode == Mode.HA1:  # what is spoilt for HA1 stays so; HA2 waits for an answer only
+        items = unspoilt(items, participation)
+    return items.exists()
 
 
 def _finish(participation: Participation) -> None:

@@ -83,12 +83,11 @@ def _set_up(user: User, name: str, password: str) -> None:
 
 
 def _pairs(project: Project) -> None:
-    if project.pairs.count() >= len(demo_originals()) * len(QUALITY):
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        manifest = write_demo_pairs(Path(folder))
-        job = jobs.queue_job("import_pairs", project, manifest=str(manifest), root=folder)
-        _finish(job)
+    if project.pairs.count() < len(demo_originals()) * len(QUALITY):
+        with tempfile.TemporaryDirectory() as folder:
+            manifest = write_demo_pairs(Path(folder))
+            job = jobs.queue_job("import_pairs", project, manifest=str(manifest), root=folder)
+            _finish(job)
     licences: dict[str, set[str]] = {}
     for original in demo_originals():
         licences.setdefault(original.source, set()).add(original.licence)

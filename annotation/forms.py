@@ -1,8 +1,9 @@
+import json
 from typing import Any
 
 from django import forms
-from django.utils.text import slugify
 
+from annotation import studies
 from annotation.models.studies import Campaign, Study, StudyText
 from annotation.wording import standard_wording
 from datasets.models.pictures import Pair
@@ -24,19 +25,21 @@ class StudyForm(forms.ModelForm[Study]):
         help_text="Which pairs the study holds, by source, scope and method. None ticked: all of them.",
     )
 
+    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=1000)
+    session_size = forms.IntegerField(label="Pairs per person", min_value=1, max_value=10_000)
+    seconds_per_pair = forms.IntegerField(
+        label="Seconds per pair", min_value=1, max_value=600, help_text="What annotators are told to expect."
+    )
+    lease_seconds = forms.IntegerField(
+        label="Seconds a pair waits for its answer",
+        min_value=60,
+        max_value=86_400,
+        help_text="After that it may be given to somebody else; a later answer is still kept.",
+    )
+
     class Meta:
         model = Study
         fields = ["name", "mode", "goal", "session_size", "seconds_per_pair", "lease_seconds"]
-        labels = {
-            "goal": "Ratings wanted per pair",
-            "session_size": "Pairs per person",
-            "seconds_per_pair": "Seconds per pair",
-            "lease_seconds": "Seconds a pair waits for its answer",
-        }
-        help_texts = {
-            "seconds_per_pair": "What annotators are told to expect.",
-            "lease_seconds": "After that it may be given to somebody else; a later answer is still kept.",
-        }
 
     field_order = ["name", "campaign", "new_campaign", "mode", "methods", "goal", "session_size"]
 
@@ -49,15 +52,15 @@ class StudyForm(forms.ModelForm[Study]):
         assert isinstance(methods_field, forms.MultipleChoiceField)  # noqa: S101
         campaign_field.choices = [(NEW_CAMPAIGN, "A new campaign"), *existing]
         kinds = project.pairs.order_by("source__name", "scope", "method").values_list("source__name", "scope", "method")
-        methods_field.choices = [("|".join(kind), " · ".join(filter(None, kind))) for kind in kinds.distinct()]
+        methods_field.choices = [(json.dumps(kind), " · ".join(filter(None, kind))) for kind in kinds.distinct()]
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         if data.get("campaign") == NEW_CAMPAIGN:
-            slug = slugify(data.get("new_campaign") or "")
-            if not slug:
+            name = data.get("new_campaign")
+            if not name:
                 self.add_error("new_campaign", "Give the new campaign a name.")
-            elif self.project.campaigns.filter(slug=slug).exists():
+            elif studies.campaign_named(self.project, name):
                 self.add_error("new_campaign", "There is a campaign of this name; choose it from the list instead.")
         elif self.project.campaigns.filter(pk=data.get("campaign") or 0, studies__mode=data.get("mode")).exists():
             self.add_error("campaign", f"This campaign already has an {data.get('mode')} study.")
@@ -74,15 +77,14 @@ class StudyForm(forms.ModelForm[Study]):
             return pairs
         kept = Pair.objects.none()
         for kind in chosen:
-            source, scope, method = kind.split("|")
+            source, scope, method = json.loads(kind)
             kept = kept | pairs.filter(source__name=source, scope=scope, method=method)
         return kept
 
     def chosen_campaign(self) -> Campaign:
         if self.cleaned_data["campaign"] != NEW_CAMPAIGN:
             return self.project.campaigns.get(pk=self.cleaned_data["campaign"])
-        name = self.cleaned_data["new_campaign"]
-        return Campaign.objects.create(project=self.project, slug=slugify(name), name=name)
+        return studies.begin_campaign(self.project, self.cleaned_data["new_campaign"])
 
 
 LABELS = {
@@ -94,7 +96,14 @@ LABELS = {
     StudyText.Kind.CONSENT: "Consent",
     StudyText.Kind.END: "After the last pair",
 }
-SHORT = {StudyText.Kind.QUESTION, StudyText.Kind.LOW_LABEL, StudyText.Kind.HIGH_LABEL}
+# How long a text may be where it must fit beside the pictures; the others have a page.
+SHORT = {StudyText.Kind.QUESTION: 300, StudyText.Kind.LOW_LABEL: 60, StudyText.Kind.HIGH_LABEL: 60}
+LONGEST_TEXT = 20_000
+
+
+def longest(kind: str) -> int:
+    """How many characters a text of this kind may have."""
+    return SHORT.get(StudyText.Kind(kind), LONGEST_TEXT)
 
 
 class WordingForm(forms.Form):
@@ -104,7 +113,9 @@ class WordingForm(forms.Form):
         super().__init__(*args, **kwargs)
         for kind in standard_wording(study.mode):
             widget = forms.TextInput() if kind in SHORT else forms.Textarea(attrs={"rows": 6})
-            self.fields[kind] = forms.CharField(label=LABELS[StudyText.Kind(kind)], widget=widget)
+            self.fields[kind] = forms.CharField(
+                label=LABELS[StudyText.Kind(kind)], widget=widget, max_length=longest(kind)
+            )
 
 
 class InvitationForm(forms.Form):

@@ -13,7 +13,14 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from annotation.answer import AnswerRefused, checked_score, revise_rating, submit_rating
+from annotation.answer import (
+    NOT_GIVEN,
+    AnswerRefused,
+    UnknownAssignment,
+    checked_score,
+    revise_rating,
+    submit_rating,
+)
 from annotation.assign import Session, next_pairs
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
@@ -23,11 +30,6 @@ log = logging.getLogger(__name__)
 MAX_ANSWERS = 100  # in one request
 MAX_SECONDS = 24 * 3600
 MAX_KEY = 64  # characters of a key that are sent back, whatever came
-
-
-class UnknownAssignment(AnswerRefused):
-    code = "unknown_assignment"
-    status = 404
 
 
 class InvalidAnswer(AnswerRefused):
@@ -86,7 +88,7 @@ def _acknowledged(participation: Participation, data: Any) -> Acknowledgement:
         answer = parsed_answer(data)
         assignment = participation.assignments.filter(public_id=answer.assignment).first()
         if assignment is None:
-            raise UnknownAssignment("This pair was not given to you.")
+            raise UnknownAssignment(NOT_GIVEN)
         verb = revise_rating if answer.revises else submit_rating
         rating = verb(assignment, score=answer.score, seconds=answer.seconds, key=answer.key)
     except AnswerRefused as refusal:

@@ -1,6 +1,7 @@
 """Questions about a study that pages ask."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,14 +30,35 @@ class Progress:
 
 
 def study_progress(study: Study) -> Progress:
-    items = study.items.filter(state=Item.State.OPEN).aggregate(
+    return progress_of([study])[study.pk]
+
+
+def progress_of(studies: Iterable[Study]) -> dict[int, Progress]:
+    """How far each study is, by its id. Two queries, however many studies."""
+    ids = [study.pk for study in studies]
+    items: Any = Item.objects.filter(study__in=ids, state=Item.State.OPEN).order_by().values("study")
+    items = items.annotate(
         n_items=Count("pk"),
         n_complete=Count("pk", filter=Q(n_rated__gte=F("goal"))),
         n_wanted=Sum("goal", default=0),
-        n_rated=Sum("n_rated", default=0),
+        n_given=Sum("n_rated", default=0),
     )
-    people = study.participations.aggregate(n_people=Count("pk"), n_finished=Count("pk", filter=~Q(finished_at=None)))
-    return Progress(**items, **people)
+    people: Any = Participation.objects.filter(study__in=ids).order_by().values("study")
+    people = people.annotate(n_people=Count("pk"), n_finished=Count("pk", filter=~Q(finished_at=None)))
+    in_items, in_people = ({row["study"]: row for row in rows} for rows in (items, people))
+    return {pk: _progress(in_items.get(pk, {}), in_people.get(pk, {})) for pk in ids}
+
+
+def _progress(items: Mapping[str, int], people: Mapping[str, int]) -> Progress:
+    """From a study's rows; a study without items or people has none."""
+    return Progress(
+        n_items=items.get("n_items", 0),
+        n_complete=items.get("n_complete", 0),
+        n_wanted=items.get("n_wanted", 0),
+        n_rated=items.get("n_given", 0),
+        n_people=people.get("n_people", 0),
+        n_finished=people.get("n_finished", 0),
+    )
 
 
 def rating_counts(study: Study) -> tuple[np.ndarray, np.ndarray]:
@@ -68,14 +90,15 @@ def rating_counts(study: Study) -> tuple[np.ndarray, np.ndarray]:
 
 def study_agreement(study: Study) -> dict[str, Any]:
     """Agreement among the ratings so far, with its reason where it is undefined."""
-    counts, groups = rating_counts(study)
+    return agreement(*rating_counts(study))
+
+
+def agreement(counts: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
     return agreement_summary(counts, np.array(SCORES), groups if len(groups) else None, seed=AGREEMENT_SEED)
 
 
-def score_histogram(study: Study) -> list[tuple[int, int]]:
-    counts, _ = rating_counts(study)
-    totals = counts.sum(axis=0) if len(counts) else np.zeros(len(SCORES), dtype=int)
-    return [(score, int(n)) for score, n in zip(SCORES, totals, strict=True)]
+def score_histogram(counts: np.ndarray) -> list[tuple[int, int]]:
+    return [(score, int(n)) for score, n in zip(SCORES, counts.sum(axis=0), strict=True)]
 
 
 def people_of(study: Study) -> Any:

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
+from django.utils.text import slugify
 
 from annotation.models.people import Invitation
 from annotation.models.studies import RING, Campaign, Item, Study, StudyText
@@ -31,6 +32,25 @@ class NotPossible(Exception):
 
 class PairsDoNotFit(Exception):
     """The pairs cannot be rated in this study's mode."""
+
+
+def campaign_named(project: Project, name: str) -> Campaign | None:
+    """The campaign of this name, or of one that reads the same in addresses."""
+    same = Q(name=name) | Q(slug=_campaign_slug(name)) if _campaign_slug(name) else Q(name=name)
+    return project.campaigns.filter(same).first()
+
+
+def begin_campaign(project: Project, name: str) -> Campaign:
+    """A new campaign, numbered in addresses where its name has no letter that they can show."""
+    slug, number = _campaign_slug(name), project.campaigns.count() + 1
+    if not slug:
+        while project.campaigns.filter(slug=f"campaign-{number}").exists():
+            number += 1
+    return Campaign.objects.create(project=project, slug=slug or f"campaign-{number}", name=name)
+
+
+def _campaign_slug(name: str) -> str:
+    return slugify(name)[: Campaign._meta.get_field("slug").max_length]
 
 
 @transaction.atomic
@@ -91,6 +111,35 @@ def add_items(study: Study, pairs: QuerySet[Pair]) -> int:
             batch.clear()
     Item.objects.bulk_create(batch, ignore_conflicts=True)
     return study.items.count() - before
+
+
+def further_pairs(study: Study) -> QuerySet[Pair]:
+    """The project's pairs that would fit into a study but are not in it: of the sources, methods and scopes it holds.
+
+    What the researcher left out at first stays out. A study that is empty yet takes any kind.
+    """
+    others = other_pairs(study)
+    if study.mode == Mode.HA2:
+        others = others.exclude(original=None)
+    kinds = study.items.order_by().values("pair__source", "pair__method", "pair__scope").distinct()
+    held = Q()
+    for kind in kinds:
+        held |= Q(source=kind["pair__source"], method=kind["pair__method"], scope=kind["pair__scope"])
+    return others.filter(held)
+
+
+def other_pairs(study: Study) -> QuerySet[Pair]:
+    """All of the project's pairs that are not in the study."""
+    return Pair.objects.filter(project=study.project).exclude(items__study=study)
+
+
+@transaction.atomic
+def delete_draft(study: Study) -> None:
+    """Take a study back that was never open. Its campaign stays, free for another study of this mode."""
+    locked = _locked(study)
+    if locked.has_begun:
+        raise NotPossible("This study has been open; close it instead. Only a draft can be deleted.")
+    locked.delete()
 
 
 @transaction.atomic

@@ -20,6 +20,7 @@ urlpatterns = [
     path("studies/<uuid:study>/wording/", researchers.wording, name="wording"),
     path("studies/<uuid:study>/state/", researchers.state, name="state"),
     path("studies/<uuid:study>/pairs/", researchers.more_pairs, name="more-pairs"),
+    path("studies/<uuid:study>/delete/", researchers.delete_draft, name="delete-draft"),
     path("studies/<uuid:study>/invite/", researchers.invite, name="invite"),
     path("studies/<uuid:study>/invitations/<int:invitation>/revoke/", researchers.revoke, name="revoke"),
     path("studies/<uuid:study>/freeze/", researchers.freeze, name="freeze"),

@@ -86,8 +86,7 @@ class Annotator:
 
     def _take_turn(self, answers: list[dict[str, Any]], *, shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The request of the rating page, which by then shows the next pair."""
-        holding = [lease["assignment"] for lease in shown]
-        body = json.dumps({"answers": answers, "painted": holding[0] if holding else None, "holding": holding})
+        body = json.dumps({"answers": answers, "painted": shown[0]["assignment"] if shown else None})
         _, content = self._request("POST", self.answer_path, body, "application/json")
         turn = json.loads(content)
         self.leases = turn["leases"]

@@ -10,8 +10,10 @@ def main() -> None:
     var.mkdir(parents=True, exist_ok=True)
     path = var / "studio.env"
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text("".join(f"{name}={secrets.token_urlsafe(48)}\n" for name in ("SECRET_KEY", "PSEUDONYM_KEY")))
+        draft = path.with_name(f"studio.env.{os.getpid()}")  # a start that is interrupted leaves no half of the secrets
+        draft.touch(mode=0o600)
+        draft.write_text("".join(f"{name}={secrets.token_urlsafe(48)}\n" for name in ("SECRET_KEY", "PSEUDONYM_KEY")))
+        draft.replace(path)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from datasets import splits
 from datasets.files import media_path
-from datasets.jobs import Attempt, handles, queue_job
+from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image
 from datasets.models.releases import FrozenRating, Label, Release
@@ -201,9 +201,15 @@ def _add(archive: zipfile.ZipFile, name: str, chunks: Iterator[bytes], *, compre
 
 
 def _file_chunks(image: Image) -> Iterator[bytes]:
-    with media_path(str(image.display.name)).open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
+    try:
+        with media_path(str(image.display.name)).open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+    except FileNotFoundError as error:
+        raise JobFailed(
+            f"The file of picture {image.display_sha256} is missing on the server. Restore it from a backup of the "
+            "media folder, then try again."
+        ) from error
 
 
 def facts(release: Release) -> dict[str, Any]:
@@ -253,4 +259,4 @@ The annotators' names are pseudonyms: they hide who somebody is, but the ratings
 
 Content hash: `{release.content_hash}`: the SHA-256 of the lines that
 `sha256sum {" ".join(CONTENT)}` prints.
-"""
+"""  # noqa: E501  rows of a Markdown table

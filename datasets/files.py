@@ -1,5 +1,6 @@
 """Files under MEDIA_ROOT: written whole or not at all, and sent only by a view that has checked who asks."""
 
+import logging
 import os
 import re
 import time
@@ -10,8 +11,10 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from django.conf import settings
-from django.http import FileResponse, HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import content_disposition_header
+
+log = logging.getLogger(__name__)
 
 CHUNK = 256 * 1024
 DRAFTS = "drafts"  # below MEDIA_ROOT: files that are being written
@@ -55,7 +58,11 @@ def file_response(
         response: HttpResponseBase = StreamingHttpResponse(iter(()), content_type=content_type)
         response["X-Accel-Redirect"] = f"{settings.ACCEL_PREFIX.rstrip('/')}/{name}"
     else:
-        response = _from_disk(request, media_path(name), content_type)
+        try:
+            response = _from_disk(request, media_path(name), content_type)
+        except FileNotFoundError as error:
+            log.error("%s is named in the database, but there is no such file below MEDIA_ROOT", name)
+            raise Http404("This file is missing on the server.") from error
     response["Cache-Control"] = "private, no-store"
     response["X-Content-Type-Options"] = "nosniff"
     del response["Content-Disposition"]

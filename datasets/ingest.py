@@ -3,6 +3,7 @@
 import io
 import lzma
 import os
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -11,19 +12,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
-from datasets.files import discard_old_drafts, media_path
+from datasets.files import discard_old_drafts
 from datasets.images import image_row, store_files
 from datasets.jobs import Attempt, JobFailed, handles
 from datasets.models.pictures import Pair, Source
 from datasets.models.projects import Project
 from datasets.pictures import MAX_BYTES, Picture, PictureRefused, inspect
 from datasets.rows import BadManifest, BadRow, ManifestRow, manifest_rows
+from datasets.uploads import discard_old_uploads, is_upload
 
 BATCH = 20  # pairs per transaction: some milliseconds, so that nobody who rates has to wait
 BATCH_BYTES = 64_000_000
 SHOWN_PROBLEMS = 20
 MANIFEST_NAME = "manifest.csv"
-INCOMING = "incoming"  # below MEDIA_ROOT: uploads that wait for their import
 
 # What zipfile raises on members that are missing, encrypted, damaged or packed in a rare way.
 _UNREADABLE = (KeyError, EOFError, OSError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
@@ -31,6 +32,11 @@ _UNREADABLE = (KeyError, EOFError, OSError, RuntimeError, lzma.LZMAError, zipfil
 
 class NotThere(Exception):
     """The manifest names a file that cannot be had."""
+
+
+def spellings(name: str) -> list[str]:
+    """The name as the manifest has it, then composed and decomposed: macOS takes the letter ü apart, others do not."""
+    return list(dict.fromkeys((name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))))
 
 
 class Folder:
@@ -48,7 +54,9 @@ class Folder:
             raise BadManifest(f"the manifest cannot be read: {error.strerror} ({self.manifest}).") from error
 
     def read(self, name: str) -> bytes:
-        path = Path(os.path.realpath(self.root / name))  # resolve() raises RuntimeError where links go in a circle
+        paths = [self.root / spelling for spelling in spellings(name)]
+        path = next(filter(os.path.exists, paths), paths[0])
+        path = Path(os.path.realpath(path))  # resolve() raises RuntimeError where links go in a circle
         if not path.is_relative_to(self.root):
             raise NotThere(f"{name} lies outside the root folder")
         try:
@@ -85,13 +93,17 @@ class Archive:
 
     def read(self, name: str) -> bytes:
         try:
-            with self.zip.open(self.prefix + name) as file:
+            with self.zip.open(self._member(name)) as file:
                 data = file.read(MAX_BYTES + 1)  # the header's size may lie
         except _UNREADABLE as error:
             raise NotThere(f"{name} is not in the zip or cannot be read from it") from error
         if len(data) > MAX_BYTES:
             raise NotThere(f"{name} is larger than {MAX_BYTES / 1e6:g} MB")
         return data
+
+    def _member(self, name: str) -> str:
+        names = [self.prefix + spelling for spelling in spellings(name)]
+        return next((each for each in names if each in self.zip.NameToInfo), names[0])
 
 
 Root = Folder | Archive
@@ -101,6 +113,7 @@ Root = Folder | Archive
 def import_pairs(attempt: Attempt) -> dict[str, Any]:
     """Check every row and picture, then store them batch by batch. Done again, it changes nothing."""
     discard_old_drafts()
+    discard_old_uploads()
     try:
         root = _root(attempt.arguments)
         n_rows = _check(attempt, root)
@@ -112,13 +125,14 @@ def import_pairs(attempt: Attempt) -> dict[str, Any]:
 
 
 def _uploads(arguments: dict[str, Any]) -> list[Path]:
-    """The archive, if it is our own copy of what somebody sent; a file that lies elsewhere is theirs."""
     archive = Path(arguments.get("archive", ""))
-    return [archive] if archive.is_relative_to(media_path(INCOMING)) else []
+    return [archive] if is_upload(archive) else []
 
 
 def _root(arguments: dict[str, Any]) -> Root:
     if archive := arguments.get("archive"):
+        if is_upload(Path(archive)) and not Path(archive).exists():
+            raise BadManifest("The uploaded file is gone; upload it again.")
         return Archive(Path(archive))
     return Folder(Path(arguments["root"]), Path(arguments["manifest"]))
 

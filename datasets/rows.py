@@ -3,9 +3,9 @@
 import csv
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 # What a manifest may call each column; the first is ours, the others are the published data set's two spellings.
 MANIFEST_COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -20,6 +20,12 @@ MANIFEST_COLUMNS: Mapping[str, tuple[str, ...]] = {
 # What no cell may hold: control characters, line ends of other alphabets, halves of a character.
 UNFIT = {"Cc", "Cs", "Zl", "Zp"}
 LENGTHS = {"original": 400, "anonymized": 400, "group": 120, "source": 80, "method": 40, "scope": 20}
+
+# A spreadsheet takes what begins like this for a formula, and every release carries these columns on.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t")
+FORMULA_COLUMNS = ("source", "method", "scope", "group")
+MANIFEST_BYTES = 500_000_000  # read line by line; some million rows
+ROW_LENGTH = 64_000  # characters, however many lines the row goes over
 
 LABEL_COLUMNS = (
     "pair", "original_path", "anonymized_path", "dataset", "method", "scope", "parameters", "group", "split",
@@ -50,12 +56,39 @@ class ManifestRow:
     parameters: dict[str, Any]
 
 
-def manifest_rows(lines: Iterable[str]) -> Iterator[ManifestRow | BadRow]:
+class _Lines:
+    """A manifest's lines for csv, which by itself would take a row of any length into memory."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+        self.n_lines = self.n_bytes = self.row_length = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self.file.readline(ROW_LENGTH + 1)
+        if not line:
+            raise StopIteration
+        self.n_lines += 1
+        self.n_bytes += len(line.encode())
+        self.row_length += len(line)
+        if self.row_length > ROW_LENGTH:
+            raise BadManifest(f"line {self.n_lines}: the row is longer than {ROW_LENGTH} characters.")
+        if self.n_bytes > MANIFEST_BYTES:
+            raise BadManifest(f"the manifest is larger than {MANIFEST_BYTES / 1e6:g} MB; import it in parts.")
+        return line
+
+
+def manifest_rows(file: TextIO) -> Iterator[ManifestRow | BadRow]:
     """Read a manifest row by row; a bad row comes out as a BadRow, so that a reader can name them all."""
+    lines = _Lines(file)
     reader = csv.reader(lines)
     try:
         columns = _columns(next(reader, []))
+        lines.row_length = 0
         for cells in reader:
+            lines.row_length = 0
             if any(cell.strip() for cell in cells):
                 yield _row(reader.line_num, cells, columns)
     except csv.Error as error:
@@ -73,6 +106,8 @@ def _columns(header: list[str]) -> dict[str, int]:
             raise BadManifest(f"the manifest has two columns for {column!r}; keep one.")
         if places:
             found[column] = places[0]
+    if "anonymized" not in found and any(";" in name for name in names):
+        raise BadManifest("the manifest's cells are separated by semicolons; use commas.")
     if "anonymized" not in found:
         raise BadManifest(f"the manifest has no column 'anonymized'; its columns are: {', '.join(names) or 'none'}.")
     return found
@@ -110,4 +145,7 @@ def _problem(values: Mapping[str, str]) -> str | None:
             return f"'{column}' is longer than {longest} characters."
         if any(unicodedata.category(character) in UNFIT for character in values[column]):
             return f"'{column}' holds a control character."
+    for column in FORMULA_COLUMNS:
+        if values[column].startswith(FORMULA_STARTS):
+            return f"'{column}' begins with {values[column][0]!r}, which a spreadsheet takes for a formula."
     return None

@@ -1,12 +1,9 @@
 """Pages for researchers: a project's pairs, its releases and its jobs."""
 
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.contrib import messages
-from django.core.files.uploadedfile import UploadedFile
 from django.core.paginator import Paginator
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
@@ -17,12 +14,12 @@ from datasets.export import archive_name, request_export
 from datasets.files import file_response, media_path
 from datasets.forms import ImportForm
 from datasets.images import picture_response
-from datasets.ingest import INCOMING
 from datasets.jobs import NotRetryable, cancel_job, queue_job, retry_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image
 from datasets.models.projects import Project
 from datasets.models.releases import Release
+from datasets.uploads import keep_upload
 
 PAIRS_PER_PAGE = 24
 
@@ -33,9 +30,7 @@ def pairs(request: HttpRequest, project: str) -> HttpResponse:
     found = managed_project(request, project)
     listed = found.pairs.select_related("original", "anonymized", "source").order_by("group", "pk")
     page = Paginator(listed, PAIRS_PER_PAGE).get_page(request.GET.get("page"))
-    kinds = found.pairs.values("source__name", "scope", "method").annotate(n=Count("pk"))
-    context = {"project": found, "page": page, "kinds": kinds.order_by("source__name", "scope", "method")}
-    return render(request, "datasets/pairs.html", context)
+    return render(request, "datasets/pairs.html", {"project": found, "page": page})
 
 
 @require_GET
@@ -54,16 +49,6 @@ def import_pairs(request: HttpRequest, project: str) -> HttpResponse:
         return redirect("datasets:job", job.public_id)
     context = {"project": found, "form": form}
     return render(request, "datasets/import.html", context, status=400 if form.errors else 200)
-
-
-def keep_upload(upload: UploadedFile[Any]) -> str:
-    """Put an upload where a worker finds it, under a name of ours."""
-    path = media_path(f"{INCOMING}/{uuid4().hex}.zip")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        for chunk in upload.chunks():
-            file.write(chunk)
-    return str(path)
 
 
 # Jobs --------------------------------------------------------------------------------------------------------------
@@ -86,8 +71,11 @@ def job(request: HttpRequest, job: UUID) -> HttpResponse:
 @require_POST
 def job_cancel(request: HttpRequest, job: UUID) -> HttpResponse:
     found = managed_job(request, job)
-    cancel_job(found)
-    messages.success(request, "Cancelling: a running job stops at its next step.")
+    if found.is_finished:
+        messages.info(request, f"This job is {found.get_state_display()} already; there is nothing to cancel.")
+    else:
+        cancel_job(found)
+        messages.success(request, "Cancelling: a running job stops at its next step.")
     return redirect("datasets:job", found.public_id)
 
 

@@ -192,6 +192,21 @@ def test_ten_wrong_passwords_lock_the_door(client: Client) -> None:
     assert client.post(reverse("login"), wrong | {"password": "a-good-password"}).status_code == 429
 
 
+def test_who_was_removed_from_the_project_rates_and_sees_nothing_more() -> None:
+    study = make.study(n_pairs=2)
+    member = make.member(study.project)
+    mine = make.participation(study, by=member)
+    pages = [reverse(f"annotation:{name}", args=[mine.public_id]) for name in ("rate", "instructions", "rest", "end")]
+    pages.append(picture_url(mine, make.leases(mine)[0].anonymized_key))
+    browsers = [logged_in(member), make.browser(mine)]
+    assert {browser.get(url).status_code for browser in browsers for url in pages[1:3] + pages[4:]} == {200}
+    Membership.objects.get(user=member).delete()
+    make.member(make.project()).memberships.update(user=member)  # of another project still
+    assert {browser.get(url).status_code for browser in browsers for url in pages} == {404}
+    answer_url = reverse("annotation:answer", args=[mine.public_id])
+    assert {browser.post(answer_url, {"answers": []}, "application/json").status_code for browser in browsers} == {404}
+
+
 # Headers ----------------------------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,8 @@ def test_a_members_role_can_be_changed() -> None:
     ("command", "says"),
     [
         (("create_project", "no spaces"), "may hold letters"),
+        (("create_project", "x" * 61), "at most 60 characters"),
+        (("create_project", "faces", "--name", "x" * 121), "the name at most 120"),
         (("create_project", "faces", "--member", "nobody:researcher"), "no user 'nobody'"),
         (("create_project", "faces", "--member", "ann:king"), "must be one of"),
         (("import_pairs", "nowhere.csv", "--project", "faces"), "no file nowhere.csv"),
@@ -75,6 +77,10 @@ def test_a_members_role_can_be_changed() -> None:
         (("jobs", "--cancel", "abc"), "No job begins with 'abc'"),
         (("create_study", "X", "--project", "here", "--campaign", "c", "--mode", "HA2"), "already has an HA2 study"),
         (("create_study", "X", "--project", "here", "--campaign", "d", "--mode", "HA1", "--goal", "0"), "at least 1"),
+        (("create_study", "x" * 121, "--project", "here", "--campaign", "d", "--mode", "HA1"), "at most 120 char"),
+        (("create_study", "X", "--project", "here", "--campaign", "d" * 61, "--mode", "HA1"), "at most 60 char"),
+        (("create_study", " ", "--project", "here", "--campaign", "d", "--mode", "HA1"), "at least 1"),
+        (("study", "here/c/HA1", "--delete"), "no study 'here/c/HA1'"),
     ],
 )
 def test_a_bad_command_says_what_to_do_and_changes_nothing(command: tuple[str, ...], says: str) -> None:
@@ -105,6 +111,9 @@ def test_wording_comes_from_a_file_and_bad_wording_is_refused(tmp_path: Path) ->
     with pytest.raises(CommandError, match="its keys may be question"):
         run(*command)
     assert not Study.objects.exists()
+    words.write_text(json.dumps({"low_label": "x" * 61}))
+    with pytest.raises(CommandError, match="'low_label' must have at least 1 and at most 60 characters"):
+        run(*command)
     words.write_text(json.dumps({"question": "Who is this?"}))
     run(*command)
     assert Study.objects.get().texts.get(kind="question").body == "Who is this?"
@@ -123,10 +132,36 @@ def test_jobs_are_listed_cancelled_and_tried_again() -> None:
         run("jobs", "--retry", str(job.public_id))
 
 
+def test_a_job_that_has_ended_is_not_cancelled_by_command() -> None:
+    job = queue_job("import_pairs", make.project(), archive="/nowhere.zip")
+    run("jobs", "--cancel", str(job.public_id))
+    with pytest.raises(CommandError, match="is Cancelled already; there is nothing to cancel"):
+        run("jobs", "--cancel", str(job.public_id))
+
+
+def test_both_studies_of_a_campaign_in_any_alphabet_are_set_up_by_command() -> None:
+    project = make.project(slug="faces")
+    make.pairs(project, 1)
+    for mode in ("HA1", "HA2"):
+        run("create_study", "X", "--project", "faces", "--campaign", "研究", "--mode", mode)
+    assert project.campaigns.get().slug == "campaign-1"
+    assert "draft" in run("study", "faces/campaign-1/HA2").lower()
+
+
+def test_pairs_are_added_and_a_draft_is_deleted_by_command() -> None:
+    project = make.project(slug="p")
+    make.study(project, n_pairs=2, campaign=project.campaigns.create(slug="c", name="C"), is_open=False)
+    make.pairs(project, 3)
+    make.pair(project, original=None)
+    assert "3 pairs were added" in run("study", "p/c/HA2", "--add-pairs")
+    run("study", "p/c/HA2", "--delete")
+    assert not Study.objects.exists()
+
+
 def test_an_invitation_made_by_command_opens_the_study_until_it_is_revoked(client: Any) -> None:
     project = make.project(slug="p")
     make.study(project, campaign=project.campaigns.create(slug="c", name="C"))
     address = run("study", "p/c/HA2", "--invite", "many").strip()
     assert "I agree" in client.get(address).content.decode()
     run("study", "p/c/HA2", "--revoke", address.split("/")[-2])
-    assert "not open" in client.get(address).content.decode()
+    assert "no longer valid" in client.get(address).content.decode()

@@ -45,8 +45,8 @@ class StudyQuerySet(models.QuerySet["Study"]):
         return self.filter(managed_through("campaign__project", user))
 
     def open_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """Studies that this member may rate in, whatever the role."""
-        return self.filter(campaign__project__memberships__user_id=user.pk, state=Study.State.OPEN)
+        """Studies that this member may rate in, whatever the role; where a program rates, people do not."""
+        return self.filter(campaign__project__memberships__user_id=user.pk, state=Study.State.OPEN, simulated=False)
 
 
 class Study(models.Model):

@@ -3,8 +3,9 @@
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Q
+from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -13,15 +14,18 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation.access import acts_for, participation_required, remember, remembered, resume_token, resumed_id
+from annotation.answer import AlreadyRated
 from annotation.assign import next_pairs
 from annotation.join import CannotJoin, join_as_member, join_by_invitation, personal_participation, refusal
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Assignment
-from annotation.models.studies import Study
+from annotation.models.studies import Study, StudyText
 from annotation.protocol import session_data, take_turn
 from annotation.wording import current_texts
 from datasets.images import picture_response
 from datasets.models.projects import user_id
+
+SOMEONE_ELSE = "someone-else"  # in the address: a new person at a browser where others have begun
 
 
 def texts_of(study: Study) -> dict[str, str]:
@@ -37,18 +41,44 @@ def texts_of(study: Study) -> dict[str, str]:
 def join(request: HttpRequest, token: str) -> HttpResponse:
     """An invitation. A GET stores nothing: messengers fetch links to show a preview."""
     invitation = get_object_or_404(Invitation.objects.select_related("study__campaign__project"), token=token)
-    known = Participation.objects.filter(
-        public_id__in=remembered(request), campaign=invitation.study.campaign_id, withdrawn_at=None
-    ).first()
-    if begun := known or personal_participation(invitation):
+    study = invitation.study
+    if study.project.memberships.filter(user_id=user_id(request.user)).exists():
+        return redirect("annotation:take-part", study.public_id)  # as a member one is the same person in every study
+    begun_here = _begun_here(request, invitation)
+    if invitation.kind == Invitation.Kind.MANY:
+        if begun_here and SOMEONE_ELSE not in request.GET:
+            return _begun_page(request, study, begun_here)
+    elif begun := begun_here.first() or personal_participation(invitation):
         return remember(redirect("annotation:rate", begun.public_id), begun)
-    if request.method == "POST" and request.POST.get("agree"):
+    refused = refusal(study, invitation)
+    if not refused and (agreed_to := _agreed_text(request, study)):
         try:
-            begun = join_by_invitation(invitation, known=known)
+            begun = join_by_invitation(invitation, agreed_to=agreed_to)
         except CannotJoin as cannot:
-            return _consent_page(request, invitation.study, refused=cannot.code)
-        return remember(redirect("annotation:rate", begun.public_id), begun)
-    return _consent_page(request, invitation.study, refused=refusal(invitation.study, invitation))
+            refused = cannot.code
+        else:
+            return remember(redirect("annotation:rate", begun.public_id), begun)
+    return _consent_page(request, study, refused=refused)
+
+
+def _begun_here(request: HttpRequest, invitation: Invitation) -> QuerySet[Participation]:
+    """What this browser may go on with: of a personal link only its own, whoever else sat here before."""
+    here = Participation.objects.filter(public_id__in=remembered(request), withdrawn_at=None)
+    if invitation.kind == Invitation.Kind.PERSONAL:
+        return here.filter(invitation=invitation)
+    return here.filter(campaign=invitation.study.campaign_id).order_by("-consented_at")
+
+
+def _begun_page(request: HttpRequest, study: Study, begun_here: QuerySet[Participation]) -> HttpResponse:
+    """The way back for whoever has begun in this browser, and the way in for the next person at it."""
+    counted = begun_here.annotate(n_done=Count("assignments__answered_at"))
+    context = {
+        "study": study,
+        "unfinished": counted.filter(finished_at=None),
+        "someone_else": f"{request.path}?{SOMEONE_ELSE}=1",
+        "latest": begun_here[0],
+    }
+    return render(request, "annotation/begun.html", context)
 
 
 @never_cache
@@ -65,28 +95,43 @@ def take_part(request: HttpRequest, study: UUID) -> HttpResponse:
     if mine and mine.study_id == found.pk:
         return redirect("annotation:rate", mine.public_id)
     refused = "other_study" if mine else refusal(found)
-    if request.method == "POST" and request.POST.get("agree") and not refused:
+    if not refused and (agreed_to := _agreed_text(request, found)):
         try:
-            return redirect("annotation:rate", join_as_member(found, user_id(request.user)).public_id)
+            mine = join_as_member(found, user_id(request.user), agreed_to=agreed_to)
         except CannotJoin as cannot:
             refused = cannot.code
+        else:
+            return redirect("annotation:rate", mine.public_id)
     return _consent_page(request, found, refused=refused)
 
 
+def _agreed_text(request: HttpRequest, study: Study) -> StudyText | None:
+    """The consent text that was shown and agreed to; None when there is none, or a newer one by now."""
+    if request.method != "POST" or not request.POST.get("agree"):
+        return None
+    current = current_texts(study)["consent"]
+    return current if request.POST.get("consent") == str(current.pk) else None
+
+
 def _consent_page(request: HttpRequest, study: Study, *, refused: str | None) -> HttpResponse:
+    """The consent text, or why nobody can begin; after a POST, with what kept this person from taking part."""
+    error, status = None, 200
+    if request.method == "POST" and refused:
+        status = 409
+    elif request.method == "POST" and not request.POST.get("agree"):
+        error = "Tick the box if you agree; without it you cannot take part."
+    elif request.method == "POST":
+        error, status = "This text has changed since you opened the page. Please read it again.", 409
     n_ratings = min(study.session_size, study.items.count())
-    unticked = request.method == "POST" and not request.POST.get("agree")
     context = {
         "study": study,
-        "texts": texts_of(study),
+        "consent": current_texts(study)["consent"],
         "n_ratings": n_ratings,
         "minutes": max(1, round(n_ratings * study.seconds_per_pair / 60)),
-        "closed": refused == "closed",
-        "full": refused == "full",
-        "other_study": refused == "other_study",
-        "error": "Tick the box if you agree; without it you cannot take part." if unticked else None,
+        "refused": refused,
+        "error": error,
     }
-    return render(request, "annotation/join.html", context, status=409 if refused and request.method == "POST" else 200)
+    return render(request, "annotation/join.html", context, status=status)
 
 
 @login_not_required
@@ -120,7 +165,9 @@ def rate(request: HttpRequest, participation: Participation) -> HttpResponse:
     if request.method == "POST":
         turn = take_turn(participation, [_posted_answer(request)])
         [acknowledgement] = turn["acknowledgements"]
-        if acknowledgement.status == "stored" or acknowledgement.code == "already_rated":
+        if acknowledgement.code == AlreadyRated.code:  # the back button: the person must know which answer counts
+            messages.warning(request, acknowledgement.detail)
+        if acknowledgement.status == "stored" or acknowledgement.code == AlreadyRated.code:
             return redirect("annotation:rate", participation.public_id)
         error = acknowledgement.detail
     else:

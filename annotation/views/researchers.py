@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -20,7 +20,6 @@ from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Study
 from annotation.wording import current_texts
 from datasets.access import managed_project
-from datasets.models.pictures import Pair
 
 
 def managed_study(request: HttpRequest, public_id: UUID) -> Study:
@@ -33,10 +32,11 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
     """A project at a glance: pairs, studies, releases, jobs."""
     found = managed_project(request, project)
     listed = Study.objects.filter(campaign__project=found).select_related("campaign").order_by("campaign__name", "mode")
+    progress = queries.progress_of(listed)
     context = {
         "project": found,
         "n_pairs": found.pairs.count(),
-        "studies": [{"study": study, "progress": queries.study_progress(study)} for study in listed],
+        "studies": [{"study": study, "progress": progress[study.pk]} for study in listed],
         "releases": found.releases.exclude(frozen_at=None),
         "jobs": found.jobs.all()[:8],
     }
@@ -47,15 +47,25 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
 def study_new(request: HttpRequest, project: str) -> HttpResponse:
     found = managed_project(request, project)
     form = StudyForm(found, request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        chosen = {name: form.cleaned_data[name] for name in StudyForm.Meta.fields}
-        with transaction.atomic():
-            campaign = form.chosen_campaign()
-            study = studies.create_study(found, campaign=campaign, pairs=form.pairs(), **chosen)
+    if request.method == "POST" and form.is_valid() and (study := _created(form)):
         messages.success(request, f"{study.name} is a draft with {study.items.count()} pairs. Check its wording.")
         return redirect("annotation:wording", study.public_id)
     context = {"project": found, "form": form}
     return render(request, "annotation/study_new.html", context, status=400 if form.errors else 200)
+
+
+def _created(form: StudyForm) -> Study | None:
+    """The draft, or None: then the form says why not, and nothing is kept."""
+    chosen = {name: form.cleaned_data[name] for name in StudyForm.Meta.fields}
+    try:
+        with transaction.atomic():
+            campaign = form.chosen_campaign()
+            return studies.create_study(form.project, campaign=campaign, pairs=form.pairs(), **chosen)
+    except (studies.NotPossible, studies.PairsDoNotFit) as error:
+        form.add_error(None, str(error))
+    except IntegrityError:  # the same form, sent twice at once
+        form.add_error(None, "This study was set up a moment ago; you find it on the project's page.")
+    return None
 
 
 @never_cache
@@ -67,19 +77,22 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         {"invitation": each, "url": request.build_absolute_uri(reverse("annotation:join", args=[each.token]))}
         for each in found.invitations.all()
     ]
-    histogram = queries.score_histogram(found)
+    counts, groups = queries.rating_counts(found)
+    histogram = queries.score_histogram(counts)
+    n_further = studies.further_pairs(found).count()
     context = {
         "study": found,
         "project": found.project,
         "progress": queries.study_progress(found),
-        "agreement": queries.study_agreement(found),
+        "agreement": queries.agreement(counts, groups),
         "histogram": histogram,
         "most": max((n for _, n in histogram), default=0),
         "people": queries.people_of(found),
         "invitations": invitations,
         "invitation_form": InvitationForm(),
         "steps": [state for state, before in studies.STEPS.items() if found.state in before],
-        "n_other_pairs": Pair.objects.filter(project=found.project).exclude(items__study=found).count(),
+        "n_further_pairs": n_further,
+        "n_left_out": studies.other_pairs(found).count() - n_further,
     }
     return render(request, "annotation/study.html", context)
 
@@ -93,7 +106,7 @@ def wording(request: HttpRequest, study: UUID) -> HttpResponse:
         studies.write_texts(found, form.cleaned_data)
         messages.success(request, "The wording is saved.")
         return redirect("annotation:study", found.public_id)
-    context = {"study": found, "project": found.project, "form": form, "texts": texts}
+    context = {"study": found, "project": found.project, "form": form}
     return render(request, "annotation/wording.html", context, status=400 if form.errors else 200)
 
 
@@ -112,15 +125,22 @@ def state(request: HttpRequest, study: UUID) -> HttpResponse:
 
 @require_POST
 def more_pairs(request: HttpRequest, study: UUID) -> HttpResponse:
-    """Add the project's pairs that this study does not hold yet."""
+    """Add the project's pairs of the kinds that this study holds already."""
+    found = managed_study(request, study)
+    messages.success(request, f"{studies.add_items(found, studies.further_pairs(found))} pairs were added.")
+    return redirect("annotation:study", found.public_id)
+
+
+@require_POST
+def delete_draft(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     try:
-        n = studies.add_items(found, Pair.objects.filter(project=found.project))
-    except studies.PairsDoNotFit as error:
+        studies.delete_draft(found)
+    except studies.NotPossible as error:
         messages.error(request, str(error))
-    else:
-        messages.success(request, f"{n} pairs were added.")
-    return redirect("annotation:study", found.public_id)
+        return redirect("annotation:study", found.public_id)
+    messages.success(request, f"The draft {found.name} is deleted.")
+    return redirect("annotation:project", found.project.slug)
 
 
 @require_POST

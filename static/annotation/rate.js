@@ -8,7 +8,16 @@ const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
 const REQUEST_LIMIT_MS = 20_000;
 const NOTHING_CHOSEN = "Choose a score from 1 to 10.";
+const TRY_AGAIN = new Set([408, 429]); // refusals that pass by themselves
 const PAINT_GRACE_MS = 80; // lets the answer travel together with the news of the next pair on the screen
+
+/* What to say when the server takes nothing more from this page, by its status. */
+const ENDINGS = {
+  403: "You may have logged in or out in another tab, so this page must be loaded again before it can save answers.",
+  404: "Your participation cannot be reached from this browser. Open your invitation or your return address, or log in, and load this page again. If your participation was removed, nothing more is saved.",
+  410: "This participation was withdrawn, so nothing more is saved.",
+};
+const OTHER_ENDING = "The server could not take answers from this page.";
 
 const find = (selector) => document.querySelector(selector);
 const form = find("form[data-answer-url]");
@@ -188,6 +197,7 @@ async function showCurrent() {
   }
   paint(pair);
   await painted();
+  if (ended) return;
   scale.disabled = false;
   pair.shown = true;
   clock.start();
@@ -226,6 +236,7 @@ function confirmAnswer(event) {
   current = null;
   clearScale();
   showProgress();
+  showStatus();
   showNext();
   sendIn(PAINT_GRACE_MS);
 }
@@ -288,30 +299,31 @@ async function send() {
   const reply = await post(outbox.all());
   line.busy = false;
   if (reply?.acknowledgements) takeReply(reply);
-  else if (reply) endSession(reply.detail);
+  else if (reply) endSession(reply.refusedWith);
   else trySoon();
   showStatus();
 }
 
-/* The server's reply, or {detail} when it ended the session, or null when it could not be reached or understood. */
+/* The server's reply, or {refusedWith} its status when it takes nothing from this page, or null when trying again may help. */
 async function post(answers) {
-  const held = [current, ...queue].filter(Boolean).map((pair) => pair.lease.assignment);
   try {
     const response = await fetch(answerUrl, {
       method: "POST",
       headers: { "Content-Type": "application/json", "X-CSRFToken": form.elements.csrfmiddlewaretoken.value },
-      body: JSON.stringify({ answers, painted: current?.shown ? current.lease.assignment : null, holding: held }),
+      body: JSON.stringify({ answers, painted: current?.shown ? current.lease.assignment : null }),
       keepalive: true,
       signal: AbortSignal.timeout(REQUEST_LIMIT_MS),
     });
     const body = await response.json().catch(() => ({}));
-    if (Array.isArray(body.acknowledgements)) return body;
-    if (response.status === 403 || response.status === 410) return { detail: body.detail };
+    if (Array.isArray(body?.acknowledgements)) return body;
+    if (isRefusal(response.status)) return { refusedWith: response.status };
   } catch {
     // Offline, cut off or too slow: the answers stay in the outbox.
   }
   return null;
 }
+
+const isRefusal = (status) => status >= 400 && status < 500 && !TRY_AGAIN.has(status);
 
 function trySoon() {
   line.failures += 1;
@@ -365,18 +377,20 @@ function tryLast() {
   if (outbox.all().length) send();
 }
 
-function endSession(detail) {
+/* Nothing more is sent from this page; what the outbox holds is sent when the page is loaded again and may answer. */
+function endSession(status) {
   ended = true;
   clock.stop();
   scale.disabled = true;
   form.querySelector("button[type=submit]").disabled = true;
+  const words = ENDINGS[status] ?? OTHER_ENDING;
   const unsent = outbox.all().length;
-  const kept = unsent ? ` Not sent, but kept in this browser: ${answersInWords(unsent)}.` : "";
+  const kept = unsent ? ` Not sent yet, but kept in this browser: ${answersInWords(unsent)}.` : "";
   const again = document.createElement("a");
   again.href = form.action;
-  again.textContent = "Open the study again";
-  noteInsteadOfPair(`${detail || "This page can no longer save answers."}${kept}`, again);
-  announce(detail || "This page can no longer save answers.");
+  again.textContent = "Load the page again";
+  noteInsteadOfPair(`${words}${kept}`, again);
+  announce(`${words}${kept}`);
 }
 
 function go(url) {

@@ -1,19 +1,40 @@
-// Looks again every two seconds while a job is under way, and puts the new state in the old one's place.
+/*
+ * Looks again every two seconds while a job is under way. What is being read or pressed stays in its place: only the
+ * progress changes, and everything else once the state does. A new state is announced, progress is not.
+ */
+
 const EVERY = 2000;
+const section = document.getElementById("job");
+const isUnderWay = () => section.dataset.finished === "false";
+
+async function fetchedSection() {
+  const response = await fetch(`${location.pathname}?again=1`);
+  if (!response.ok || response.redirected) return null; // logged out meanwhile, or the server is in trouble
+  return new DOMParser().parseFromString(await response.text(), "text/html").getElementById("job");
+}
+
+function show(fetched) {
+  if (fetched.dataset.state === section.dataset.state) {
+    document.getElementById("progress").replaceChildren(...fetched.querySelector("#progress").childNodes);
+    return;
+  }
+  Object.assign(section.dataset, fetched.dataset);
+  section.replaceChildren(...fetched.childNodes);
+  document.getElementById("news").textContent = `${section.querySelector("h1").textContent}: ${section.dataset.state}`;
+}
 
 async function lookAgain() {
-  const section = document.getElementById("job");
-  if (section.dataset.finished === "true") return;
   try {
-    const response = await fetch(window.location.href, { headers: { Accept: "text/html" } });
-    if (response.ok && !response.redirected) {
-      const page = new DOMParser().parseFromString(await response.text(), "text/html");
-      section.replaceWith(document.adoptNode(page.getElementById("job")));
-    }
+    const fetched = await fetchedSection();
+    if (fetched) show(fetched);
   } catch {
     // The server is away for a moment; the next look may find it.
   }
-  setTimeout(lookAgain, EVERY);
+  lookLater();
 }
 
-setTimeout(lookAgain, EVERY);
+function lookLater() {
+  if (isUnderWay()) setTimeout(lookAgain, EVERY);
+}
+
+lookLater();

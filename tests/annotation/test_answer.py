@@ -9,11 +9,20 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.answer import AlreadyRated, AnswerRefused, InvalidScore, KeyAlreadyUsed, revise_rating, submit_rating
-from annotation.assign import return_expired_leases
+from annotation.answer import (
+    AlreadyRated,
+    AnswerRefused,
+    InvalidScore,
+    KeyAlreadyUsed,
+    UnknownAssignment,
+    revise_rating,
+    submit_rating,
+)
+from annotation.assign import ParticipationErased, next_pairs, return_expired_leases
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study
+from annotation.privacy import erase_participation
 from annotation.protocol import MAX_ANSWERS, parsed_answer
 from annotation.studies import change_state
 from tests import make
@@ -123,6 +132,32 @@ def test_a_late_repeat_of_the_first_answer_does_not_undo_a_revision(lease: Assig
     send(lease.participation, first, make.answer(lease, 4, revises=True))
     [again] = send(lease.participation, first).json()["acknowledgements"]
     assert (again["status"], again["score"], Rating.objects.get().score) == ("stored", 4, 4)
+
+
+@pytest.mark.parametrize("end", ["the study is closed", "the session is finished"])
+def test_an_answer_stands_once_the_end_is_reached(lease: Assignment, end: str) -> None:
+    submit(lease, score=7)
+    if end == "the study is closed":
+        change_state(lease.item.study, Study.State.CLOSED)
+    else:
+        Participation.objects.update(finished_at=timezone.now())
+    reply = send(lease.participation, make.answer(lease, 2, revises=True))
+    assert (reply.status_code, reply.json()["acknowledgements"][0]["code"]) == (409, "revisions_ended")
+    assert (Rating.objects.get().score, Revision.objects.count()) == (7, 1)
+
+
+def test_a_revision_that_is_sent_again_after_the_end_is_acknowledged(lease: Assignment) -> None:
+    submit(lease, score=7)
+    revision = make.answer(lease, 4, revises=True)
+    send(lease.participation, revision)
+    change_state(lease.item.study, Study.State.CLOSED)
+    assert send(lease.participation, revision).json()["acknowledgements"][0]["status"] == "stored"
+
+
+def test_a_paused_study_takes_revisions(lease: Assignment) -> None:
+    submit(lease, score=7)
+    change_state(lease.item.study, Study.State.PAUSED)
+    assert revise_rating(lease, score=4, seconds=None, key=uuid4()).score == 4
 
 
 def test_what_was_not_rated_cannot_be_revised(lease: Assignment) -> None:
@@ -327,6 +362,31 @@ def test_nothing_is_stored_after_withdrawal(lease: Assignment) -> None:
     assert not Rating.objects.exists()
 
 
+def test_an_answer_after_the_session_ended_is_kept_and_marked_late() -> None:
+    participation = make.participation(make.study(n_pairs=4, session_size=2))
+    first, second = make.leases(participation)
+    Participation.objects.update(n_planned=1)
+    send(participation, make.answer(first))  # the other pair goes back
+    send(participation, make.answer(second))
+    assert list(Rating.objects.order_by("pk").values_list("is_late", flat=True)) == [False, True]
+    assert_places_add_up(participation.study)
+
+
+def test_an_answer_of_somebody_who_was_erased_is_unknown(lease: Assignment) -> None:
+    erase_participation(lease.participation)
+    with pytest.raises(UnknownAssignment):
+        submit(lease)
+    assert not Rating.objects.exists()
+    assert_places_add_up(lease.item.study)
+
+
+def test_who_was_erased_is_given_nothing(participation: Participation) -> None:
+    gone = Participation.objects.get(pk=participation.pk)
+    erase_participation(participation)
+    with pytest.raises(ParticipationErased):
+        next_pairs(gone)
+
+
 def test_a_repeat_that_comes_after_the_last_pair_is_acknowledged() -> None:
     participation = make.participation(make.study(n_pairs=1))
     answer = make.answer(make.leases(participation)[0])
@@ -433,10 +493,10 @@ def test_replies_are_kept_by_nobody(participation: Participation) -> None:
 # Without JavaScript -----------------------------------------------------------------------------------------------
 
 
-def post_form(lease: Assignment, **fields: str) -> Any:
+def post_form(lease: Assignment, *, browser: Client | None = None, **fields: str) -> Any:
     url = reverse("annotation:rate", args=[lease.participation.public_id])
     form = {"key": str(uuid4()), "assignment": str(lease.public_id)} | fields
-    return make.browser(lease.participation).post(url, form)
+    return (browser or make.browser(lease.participation)).post(url, form)
 
 
 @pytest.mark.parametrize("score", ["1", "10"])
@@ -446,10 +506,25 @@ def test_the_form_works_without_a_script(lease: Assignment, score: str) -> None:
     assert Rating.objects.get(assignment=lease).score == int(score)
 
 
+FIRST_IS_KEPT = "This pair has been rated already; the first answer is kept."
+
+
 def test_a_form_sent_twice_is_one_rating_and_no_complaint(lease: Assignment) -> None:
-    key = str(uuid4())
-    assert [post_form(lease, score="7", key=key).status_code for _ in range(2)] == [302, 302]
-    assert [post_form(lease, score="2").status_code, Rating.objects.get().score] == [302, 7]
+    key, browser = str(uuid4()), make.browser(lease.participation)
+    replies = [post_form(lease, score="7", key=key, browser=browser) for _ in range(2)]
+    assert [reply.status_code for reply in replies] == [302, 302]
+    assert FIRST_IS_KEPT not in browser.get(replies[0].url).content.decode()
+    assert Rating.objects.get().score == 7
+
+
+def test_who_goes_back_and_answers_anew_is_told_that_the_first_answer_counts(lease: Assignment) -> None:
+    browser = make.browser(lease.participation)
+    post_form(lease, score="7", browser=browser)
+    reply = post_form(lease, score="2", browser=browser)
+    page = browser.get(reply.url)
+    assert FIRST_IS_KEPT in page.content.decode()
+    assert FIRST_IS_KEPT not in browser.get(reply.url).content.decode()
+    assert (page.status_code, Rating.objects.get().score) == (200, 7)
 
 
 @pytest.mark.parametrize("score", ["", "0", "11", "-1", "7.5", "x", "\u0667", "\u00b2", "9" * 5000])

@@ -4,6 +4,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from annotation.answer import submit_rating
 from annotation.assign import SPACING, draw_start, next_pairs, return_expired_leases
@@ -13,6 +14,7 @@ from annotation.models.ratings import Assignment
 from annotation.models.studies import RING, Campaign, Item, Study
 from annotation.protocol import take_turn
 from annotation.studies import change_state
+from annotation.wording import current_texts
 from datasets.models.projects import Project
 from tests import make
 from tests.annotation.places import assert_places_add_up
@@ -22,6 +24,10 @@ pytestmark = pytest.mark.django_db
 
 def answer(lease: Assignment, score: int = 7) -> None:
     submit_rating(lease, score=score, seconds=None, key=uuid4())
+
+
+def as_member(study: Study, user_id: int) -> Participation:
+    return join_as_member(study, user_id, agreed_to=current_texts(study)["consent"])
 
 
 def rate_to_the_end(participation: Participation) -> list[Assignment]:
@@ -120,8 +126,8 @@ def both_modes() -> tuple[Study, Study]:
 def test_who_saw_an_original_never_gets_its_pictures_alone(both_modes: tuple[Study, Study]) -> None:
     beside, alone = both_modes
     member = make.member(beside.project)
-    seen = rate_to_the_end(join_as_member(beside, member.pk))
-    given = rate_to_the_end(join_as_member(alone, member.pk))
+    seen = rate_to_the_end(as_member(beside, member.pk))
+    given = rate_to_the_end(as_member(alone, member.pk))
     assert len(seen) == 1
     assert len(given) == 2
     assert seen[0].item.group not in {each.item.group for each in given}
@@ -132,25 +138,25 @@ def test_a_pair_that_ran_out_does_not_come_back_alone_once_its_original_was_seen
 ) -> None:
     beside, alone = both_modes
     member = make.member(beside.project)
-    mine = join_as_member(alone, member.pk)
+    mine = as_member(alone, member.pk)
     make.expire(*make.leases(mine))
     return_expired_leases(alone)
-    [shown] = rate_to_the_end(join_as_member(beside, member.pk))
+    [shown] = rate_to_the_end(as_member(beside, member.pk))
     assert shown.item.group not in {each.item.group for each in make.leases(mine)}
 
 
 def test_no_original_is_shown_while_its_picture_alone_waits_for_an_answer(both_modes: tuple[Study, Study]) -> None:
     beside, alone = both_modes
     member = make.member(beside.project)
-    held = make.leases(join_as_member(alone, member.pk))
-    shown = make.leases(join_as_member(beside, member.pk))
+    held = make.leases(as_member(alone, member.pk))
+    shown = make.leases(as_member(beside, member.pk))
     assert not {each.item.group for each in held} & {each.item.group for each in shown}
 
 
 def test_what_others_saw_keeps_nothing_from_anybody(both_modes: tuple[Study, Study]) -> None:
     beside, alone = both_modes
-    rate_to_the_end(join_as_member(beside, make.member(beside.project).pk))
-    assert len(rate_to_the_end(join_as_member(alone, make.member(beside.project).pk))) == 4
+    rate_to_the_end(as_member(beside, make.member(beside.project).pk))
+    assert len(rate_to_the_end(as_member(alone, make.member(beside.project).pk))) == 4
 
 
 # How many at a time -----------------------------------------------------------------------------------------------
@@ -307,20 +313,102 @@ def test_what_a_person_holds_beyond_their_session_goes_back() -> None:
     assert_places_add_up(study)
 
 
+# When nothing is left ---------------------------------------------------------------------------------------------
+
+
+def has_finished(participation: Participation) -> bool:
+    participation.refresh_from_db()
+    return participation.finished_at is not None
+
+
+def test_who_comes_to_the_last_pairs_finishes_before_the_session_is_full() -> None:
+    study = make.study(n_pairs=4, goal=1)
+    first, second = make.participation(study), make.participation(study)
+    held = make.leases(second)[0]
+    rate_to_the_end(first)
+    assert not has_finished(first)  # the one that the other person holds may come back
+    answer(held)
+    assert [next_pairs(each).is_finished for each in (first, second)] == [True, True]
+    assert has_finished(first)
+    assert has_finished(second)
+
+
+def test_who_finds_everything_rated_meanwhile_finishes() -> None:
+    study = make.study(n_pairs=1, goal=1)
+    late = make.participation(study)
+    rate_to_the_end(make.participation(study))
+    assert next_pairs(late).is_finished
+
+
+def test_nobody_finishes_while_a_pair_may_come_back_to_them(crowded: tuple[Study, Participation]) -> None:
+    study, holder = crowded
+    make.expire(*holder.assignments.all())
+    other = make.participation(study)
+    [taken] = make.leases(other)
+    assert not next_pairs(holder).is_finished  # it was theirs once, and is held by another now
+    answer(taken)
+    assert next_pairs(holder).is_finished
+
+
+@pytest.mark.parametrize("state", [Study.State.PAUSED, Study.State.CLOSED])
+def test_nobody_finishes_because_a_study_stops(state: str) -> None:
+    study = make.study(n_pairs=1, goal=1)
+    waiting = make.participation(study)
+    rate_to_the_end(make.participation(study))
+    change_state(study, state)
+    assert not next_pairs(waiting).is_finished
+    assert not has_finished(waiting)
+
+
+def test_pictures_spoilt_for_a_person_are_not_waited_for(both_modes: tuple[Study, Study]) -> None:
+    beside, alone = both_modes
+    member = make.member(beside.project)
+    rate_to_the_end(as_member(beside, member.pk))
+    mine = as_member(alone, member.pk)
+    rate_to_the_end(mine)
+    assert has_finished(mine)
+
+
+def test_what_is_kept_back_only_until_another_answer_is_waited_for() -> None:
+    project = make.project()
+    beside = make.study(project, n_pairs=1, mode="HA2")
+    alone = make.study(project, n_pairs=0, mode="HA1")
+    member = make.member(project)
+    [held] = make.leases(as_member(alone, member.pk))
+    mine = as_member(beside, member.pk)
+    assert not next_pairs(mine).is_finished
+    answer(held)
+    assert len(make.leases(mine)) == 1
+
+
+def test_the_end_says_thank_you_or_who_holds_what_is_left(crowded: tuple[Study, Participation]) -> None:
+    study, holder = crowded
+    other = make.participation(study)
+    end = reverse("annotation:end", args=[other.public_id])
+    assert "Others hold the pictures that are left" in make.browser(other).get(end).content.decode()
+    change_state(study, Study.State.PAUSED)
+    assert "not open at the moment" in make.browser(other).get(end).content.decode()
+    change_state(study, Study.State.OPEN)
+    rate_to_the_end(holder)
+    page = make.browser(other).get(end).content.decode()
+    assert current_texts(study)["end"].body in page
+    assert "Others hold" not in page
+
+
 # Joining a full study ---------------------------------------------------------------------------------------------
 
 
 def test_a_study_that_wants_no_more_turns_people_away(crowded: tuple[Study, Participation]) -> None:
     study, _ = crowded
     with pytest.raises(CannotJoin) as refused:
-        join_by_invitation(make.invitation(study), known=None)
+        join_by_invitation(make.invitation(study), agreed_to=current_texts(study)["consent"])
     assert refused.value.code == "full"
 
 
 def test_a_study_whose_holders_left_is_not_full(crowded: tuple[Study, Participation]) -> None:
     study, holder = crowded
     make.expire(*holder.assignments.all())
-    joined = join_by_invitation(make.invitation(study), known=None)
+    joined = join_by_invitation(make.invitation(study), agreed_to=current_texts(study)["consent"])
     assert len(make.leases(joined)) == 1
 
 

@@ -15,7 +15,11 @@ from datasets.models.projects import Role
 from tests import make
 
 pytestmark = pytest.mark.django_db
-AGREE = {"agree": "on"}
+
+
+def agreed(study: Study) -> dict[str, Any]:
+    """The form as it is sent by whoever has read the current text."""
+    return {"agree": "on", "consent": current_texts(study)["consent"].pk}
 
 
 def url_of(invitation: Invitation) -> str:
@@ -27,7 +31,7 @@ def rate_url(participation: Participation) -> str:
 
 
 def refused_as(reply: Any) -> str | None:
-    return next((name for name in ("closed", "full", "other_study") if reply.context[name]), None)
+    return reply.context["refused"]
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ def test_without_the_ticked_box_nobody_takes_part(client: Client, invitation: In
 
 
 def test_who_agrees_takes_part_under_a_random_name(client: Client, invitation: Invitation) -> None:
-    reply = client.post(url_of(invitation), AGREE)
+    reply = client.post(url_of(invitation), agreed(invitation.study))
     mine = Participation.objects.get()
     assert (reply.status_code, reply.url) == (302, rate_url(mine))
     assert (mine.annotator.user, mine.invitation, mine.n_planned) == (None, invitation, 4)
@@ -73,32 +77,92 @@ def test_who_agrees_takes_part_under_a_random_name(client: Client, invitation: I
 
 def test_what_was_agreed_to_is_kept(client: Client, invitation: Invitation) -> None:
     write_texts(invitation.study, {"consent": "A newer wording."})
-    client.post(url_of(invitation), AGREE)
+    client.post(url_of(invitation), agreed(invitation.study))
     assert Participation.objects.get().consent_text.body == "A newer wording."
+
+
+def test_nobody_agrees_to_a_text_they_did_not_see(client: Client, invitation: Invitation) -> None:
+    seen = agreed(invitation.study)
+    write_texts(invitation.study, {"consent": "A newer wording."})
+    reply = client.post(url_of(invitation), seen)
+    assert (reply.status_code, "A newer wording." in reply.content.decode()) == (409, True)
+    assert "has changed" in reply.context["error"]
+    assert not Participation.objects.exists()
+
+
+@pytest.mark.parametrize("shown", ["", "x", "0", "\x00"])
+def test_an_agreement_names_the_text_it_is_to(client: Client, invitation: Invitation, shown: str) -> None:
+    assert client.post(url_of(invitation), {"agree": "on", "consent": shown}).status_code == 409
+    assert not Participation.objects.exists()
+
+
+def test_the_page_sends_back_which_text_it_showed(client: Client, invitation: Invitation) -> None:
+    page = client.get(url_of(invitation)).content.decode()
+    assert f'name="consent" value="{current_texts(invitation.study)["consent"].pk}"' in page
 
 
 def test_an_invitation_for_many_lets_in_many(invitation: Invitation) -> None:
     for _ in range(3):
-        Client().post(url_of(invitation), AGREE)
+        Client().post(url_of(invitation), agreed(invitation.study))
     assert Annotator.objects.count() == 3  # behind one address, perhaps, yet three people
 
 
-def test_the_same_browser_goes_on_where_it_began(client: Client, invitation: Invitation) -> None:
-    client.post(url_of(invitation), AGREE)
-    for again in (client.get(url_of(invitation)), client.post(url_of(invitation), AGREE)):
-        assert again.url == rate_url(Participation.objects.get())
+def test_in_the_same_browser_the_link_leads_back_with_one_click(client: Client, invitation: Invitation) -> None:
+    client.post(url_of(invitation), agreed(invitation.study))
+    for again in (client.get(url_of(invitation)), client.post(url_of(invitation), agreed(invitation.study))):
+        assert f'href="{rate_url(Participation.objects.get())}"' in again.content.decode()
+
+
+def someone_else(invitation: Invitation) -> str:
+    return url_of(invitation) + "?someone-else=1"
+
+
+def test_the_next_person_at_a_computer_begins_anew(client: Client, invitation: Invitation) -> None:
+    client.post(url_of(invitation), agreed(invitation.study))
+    assert someone_else(invitation) in client.get(url_of(invitation)).content.decode()
+    assert "agree" in client.get(someone_else(invitation)).content.decode()
+    assert Participation.objects.count() == 1
+    second = client.post(someone_else(invitation), agreed(invitation.study))
+    assert second.url == rate_url(Participation.objects.latest("pk"))
+    assert Annotator.objects.count() == 2
+
+
+def test_everybody_who_began_at_a_computer_finds_their_way_back(client: Client, invitation: Invitation) -> None:
+    for _ in range(2):
+        client.post(someone_else(invitation), agreed(invitation.study))
+    page = client.get(url_of(invitation)).content.decode()
+    assert [rate_url(each) in page for each in Participation.objects.all()] == [True, True]
+
+
+def test_who_has_finished_does_not_block_the_next_person(client: Client, invitation: Invitation) -> None:
+    client.post(url_of(invitation), agreed(invitation.study))
+    Participation.objects.update(finished_at=timezone.now())
+    page = client.get(url_of(invitation)).content.decode()
+    assert "You have finished here" in page
+    assert someone_else(invitation) in page
+
+
+def test_a_personal_link_is_its_holders_whoever_sat_at_the_computer_before(client: Client) -> None:
+    study = make.study()
+    client.post(url_of(make.invitation(study)), agreed(study))
+    somebody_else = Participation.objects.get()
+    personal = make.invitation(study, Invitation.Kind.PERSONAL)
+    assert client.get(url_of(personal)).status_code == 200
+    client.post(url_of(personal), agreed(study))
+    assert client.get(url_of(personal)).url == rate_url(personal.participations.get())
+    assert personal.participations.get().annotator != somebody_else.annotator
 
 
 def test_another_link_into_the_same_campaign_makes_no_second_person(client: Client, invitation: Invitation) -> None:
     study = invitation.study
     other = make.study(study.project, n_pairs=0, mode="HA1", campaign=study.campaign)
-    client.post(url_of(invitation), AGREE)
-    client.post(url_of(make.invitation(other)), AGREE)
+    client.post(url_of(invitation), agreed(invitation.study))
+    client.post(url_of(make.invitation(other)), agreed(other))
     assert Participation.objects.get().study == study
 
 
 def test_the_holder_of_a_personal_link_goes_on_in_any_browser(personal: Invitation) -> None:
-    Client().post(url_of(personal), AGREE)
+    Client().post(url_of(personal), agreed(personal.study))
     mine = Participation.objects.get()
     other = Client()
     assert other.get(url_of(personal)).url == rate_url(mine)
@@ -108,17 +172,42 @@ def test_the_holder_of_a_personal_link_goes_on_in_any_browser(personal: Invitati
 
 def test_a_revoked_link_lets_nobody_new_in(client: Client, invitation: Invitation) -> None:
     revoke_invitation(invitation)
-    reply = client.post(url_of(invitation), AGREE)
-    assert (reply.status_code, refused_as(reply)) == (409, "closed")
+    reply = client.post(url_of(invitation), agreed(invitation.study))
+    assert (reply.status_code, refused_as(reply)) == (409, "revoked")
     assert not Participation.objects.exists()
 
 
-@pytest.mark.parametrize("kind", Invitation.Kind.values)
-def test_who_has_begun_goes_on_after_the_link_is_revoked(client: Client, kind: str) -> None:
-    invitation = make.invitation(make.study(), kind)
-    client.post(url_of(invitation), AGREE)
+def test_who_has_begun_goes_on_after_the_link_is_revoked(client: Client, invitation: Invitation) -> None:
+    client.post(url_of(invitation), agreed(invitation.study))
     revoke_invitation(invitation)
-    assert client.get(url_of(invitation)).url == rate_url(Participation.objects.get())
+    assert rate_url(Participation.objects.get()) in client.get(url_of(invitation)).content.decode()
+
+
+def test_a_revoked_personal_link_opens_the_participation_to_nobody(personal: Invitation) -> None:
+    Client().post(url_of(personal), agreed(personal.study))
+    revoke_invitation(personal)
+    stranger = Client()
+    assert refused_as(stranger.get(url_of(personal))) == "revoked"
+    assert stranger.post(url_of(personal), agreed(personal.study)).status_code == 409
+    assert stranger.get(rate_url(Participation.objects.get())).status_code == 404
+
+
+def test_the_person_goes_on_after_their_personal_link_is_revoked(client: Client, personal: Invitation) -> None:
+    client.post(url_of(personal), agreed(personal.study))
+    revoke_invitation(personal)
+    mine = Participation.objects.get()
+    assert client.get(url_of(personal)).url == rate_url(mine)  # this browser has the cookie
+    assert Client().get(reverse("annotation:resume", args=[resume_token(mine)])).url == rate_url(mine)
+
+
+def test_a_study_that_a_program_rates_lets_no_person_in(client: Client) -> None:
+    study = make.study(simulated=True)
+    invitation = make.invitation(study)
+    member = member_of(study)
+    assert refused_as(client.post(url_of(invitation), agreed(study))) == "closed"
+    assert refused_as(member.post(take_part_url(study), agreed(study))) == "closed"
+    assert take_part_url(study) not in member.get(reverse("home")).content.decode()
+    assert not Participation.objects.exists()
 
 
 @pytest.mark.parametrize("token", ["x", "-" * 22, "é", "x" * 500, "%00"])
@@ -130,25 +219,26 @@ def test_an_unknown_link_is_not_found(client: Client, token: str) -> None:
 def test_a_study_that_is_not_open_lets_nobody_in(client: Client, invitation: Invitation, state: str) -> None:
     change_state(invitation.study, state)
     assert refused_as(client.get(url_of(invitation))) == "closed"
-    assert client.post(url_of(invitation), AGREE).status_code == 409
+    assert client.post(url_of(invitation), agreed(invitation.study)).status_code == 409
     assert not Participation.objects.exists()
 
 
 def test_a_draft_lets_nobody_in(client: Client) -> None:
-    assert client.post(url_of(make.invitation(make.study(is_open=False))), AGREE).status_code == 409
+    invitation = make.invitation(make.study(is_open=False))
+    assert client.post(url_of(invitation), agreed(invitation.study)).status_code == 409
 
 
 def test_a_full_study_thanks_and_lets_nobody_in(client: Client, invitation: Invitation) -> None:
     invitation.study.items.update(n_held=invitation.study.goal)
-    reply = client.post(url_of(invitation), AGREE)
+    reply = client.post(url_of(invitation), agreed(invitation.study))
     assert (reply.status_code, refused_as(reply)) == (409, "full")
     assert not Participation.objects.exists()
 
 
 def test_who_withdrew_and_comes_again_by_the_link_is_a_new_person(client: Client, invitation: Invitation) -> None:
-    client.post(url_of(invitation), AGREE)
+    client.post(url_of(invitation), agreed(invitation.study))
     Participation.objects.update(withdrawn_at=timezone.now())
-    client.post(url_of(invitation), AGREE)
+    client.post(url_of(invitation), agreed(invitation.study))
     assert Annotator.objects.count() == 2
 
 
@@ -209,7 +299,7 @@ def test_strange_cookies_do_not_disturb_an_invitation(client: Client, invitation
 
 
 def test_the_cookie_is_out_of_reach_for_scripts(client: Client, invitation: Invitation) -> None:
-    reply = client.post(url_of(invitation), AGREE)
+    reply = client.post(url_of(invitation), agreed(invitation.study))
     [cookie] = [reply.cookies[name] for name in reply.cookies if name.startswith("participation_")]
     assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
 
@@ -252,7 +342,30 @@ def test_a_member_of_any_role_takes_part(role: str) -> None:
     browser = member_of(study, role)
     assert browser.get(take_part_url(study)).status_code == 200
     assert not Participation.objects.exists()
-    assert browser.post(take_part_url(study), AGREE).url == rate_url(Participation.objects.get())
+    assert browser.post(take_part_url(study), agreed(study)).url == rate_url(Participation.objects.get())
+
+
+@pytest.mark.parametrize("kind", Invitation.Kind.values)
+def test_a_member_who_opens_an_invitation_takes_part_as_a_member(kind: str) -> None:
+    study = make.study()
+    invitation, browser = make.invitation(study, kind), member_of(study)
+    for reply in (browser.get(url_of(invitation)), browser.post(url_of(invitation), agreed(study))):
+        assert reply.url == take_part_url(study)
+    assert not Participation.objects.exists()
+
+
+def test_who_is_logged_in_for_another_project_comes_in_by_the_link(invitation: Invitation) -> None:
+    browser = member_of(make.study())
+    browser.post(url_of(invitation), agreed(invitation.study))
+    assert Participation.objects.get().annotator.user is None
+
+
+def test_a_member_agrees_to_the_text_they_saw_too() -> None:
+    study = make.study()
+    seen = agreed(study)
+    write_texts(study, {"consent": "A newer wording."})
+    assert member_of(study).post(take_part_url(study), seen).status_code == 409
+    assert not Participation.objects.exists()
 
 
 def test_a_member_consents_too() -> None:
@@ -273,15 +386,15 @@ def test_a_member_goes_on_from_any_browser() -> None:
 
 def test_nobody_outside_the_project_takes_part() -> None:
     study = make.study()
-    assert member_of(make.study()).post(take_part_url(study), AGREE).status_code == 404
+    assert member_of(make.study()).post(take_part_url(study), agreed(study)).status_code == 404
 
 
 def test_a_person_rates_in_one_study_of_a_campaign() -> None:
     beside = make.study()
     alone = make.study(beside.project, n_pairs=0, mode="HA1", campaign=beside.campaign)
     browser = member_of(beside)
-    browser.post(take_part_url(beside), AGREE)
-    reply = browser.post(take_part_url(alone), AGREE)
+    browser.post(take_part_url(beside), agreed(beside))
+    reply = browser.post(take_part_url(alone), agreed(alone))
     assert (reply.status_code, refused_as(reply)) == (409, "other_study")
     assert Participation.objects.get().study == beside
 
@@ -291,14 +404,14 @@ def test_a_member_has_one_pseudonym_in_all_studies_of_a_project() -> None:
     second = make.study(first.project, n_pairs=0)
     browser = member_of(first)
     for study in (first, second):
-        browser.post(take_part_url(study), AGREE)
+        browser.post(take_part_url(study), agreed(study))
     assert (Participation.objects.count(), Annotator.objects.count()) == (2, 1)
 
 
 def test_a_member_cannot_begin_in_a_closed_study() -> None:
     study = make.study()
     change_state(study, Study.State.CLOSED)
-    assert refused_as(member_of(study).post(take_part_url(study), AGREE)) == "closed"
+    assert refused_as(member_of(study).post(take_part_url(study), agreed(study))) == "closed"
 
 
 def test_a_log_in_opens_nobody_elses_participation() -> None:

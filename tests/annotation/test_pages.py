@@ -1,5 +1,6 @@
 """The researcher's pages: what they show, and that they cost the same for little and much."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from annotation.models.studies import Study
 from annotation.wording import standard_wording
 from datasets.models.projects import Project, Role
 from tests import make
+from tests.races import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -61,7 +63,7 @@ def test_a_study_is_set_up_worded_opened_and_paused_by_page(researcher: Client, 
 def test_a_study_over_some_methods_holds_only_their_pairs(researcher: Client, project: Project) -> None:
     make.pair(project, method="mask")
     make.pair(project, method="blur")
-    form = study_form(methods=["test|global|mask"])
+    form = study_form(methods=[json.dumps(["test", "global", "mask"])])
     researcher.post(reverse("annotation:study-new", args=[project.slug]), form)
     assert [item.pair.method for item in Study.objects.get().items.select_related("pair")] == ["mask"]
 
@@ -71,7 +73,12 @@ def test_a_study_over_some_methods_holds_only_their_pairs(researcher: Client, pr
     [
         ({"name": ""}, "This field is required"),
         ({"new_campaign": ""}, "Give the new campaign a name"),
-        ({"goal": 0}, "goal"),
+        ({"goal": 0}, "greater than or equal to 1"),
+        ({"goal": 70_000}, "less than or equal to 1000"),
+        ({"session_size": 0}, "greater than or equal to 1"),
+        ({"seconds_per_pair": 0}, "greater than or equal to 1"),
+        ({"seconds_per_pair": 601}, "less than or equal to 600"),
+        ({"lease_seconds": 59}, "greater than or equal to 60"),
         ({"session_size": "x"}, "Enter a whole number"),
         ({"mode": "HA3"}, "Select a valid choice"),
         ({"campaign": "12345"}, "Select a valid choice"),
@@ -87,6 +94,118 @@ def test_a_bad_study_form_is_refused_with_words(
     assert says in response.content.decode()
     assert not Study.objects.exists()
     assert not project.campaigns.exists()
+
+
+def test_names_of_methods_may_hold_any_sign(researcher: Client, project: Project) -> None:
+    make.pair(project, method="a|b", scope='"x"')
+    make.pair(project, method="blur")
+    form = study_form(methods=[json.dumps(["test", '"x"', "a|b"])])
+    researcher.post(reverse("annotation:study-new", args=[project.slug]), form)
+    assert Study.objects.get().items.get().pair.method == "a|b"
+
+
+def test_campaigns_are_named_in_any_alphabet(researcher: Client, project: Project) -> None:
+    make.pairs(project, 1)
+    address = reverse("annotation:study-new", args=[project.slug])
+    for name in ("研究", "ἔρευνα", "研究"):
+        answer = researcher.post(address, study_form(new_campaign=name))
+    assert "There is a campaign of this name" in answer.content.decode()
+    assert list(project.campaigns.order_by("pk").values_list("slug", "name")) == [
+        ("campaign-1", "研究"),
+        ("campaign-2", "ἔρευνα"),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_form_sent_twice_at_once_makes_one_study(project: Project, is_new: bool) -> None:
+    make.pairs(project, 3)
+    campaign = "new" if is_new else str(project.campaigns.create(slug="c", name="C").pk)
+    address, member = reverse("annotation:study-new", args=[project.slug]), make.member(project)
+    browsers = [Client() for _ in range(4)]
+    for browser in browsers:
+        browser.force_login(member)
+    answers = at_once(*[lambda each=each: each.post(address, study_form(campaign=campaign)) for each in browsers])
+    assert sorted(answer.status_code for answer in answers) == [302, 400, 400, 400]
+    assert Study.objects.get().items.count() == 3
+    assert project.campaigns.count() == 1
+
+
+@pytest.mark.parametrize(("kind", "most"), [("question", 300), ("low_label", 60), ("consent", 20_000)])
+def test_texts_have_a_length_that_fits_their_place(researcher: Client, project: Project, kind: str, most: int) -> None:
+    study = make.study(project, is_open=False)
+    address = reverse("annotation:wording", args=[study.public_id])
+    wording = standard_wording("HA2")
+    assert researcher.post(address, wording | {kind: "x" * most}).status_code == 302
+    assert researcher.post(address, wording | {kind: "x" * (most + 1)}).status_code == 400
+
+
+def test_more_pairs_of_the_kinds_that_a_study_holds_are_added_and_no_others(
+    researcher: Client, project: Project
+) -> None:
+    study = make.study(project, n_pairs=2)
+    more = [make.pair(project), make.pair(project)]
+    make.pair(project, method="mask")
+    make.pair(project, source="elsewhere")
+    make.pair(project, original=None)
+    page = researcher.get(reverse("annotation:study", args=[study.public_id])).content.decode()
+    assert "Add 2 more pairs" in page
+    assert "3 other pairs of the project cannot be added" in page
+    researcher.post(reverse("annotation:more-pairs", args=[study.public_id]))
+    assert study.items.filter(pair__in=more).count() == 2
+    assert study.items.count() == 4
+
+
+def test_an_empty_draft_takes_any_kind_of_pair(researcher: Client, project: Project) -> None:
+    study = make.study(project, n_pairs=0, is_open=False)
+    make.pair(project, method="mask")
+    researcher.post(reverse("annotation:more-pairs", args=[study.public_id]))
+    assert study.items.count() == 1
+
+
+def test_a_draft_is_deleted_and_its_campaign_takes_another_study(researcher: Client, project: Project) -> None:
+    study = make.study(project, is_open=False)
+    address = reverse("annotation:delete-draft", args=[study.public_id])
+    page = researcher.get(reverse("annotation:study", args=[study.public_id])).content.decode()
+    assert "Delete this draft" in page
+    assert "is deleted" in researcher.post(address, follow=True).content.decode()
+    assert not Study.objects.exists()
+    assert make.study(project, n_pairs=0, campaign=study.campaign).items.count() == 4
+
+
+def test_a_study_that_was_open_is_not_deleted(researcher: Client, project: Project) -> None:
+    study = make.study(project)
+    page = researcher.post(reverse("annotation:delete-draft", args=[study.public_id]), follow=True).content.decode()
+    assert "close it instead" in page
+    assert "Delete this draft" not in page
+    assert Study.objects.exists()
+
+
+def test_nobody_else_deletes_a_draft(project: Project) -> None:
+    study = make.study(project, is_open=False)
+    for person in (make.member(project, Role.ANNOTATOR), make.member(make.project())):
+        (client := Client()).force_login(person)
+        assert client.post(reverse("annotation:delete-draft", args=[study.public_id])).status_code == 404
+    assert Study.objects.exists()
+
+
+def test_a_project_costs_the_same_with_one_study_and_with_five(researcher: Client, project: Project) -> None:
+    def visit() -> Any:
+        return researcher.get(reverse("annotation:project", args=[project.slug]))
+
+    make.rate(make.participation(make.study(project, n_pairs=3)), 5)
+    few = n_queries(visit)
+    for _ in range(4):
+        make.rate(make.participation(make.study(project, n_pairs=0)), 5, 6)
+    assert n_queries(visit) == few
+    assert visit().content.decode().count("2 of 6") == 4
+
+
+def test_the_ratings_are_counted_once_for_the_page_of_a_study(researcher: Client, project: Project) -> None:
+    study = make.study(project)
+    with CaptureQueriesContext(connection) as captured:
+        researcher.get(reverse("annotation:study", args=[study.public_id]))
+    assert len([query for query in captured if '"annotation_rating"."score"' in query["sql"]]) == 1
 
 
 def test_a_campaign_has_one_study_per_mode(researcher: Client, project: Project) -> None:

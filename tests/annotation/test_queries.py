@@ -68,7 +68,7 @@ def test_only_ratings_of_the_study_count() -> None:
     other = make.study(study.project, n_pairs=0)
     make.rate(make.participation(study), 3)
     make.rate(make.participation(other), 9)
-    assert [n for _, n in score_histogram(study)] == [0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert [n for _, n in score_histogram(rating_counts(study)[0])] == [0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
     assert [row["score"] for row in downloaded(study)] == ["3"]
 
 
@@ -87,8 +87,8 @@ def test_a_revised_rating_counts_once_with_its_newest_score() -> None:
     study = make.study(n_pairs=1)
     make.rate(make.participation(study), 3)
     revise_rating(Assignment.objects.get(), score=8, seconds=None, key=uuid4())
-    assert dict(score_histogram(study))[8] == 1
-    assert sum(n for _, n in score_histogram(study)) == 1
+    assert dict(score_histogram(rating_counts(study)[0]))[8] == 1
+    assert sum(n for _, n in score_histogram(rating_counts(study)[0])) == 1
 
 
 def test_ratings_are_counted_per_pair_with_its_group() -> None:

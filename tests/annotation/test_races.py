@@ -4,6 +4,8 @@ from uuid import uuid4
 
 import pytest
 from django.db.models import F
+from django.test import Client
+from django.urls import reverse
 
 from annotation.answer import AlreadyRated, revise_rating, submit_rating
 from annotation.assign import next_pairs, return_expired_leases
@@ -11,7 +13,9 @@ from annotation.join import CannotJoin, join_as_member, join_by_invitation
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study
+from annotation.privacy import erase_participation
 from annotation.protocol import take_turn
+from annotation.wording import current_texts
 from tests import make
 from tests.annotation.places import assert_places_add_up
 from tests.races import at_once
@@ -142,19 +146,46 @@ def test_several_may_return_the_same_expired_leases() -> None:
     assert_places_add_up(study)
 
 
+# Erased at this very moment ---------------------------------------------------------------------------------------
+
+
+def status_of_answer(browser: Client, lease: Assignment) -> int:
+    url = reverse("annotation:answer", args=[lease.participation.public_id])
+    return browser.post(url, {"answers": [make.answer(lease)]}, content_type="application/json").status_code
+
+
+def test_a_participation_may_be_erased_while_it_is_answered() -> None:
+    study = make.study(n_pairs=4, goal=REPEATS * 2)
+    for _ in range(REPEATS):
+        participation = make.participation(study)
+        lease, browser = make.leases(participation)[0], make.browser(participation)
+        status, _ = at_once(
+            lambda browser=browser, lease=lease: status_of_answer(browser, lease),
+            lambda participation=participation: erase_participation(participation),
+        )
+        assert status in (200, 404)
+        assert not Rating.objects.exists()
+        assert_places_add_up(study)
+
+
 # Coming in --------------------------------------------------------------------------------------------------------
 
 
 def test_two_clicks_on_a_personal_invitation_are_one_participation() -> None:
     invitation = make.invitation(make.study(), Invitation.Kind.PERSONAL)
-    begun = at_once(*[lambda: join_by_invitation(invitation, known=None)] * 2)
+    text = current_texts(invitation.study)["consent"]
+    begun = at_once(*[lambda: join_by_invitation(invitation, agreed_to=text)] * 2)
     assert begun[0] == begun[1]
     assert Participation.objects.count() == 1
 
 
+def as_member(study: Study, user_id: int) -> Participation:
+    return join_as_member(study, user_id, agreed_to=current_texts(study)["consent"])
+
+
 def joined(study: Study, user_id: int) -> str:
     try:
-        return join_as_member(study, user_id).study.mode
+        return as_member(study, user_id).study.mode
     except CannotJoin as cannot:
         return cannot.code
 
@@ -172,5 +203,5 @@ def test_a_member_who_joins_both_studies_of_a_campaign_at_once_is_in_one() -> No
 def test_a_member_who_joins_twice_at_once_has_one_participation() -> None:
     study = make.study()
     member = make.member(study.project)
-    begun = at_once(*[lambda: join_as_member(study, member.pk)] * 4)
+    begun = at_once(*[lambda: as_member(study, member.pk)] * 4)
     assert len(set(begun)) == 1

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -87,6 +88,33 @@ def test_a_reload_loses_no_unsent_answer(site: Site, links: dict[str, str], peop
     page.reload()
     expect(page.get_by_text("All answers saved")).to_be_visible()
     expect(page.get_by_text(f"Picture 2 of {N_PLANNED}").first).to_be_visible()
+
+
+def test_a_browser_that_may_not_answer_any_more_says_so_and_keeps_what_it_has(
+    links: dict[str, str], people: People
+) -> None:
+    page = people.page()
+    begin(page, links["HA1"])
+    rate(page, 1, "4")
+    expect(page.get_by_text("All answers saved")).to_be_visible()
+    page.context.clear_cookies(name=re.compile("^participation_"))
+    rate(page, 2, "5")
+    expect(page.get_by_text("Your participation cannot be reached from this browser.").last).to_be_visible()
+    expect(page.get_by_text("1 answer kept in this browser")).to_be_visible()
+    expect(page.get_by_role("radio").first).to_be_disabled()
+
+
+def test_after_a_log_in_in_another_tab_a_reload_sends_the_answer(links: dict[str, str], people: People) -> None:
+    page = people.page()
+    begin(page, links["HA1"])
+    rate(page, 1, "4")
+    expect(page.get_by_text("All answers saved")).to_be_visible()
+    page.context.clear_cookies(name="csrftoken")  # a log-in changes it; this page has the old one
+    rate(page, 2, "5")
+    expect(page.get_by_text("CSRF")).to_have_count(0)
+    page.get_by_role("link", name="Load the page again").click()
+    expect(page.get_by_text(f"Picture 3 of {N_PLANNED}").first).to_be_visible()
+    expect(page.get_by_text("All answers saved")).to_be_visible()
 
 
 def test_a_held_key_or_a_double_press_answers_only_one_pair(links: dict[str, str], people: People) -> None:

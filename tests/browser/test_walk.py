@@ -77,7 +77,37 @@ def test_pictures_become_ratings_and_ratings_a_checked_release(site: Site, peopl
     watch_agreement(researcher, site)
     release = freeze_and_download(researcher, tmp_path)
     check_archive(release)
-    assert people.complaints == []
+    look_at_every_page_on_a_phone(researcher, site)
+    assert people.complaints == []  # what the site's own rules block would be among them
+
+
+BEGIN_A_JOB = """
+from datetime import timedelta
+from django.utils import timezone
+from datasets.models.jobs import Job
+from datasets.models.projects import Project
+now = timezone.now()
+lease = {"state": Job.State.RUNNING, "queued_at": now, "leased_until": now + timedelta(hours=1)}
+print(Job.objects.create(project=Project.objects.get(), kind="import_pairs", n_done=2, n_total=9, **lease).public_id)
+"""
+END_IT = (
+    "from datasets.models.jobs import Job; Job.objects.filter(n_total=9).update(state='failed', error='A bad row.')"
+)
+
+
+def test_a_watched_job_keeps_its_button_in_place_and_announces_only_its_end(site: Site, people: People) -> None:
+    page = people.page()
+    log_in(page, site)
+    page.goto(f"{site.url}/jobs/{site.manage('shell', '--no-imports', '-c', BEGIN_A_JOB).strip()}/")
+    cancel, news = page.get_by_role("button", name="Cancel"), page.get_by_role("status")
+    cancel.focus()
+    for _ in range(2):  # the second look begins once the first is on the screen
+        page.wait_for_event("requestfinished")
+    expect(cancel).to_be_focused()
+    expect(news).to_be_empty()
+    site.manage("shell", "--no-imports", "-c", END_IT)
+    expect(news).to_have_text("Import pairs: failed")
+    expect(page.get_by_text("A bad row.")).to_be_visible()
 
 
 # The researcher ----------------------------------------------------------------------------------------------------
@@ -140,6 +170,17 @@ def freeze_and_download(page: Page, folder: Path) -> Path:
         page.get_by_role("link", name="Download the zip").click()
     download.value.save_as(folder / "release.zip")
     return folder / "release.zip"
+
+
+def look_at_every_page_on_a_phone(page: Page, site: Site) -> None:
+    """No page of the project is wider than the screen; only the tables in it scroll sideways."""
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"{site.url}/projects/faces/")
+    addresses = page.locator("main a").evaluate_all("links => links.map(link => link.href)")
+    assert any("/releases/" in address for address in addresses)
+    for address in [page.url, *addresses]:
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
 
 
 def check_archive(path: Path) -> None:

@@ -324,12 +324,14 @@ def test_a_draft_cannot_be_exported(release):
     assert not media_path(archive_name(release)).exists()
 
 
-def test_a_missing_picture_leaves_no_archive_behind(release):
-    media_path(release.labels.first().anonymized.display.name).unlink()
+def test_a_missing_picture_is_named_and_leaves_no_archive_behind(release):
+    missing = release.labels.first().anonymized
+    media_path(missing.display.name).unlink()
     job = request_export(release)
     jobs.run(job.pk)
     job.refresh_from_db()
-    assert job.state == Job.State.FAILED
+    assert (job.state, job.traceback) == (Job.State.FAILED, "")
+    assert f"picture {missing.display_sha256} is missing" in job.error
     assert list(media_path(archive_name(release)).parent.iterdir()) == []
 
 

@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.http import Http404
 from django.test import RequestFactory
 
 from datasets.files import DRAFTS, file_response, media_path, store
@@ -58,6 +59,12 @@ def test_a_file_is_sent_with_the_offer_of_parts_and_is_kept_by_nobody():
     assert answer["Cache-Control"] == "private, no-store"
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert "Content-Disposition" not in answer
+
+
+def test_a_missing_file_is_not_found_and_named_in_the_log(caplog):
+    with pytest.raises(Http404):
+        fetched(name="pictures/gone.png")
+    assert "pictures/gone.png is named in the database" in caplog.text
 
 
 def test_an_empty_file_has_no_parts():

@@ -1,25 +1,30 @@
 import io
 import os
 import sys
+import tracemalloc
+import unicodedata
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from datasets import files, jobs
 from datasets.files import media_path
-from datasets.ingest import Archive
+from datasets.ingest import Archive, _rows
 from datasets.jobs import LostLease, claim, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project, Role
 from datasets.rows import BadManifest
+from datasets.uploads import BoundedUpload
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -365,6 +370,43 @@ def small_zip() -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize(
+    "line", [b"0" * 1_000_000, (b"0,g," + b"x" * 60_000 + b"\n") * 16], ids=["one line", "many lines"]
+)
+def test_a_manifest_that_unpacks_to_hundreds_of_megabytes_is_refused_in_little_memory(tmp_path, line):
+    path = tmp_path / "bomb.zip"
+    with (
+        zipfile.ZipFile(path, "w", compression=zipfile.ZIP_DEFLATED) as archive,
+        archive.open("manifest.csv", "w") as member,
+    ):
+        member.write(b"anonymized,group,x\n")
+        for _ in range(200):
+            member.write(line)
+    tracemalloc.start()
+    with pytest.raises(BadManifest, match=r"is longer than 64000|is larger than 64 MB"):
+        for _ in _rows(Archive(path)):
+            pass
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 5_000_000
+
+
+def test_a_manifest_in_a_folder_has_the_same_bounds(project, folder, monkeypatch):
+    monkeypatch.setattr("datasets.rows.MANIFEST_BYTES", 100)
+    job = from_folder(project, folder)
+    assert "the manifest is larger than" in job.error
+    assert_nothing_was_imported(project, job)
+
+
+@pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("packed", [True, False], ids=["zip", "folder"])
+def test_a_name_that_one_system_takes_apart_is_found_by_the_other(project, folder, listed, stored, packed):
+    (folder / "lone.png").rename(folder / unicodedata.normalize(stored, "Gebäude.png"))
+    write_manifest(folder, f",{unicodedata.normalize(listed, 'Gebäude.png')},g,,,,")
+    job = imported(project, archive=str(zipped(folder, prefix="Bücher/"))) if packed else from_folder(project, folder)
+    assert job.result["n_new"] == 1
+
+
 # Cancelled, taken over
 
 
@@ -435,6 +477,68 @@ def test_the_upload_of_a_failed_import_stays_for_another_try(project, folder, cl
     jobs.retry_job(Job.objects.get())
     jobs.run(Job.objects.get().pk)
     assert "line 4: lone.png is not in the zip" in Job.objects.get().error
+
+
+def kept_upload(folder: Path, project: Project, **fields: Any) -> Path:
+    """An upload whose import has ended like this."""
+    path = media_path(f"incoming/{fields['state']}-{fields['finished_at']:%j}.zip")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"PK")
+    job = queue_job("import_pairs", project, archive=str(path))
+    Job.objects.filter(pk=job.pk).update(**fields)
+    return path
+
+
+def test_uploads_that_nobody_will_read_again_are_swept_by_the_next_import(project, folder):
+    now, long_ago = timezone.now(), timezone.now() - timedelta(days=8)
+    kept = [kept_upload(folder, project, state=state, finished_at=now) for state in ("failed", "cancelled")]
+    kept += [kept_upload(folder, project, state="queued", finished_at=long_ago)]
+    gone = [kept_upload(folder, project, state=state, finished_at=long_ago) for state in ("failed", "cancelled")]
+    gone += [kept_upload(folder, project, state="done", finished_at=now)]
+    without_job = [media_path(f"incoming/{name}.zip") for name in ("new", "old")]
+    for path in without_job:
+        path.write_bytes(b"PK")
+    os.utime(without_job[1], (0, 0))
+    from_folder(project, folder)
+    assert set(incoming()) == {*kept, without_job[0]}
+    assert not [path for path in gone if path.exists()]
+
+
+def test_an_import_whose_upload_was_swept_says_so_when_it_is_tried_again(project, folder, client, researcher):
+    upload(client, project, with_a_member_missing(folder).read_bytes())
+    job = Job.objects.get()
+    jobs.run(job.pk)
+    incoming()[0].unlink()
+    jobs.retry_job(job)
+    jobs.run(job.pk)
+    job.refresh_from_db()
+    assert job.error == "The uploaded file is gone; upload it again."
+
+
+def test_an_upload_appears_whole_and_leaves_nothing_behind(project, folder, client, researcher, settings, tmp_path):
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "arriving"
+    settings.FILE_UPLOAD_TEMP_DIR.mkdir()
+    data = zipped(folder).read_bytes()
+    upload(client, project, data)
+    assert [path.read_bytes() for path in incoming()] == [data]
+    assert list(settings.FILE_UPLOAD_TEMP_DIR.iterdir()) == list(media_path(files.DRAFTS).glob("*")) == []
+
+
+def test_what_arrives_beyond_the_limit_is_not_written_down(settings, tmp_path):
+    settings.UPLOAD_MAX_BYTES, settings.FILE_UPLOAD_TEMP_DIR = 100, tmp_path
+    handler = BoundedUpload()
+    handler.new_file("archive", "a.zip", "application/zip", None)
+    for start in range(0, 1000, 50):
+        handler.receive_data_chunk(b"x" * 50, start)
+    kept = handler.file_complete(1000)
+    assert (kept.size, Path(kept.temporary_file_path()).stat().st_size) == (1000, 100)
+
+
+def test_a_job_that_has_ended_says_that_it_cannot_be_cancelled(project, folder, client, researcher):
+    job = from_folder(project, folder)
+    page = client.post(reverse("datasets:job-cancel", args=[job.public_id]), follow=True).content.decode()
+    assert "This job is Done already; there is nothing to cancel." in page
+    assert "Cancelling" not in page
 
 
 def test_a_zip_on_the_server_is_its_owners_and_stays(project, folder):

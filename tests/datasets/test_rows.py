@@ -80,7 +80,9 @@ def test_a_manifest_without_rows_has_none():
         ("picture,group\na.png,g\n", "no column 'anonymized'; its columns are: picture, group"),
         ("anonymized,img2\na,b\n", "two columns for 'anonymized'; keep one"),
         ("anonymized,group,Group \na,b,c\n", "two columns for 'group'"),
-        (f"{HEADER}\n{'x' * 200_000},,g\n", "line 2: field larger than field limit"),
+        ("anonymized;original;group\na;o;g\n", "separated by semicolons; use commas"),
+        (f"{HEADER}\n{'x' * 64_000},,g\n", "line 2: the row is longer than 64000 characters"),
+        (HEADER + '\n"' + "x\n" * 64_000, "line 32001: the row is longer than 64000 characters"),
     ],
 )
 def test_a_file_that_is_no_manifest_is_refused_in_words(text, said):
@@ -109,7 +111,7 @@ def test_a_manifest_in_another_encoding_is_refused(data):
         '{"r": "\\u0000"}',
         '{"r": "\\ud800"}',
         '{"r": ' + "9" * 5000 + "}",
-        "[" * 100_000,
+        "[" * 60_000,
     ],
     ids=range(11),
 )
@@ -131,6 +133,18 @@ def test_parameters_that_no_database_can_keep_as_an_object_are_refused(cell):
 )
 def test_a_row_that_cannot_be_used_says_why(cells, said):
     assert complaint(cells) == said
+
+
+@pytest.mark.parametrize("column", ["source", "method", "scope", "group"])
+@pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@SUM(A1)"])
+def test_what_a_spreadsheet_would_compute_is_refused(column, value):
+    cells = {"anonymized": "a.png", "group": "g"} | {column: value}
+    said = complaint(",".join(cells.values()), ",".join(cells))
+    assert said == f"line 2: '{column}' begins with '{value[0]}', which a spreadsheet takes for a formula."
+
+
+def test_many_lines_that_are_short_are_no_long_row():
+    assert len(rows(f"{HEADER}\n" + "a.png,,g\n" * 20_000)) == 20_000
 
 
 @pytest.mark.parametrize(("column", "longest"), LENGTHS.items())

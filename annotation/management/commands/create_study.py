@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
-from django.utils.text import slugify
 
 from annotation import studies
+from annotation.forms import longest
 from annotation.wording import standard_wording
 from datasets.management.following import named_project
 from datasets.models.releases import Mode
@@ -27,11 +27,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = named_project(options["project"])
-        if options["goal"] < 1 or options["session_size"] < 1:
-            raise CommandError("--goal and --session-size must be at least 1.")
+        if not 1 <= options["goal"] <= 1000 or not 1 <= options["session_size"] <= 10_000:
+            raise CommandError("--goal must be at least 1 and at most 1000, --session-size at most 10000.")
+        check_name("The study's name", options["name"], most=120)
+        check_name("The campaign's name", options["campaign"], most=60)
         with transaction.atomic():
-            campaign, _ = project.campaigns.get_or_create(
-                slug=slugify(options["campaign"]), defaults={"name": options["campaign"]}
+            campaign = studies.campaign_named(project, options["campaign"]) or studies.begin_campaign(
+                project, options["campaign"]
             )
             try:
                 study = studies.create_study(
@@ -50,6 +52,11 @@ class Command(BaseCommand):
         self.stdout.write(f"{name} is a draft with {study.items.count()} pairs. Next: manage.py study {name} --open")
 
 
+def check_name(what: str, name: str, *, most: int) -> None:
+    if not 0 < len(name.strip()) <= most:
+        raise CommandError(f"{what} must have at least 1 and at most {most} characters.")
+
+
 def wording(path: Path | None, mode: str) -> dict[str, str]:
     """The texts of a JSON file, every kind one that this mode has."""
     if path is None:
@@ -65,4 +72,7 @@ def wording(path: Path | None, mode: str) -> dict[str, str]:
         or not all(isinstance(t, str) for t in texts.values())
     ):
         raise CommandError(f"{path} must be a JSON object of texts; its keys may be {', '.join(kinds)}.")
+    for kind, text in texts.items():
+        if not 0 < len(text.strip()) <= longest(kind):
+            raise CommandError(f"{path}: {kind!r} must have at least 1 and at most {longest(kind)} characters.")
     return texts

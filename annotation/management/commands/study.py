@@ -13,14 +13,15 @@ STATES = {"open": Study.State.OPEN, "pause": Study.State.PAUSED, "close": Study.
 
 
 class Command(BaseCommand):
-    help = "Show a study's progress and agreement; open, pause or close it; add pairs; make or revoke an invitation."
+    help = "Show a study's progress and agreement; open, pause or close it; add pairs; delete a draft; invitations."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("study", help="PROJECT/CAMPAIGN/MODE")
         what = parser.add_mutually_exclusive_group()
         for verb in STATES:
             what.add_argument(f"--{verb}", action="store_const", const=verb, dest="step")
-        what.add_argument("--add-pairs", action="store_true", help="the project's pairs that it does not hold yet")
+        what.add_argument("--add-pairs", action="store_true", help="the project's pairs of the kinds it holds already")
+        what.add_argument("--delete", action="store_true", help="a draft that was never open")
         what.add_argument("--invite", choices=Invitation.Kind.values)
         what.add_argument("--revoke", metavar="TOKEN", help="the last part of an invitation's address")
 
@@ -28,7 +29,7 @@ class Command(BaseCommand):
         found = named_study(study)
         try:
             self.act(found, options)
-        except (studies.NotPossible, studies.PairsDoNotFit) as error:
+        except studies.NotPossible as error:
             raise CommandError(str(error)) from error
 
     def act(self, study: Study, options: dict[str, Any]) -> None:
@@ -36,7 +37,10 @@ class Command(BaseCommand):
             studies.change_state(study, STATES[step])
             self.stdout.write(f"{study} is {study.get_state_display()} now.")
         elif options["add_pairs"]:
-            self.stdout.write(f"{studies.add_items(study, study.project.pairs.all())} pairs were added.")
+            self.stdout.write(f"{studies.add_items(study, studies.further_pairs(study))} pairs were added.")
+        elif options["delete"]:
+            studies.delete_draft(study)
+            self.stdout.write(f"The draft {study} is deleted.")
         elif kind := options["invite"]:
             self.stdout.write(reverse("annotation:join", args=[studies.invite(study, kind=kind).token]))
         elif token := options["revoke"]:

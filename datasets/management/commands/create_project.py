@@ -24,6 +24,8 @@ class Command(BaseCommand):
             validate_slug(slug)
         except ValidationError as error:
             raise CommandError(f"{slug!r} may hold letters, digits, - and _ only.") from error
+        if len(slug) > 60 or len(name or "") > 120:
+            raise CommandError("The slug may have at most 60 characters, the name at most 120.")
         project, is_new = Project.objects.get_or_create(slug=slug, defaults={"name": name or slug})
         for entry in member:
             user, _, role = entry.partition(":")

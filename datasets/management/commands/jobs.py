@@ -19,6 +19,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, cancel: str | None, retry: str | None, **options: Any) -> None:
         if cancel:
             job = found_job(Job.objects.all(), cancel)
+            if job.is_finished:
+                raise CommandError(f"{job} is {job.get_state_display()} already; there is nothing to cancel.")
             cancel_job(job)
             self.stdout.write(f"{job} will stop at its next step.")
         elif retry:
