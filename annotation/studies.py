@@ -181,7 +181,7 @@ def standing_invitation(study: Study) -> Invitation:
 
 
 def revoke_invitation(invitation: Invitation) -> None:
-    """Nobody new comes in by this link; whoever has begun goes on."""
+    """Nobody new comes in by this link, and a personal one opens nothing more; whoever has begun goes on."""
     Invitation.objects.filter(pk=invitation.pk, revoked_at=None).update(revoked_at=Now())
 
 

@@ -75,9 +75,10 @@ class Annotator:
         self.seen.clear()
         _, page = self._request("GET", self.join_path)
         token = re.search(rb'name="csrfmiddlewaretoken" value="(\w+)"', page)
-        if token is None:
+        consent = re.search(rb'name="consent" value="(\d+)"', page)
+        if token is None or consent is None:
             raise Unexpected("the consent page has no form; the study may have all its answers")
-        form = f"csrfmiddlewaretoken={token[1].decode()}&agree=on"
+        form = f"csrfmiddlewaretoken={token[1].decode()}&consent={consent[1].decode()}&agree=on"
         agreed, _ = self._request("POST", self.join_path, form, "application/x-www-form-urlencoded", status=302)
         self.answer_path = f"{agreed.headers['Location']}answer/"
         self._take_turn([], shown=[])
