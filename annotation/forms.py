@@ -17,7 +17,9 @@ class StudyForm(forms.ModelForm[Study]):
     campaign = forms.ChoiceField(
         help_text="A campaign joins an HA1 and an HA2 study over the same pairs; each person rates in one of them."
     )
-    new_campaign = forms.CharField(max_length=60, required=False, label="Name of the new campaign")
+    new_campaign = forms.CharField(
+        max_length=60, required=False, label="Name of the new campaign", help_text="Only for a new campaign."
+    )
     methods = forms.MultipleChoiceField(
         required=False,
         widget=forms.CheckboxSelectMultiple,
@@ -41,10 +43,11 @@ class StudyForm(forms.ModelForm[Study]):
         model = Study
         fields = ["name", "mode", "goal", "session_size", "seconds_per_pair", "lease_seconds"]
 
-    field_order = ["name", "campaign", "new_campaign", "mode", "methods", "goal", "session_size"]
+    field_order = ["name", "campaign", "new_campaign", *Meta.fields[1:], "methods"]
 
     def __init__(self, project: Project, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        # The model's defaults come with an instance.
+        super().__init__(*args, **{"instance": Study(), "label_suffix": ""} | kwargs)
         self.project = project
         existing = [(str(campaign.pk), campaign.name) for campaign in project.campaigns.all()]
         campaign_field, methods_field = self.fields["campaign"], self.fields["methods"]
@@ -110,7 +113,7 @@ class WordingForm(forms.Form):
     """Every text of a study, the standard wording to begin with."""
 
     def __init__(self, study: Study, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{"label_suffix": ""} | kwargs)
         for kind in standard_wording(study.mode):
             widget = forms.TextInput() if kind in SHORT else forms.Textarea(attrs={"rows": 6})
             self.fields[kind] = forms.CharField(

@@ -42,7 +42,7 @@ def picture(request: HttpRequest, project: str, image: int) -> HttpResponseBase:
 @require_http_methods(["GET", "POST"])
 def import_pairs(request: HttpRequest, project: str) -> HttpResponse:
     found = managed_project(request, project)
-    form = ImportForm(request.POST or None, request.FILES or None)
+    form = ImportForm(request.POST or None, request.FILES or None, label_suffix="")
     if request.method == "POST" and form.is_valid():
         archive = keep_upload(form.cleaned_data["archive"])
         job = queue_job("import_pairs", found, by=request.user, archive=archive)  # type: ignore[arg-type]

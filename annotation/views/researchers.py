@@ -89,7 +89,7 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "most": max((n for _, n in histogram), default=0),
         "people": queries.people_of(found),
         "invitations": invitations,
-        "invitation_form": InvitationForm(),
+        "invitation_form": InvitationForm(label_suffix=""),
         "steps": [state for state, before in studies.STEPS.items() if found.state in before],
         "n_further_pairs": n_further,
         "n_left_out": studies.other_pairs(found).count() - n_further,

@@ -124,7 +124,7 @@ def import_pairs(page: Page, archive: Path) -> None:
 def open_study(page: Page, site: Site) -> str:
     page.goto(f"{site.url}/projects/faces/")
     page.get_by_role("link", name="Set up a study").click()
-    page.get_by_label("Name:", exact=True).fill("Faces beside originals")
+    page.get_by_label("Name", exact=True).fill("Faces beside originals")
     page.get_by_label("Name of the new campaign").fill("Faces 2026")
     page.get_by_label("Mode").select_option("HA2")
     page.get_by_label("Ratings wanted per pair").fill("3")
