@@ -47,7 +47,9 @@ class StudyForm(forms.ModelForm[Study]):
 
     def __init__(self, project: Project, *args: Any, **kwargs: Any) -> None:
         # The model's defaults come with an instance.
-        super().__init__(*args, **{"instance": Study(), "label_suffix": ""} | kwargs)
+        kwargs.setdefault("instance", Study())
+        kwargs.setdefault("label_suffix", "")
+        super().__init__(*args, **kwargs)
         self.project = project
         existing = [(str(campaign.pk), campaign.name) for campaign in project.campaigns.all()]
         campaign_field, methods_field = self.fields["campaign"], self.fields["methods"]
@@ -113,7 +115,8 @@ class WordingForm(forms.Form):
     """Every text of a study, the standard wording to begin with."""
 
     def __init__(self, study: Study, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"label_suffix": ""} | kwargs)
+        kwargs.setdefault("label_suffix", "")
+        super().__init__(*args, **kwargs)
         for kind in standard_wording(study.mode):
             widget = forms.TextInput() if kind in SHORT else forms.Textarea(attrs={"rows": 6})
             self.fields[kind] = forms.CharField(
