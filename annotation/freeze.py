@@ -20,6 +20,7 @@ from annotation.models.studies import Item, Study, StudyText
 from datasets.export import content_hash
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
+from datasets.models.pictures import Source
 from datasets.models.releases import Release
 from datasets.releases import (
     ReleasedPair,
@@ -147,6 +148,7 @@ def _abandoned_drafts(attempt: Attempt, study: Study) -> list[Release]:
 
 
 def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]) -> dict[str, Any]:
+    sources = Source.objects.filter(pairs__items__study=study).distinct().order_by("name")
     texts = StudyText.objects.filter(study=study).exclude(shown_at=None)
     return {
         "job": attempt.job.pk,
@@ -159,6 +161,7 @@ def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]
         "n_ratings": len(said),
         "n_set_aside": len(set_aside(study)),
         "n_withdrawn": Participation.objects.filter(study=study).exclude(withdrawn_at=None).count(),
+        "sources": list(sources.values("name", "licence", "citation")),
         "texts": list(texts.values("kind", "language", "version", "sha256", "body")),
     }
 

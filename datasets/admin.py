@@ -6,6 +6,7 @@ from django.http import HttpRequest
 
 from datasets.jobs import NotRetryable, cancel_job, retry_job
 from datasets.models.jobs import Job
+from datasets.models.pictures import Source
 from datasets.models.projects import Membership, Project
 from datasets.models.releases import Release, ReleaseNotice
 
@@ -35,6 +36,19 @@ class ProjectAdmin(admin.ModelAdmin[Project]):
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
     inlines = [MembershipInline]
+
+
+@admin.register(Source)
+class SourceAdmin(admin.ModelAdmin[Source]):
+    """Imports make sources by name; what allows us to show their pictures is written here, and goes into releases."""
+
+    list_display = ["name", "project", "licence"]
+    list_filter = ["project"]
+    list_select_related = ["project"]
+    readonly_fields = ["project", "name"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
 
 
 @admin.register(Release)

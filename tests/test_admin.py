@@ -29,7 +29,8 @@ def test_every_list_of_the_admin_opens(admin: Client) -> None:
     queue_job("import_pairs", make.project(), archive="/nowhere.zip")
     page = admin.get(reverse("admin:index")).content.decode()
     lists = [
-        "datasets_project", "datasets_release", "datasets_releasenotice", "datasets_job", "annotation_campaign",
+        "datasets_project", "datasets_source", "datasets_release", "datasets_releasenotice", "datasets_job",
+        "annotation_campaign",
         "annotation_study", "annotation_participation", "scoring_trainingrun", "scoring_checkpoint",
     ]  # fmt: skip
     for name in lists:

@@ -327,6 +327,13 @@ def test_a_second_click_while_a_freeze_is_under_way_makes_no_second_release():
     assert request_freeze(study) != first
 
 
+def test_a_release_carries_the_licences_of_its_sources():
+    study = make.rated_study()
+    study.project.sources.update(licence="CC BY 4.0", citation="Somebody 2026")
+    [source] = make.release(study).origins["sources"]
+    assert (source["licence"], source["citation"]) == ("CC BY 4.0", "Somebody 2026")
+
+
 def test_a_campaign_with_the_longest_name_can_be_frozen():
     project = make.project()
     campaign = project.campaigns.create(slug="c" * 60, name="C")
