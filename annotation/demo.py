@@ -32,6 +32,7 @@ from datasets.models.releases import Mode
 
 LOGINS = ("annotator", "researcher", "admin")
 PANEL_SIZE = 12
+PANEL_GOAL = 6  # each pair is rated by half of the panel, each panellist rates half of the pairs
 PANEL_SEED = 2024
 PANEL_NAMESPACE = UUID("6f1c1b0e-6c1d-4c5e-9a57-0d6f5b3a9d11")
 
@@ -136,8 +137,8 @@ def _simulated_release(project: Project) -> None:
         Mode.HA2,
         "Simulated panel, HA2",
         simulated=True,
-        goal=PANEL_SIZE,
-        session_size=n_pairs,
+        goal=PANEL_GOAL,
+        session_size=n_pairs * PANEL_GOAL // PANEL_SIZE,
     )
     if study.state == Study.State.DRAFT:
         studies.change_state(study, Study.State.OPEN)
@@ -155,7 +156,7 @@ def _simulated_release(project: Project) -> None:
 
 
 def _rate_as_panellist(study: Study, number: int) -> None:
-    """Annotator `number` of the panel rates every pair, with a bias and a noise of their own."""
+    """Annotator `number` of the panel rates their pairs, with a bias and a noise of their own."""
     random = np.random.default_rng((PANEL_SEED, number))
     bias, noise = random.normal(0, 0.7), random.uniform(0.5, 1.6)
     participation = _panellist(study, f"S-{number + 1:02}")

@@ -24,7 +24,7 @@ LENGTHS = {"original": 400, "anonymized": 400, "group": 120, "source": 80, "meth
 # A spreadsheet takes what begins like this for a formula, and every release carries these columns on.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t")
 FORMULA_COLUMNS = ("source", "method", "scope", "group")
-MANIFEST_BYTES = 500_000_000  # read line by line; some million rows
+MANIFEST_BYTES = 150_000_000  # read line by line; more than a million rows
 ROW_LENGTH = 64_000  # characters, however many lines the row goes over
 
 LABEL_COLUMNS = (

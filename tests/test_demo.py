@@ -67,7 +67,7 @@ def test_the_demo_is_built_once_and_found_again(environment: dict[str, str]) -> 
     assert first == again
     assert len(set(re.findall(r"^  (?:annotator|researcher|admin) +(\S+)$", first, re.MULTILINE))) == 3
     shown = run(environment, "manage.py", "study", "demo/simulated-panel/HA2")
-    assert "1584 of 1584 ratings, 12 people" in shown
+    assert "792 of 792 ratings, 12 people" in shown
     jobs = run(environment, "manage.py", "jobs")
     assert [line.split()[2:4] for line in jobs.splitlines()] == [
         ["export_release", "done"],
