@@ -46,7 +46,8 @@ def main() -> int:
     def stop(signum: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    for wish in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell starts background commands with it ignored
+        signal.signal(wish, stop)
     web, worker = started(web_command(port)), started(WORKER_COMMAND)
     try:
         print("\nRunning; Ctrl-C stops web server and worker.", flush=True)  # noqa: T201
