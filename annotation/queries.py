@@ -1,7 +1,8 @@
 """Questions about a study that pages ask."""
 
+import csv
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,3 +110,29 @@ def people_of(study: Study) -> Any:
         .annotate(n_rated=Count("assignments__rating"), last_at=Max("assignments__answered_at"))
         .order_by("consented_at")
     )
+
+
+class _Echo:
+    def write(self, line: str) -> str:
+        return line
+
+
+def rating_lines(study: Study) -> Iterator[str]:
+    """The ratings so far as CSV, line by line, under the annotators' pseudonyms in the project."""
+    columns = {
+        "item": "assignment__item",
+        "annotator": "assignment__participation__annotator__pseudonym",
+        "score": "score",
+        "seconds": "seconds",
+        "position": "assignment__position",
+        "late": "is_late",
+    }
+    said = Rating.objects.filter(
+        assignment__item__study=study,
+        assignment__purpose=Assignment.Purpose.MAIN,
+        assignment__participation__withdrawn_at=None,
+    ).order_by("assignment__item", "assignment__participation")
+    writer = csv.writer(_Echo(), lineterminator="\n")
+    yield writer.writerow(columns)
+    for row in said.values_list(*columns.values()).iterator(chunk_size=2000):
+        yield writer.writerow(row)

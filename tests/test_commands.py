@@ -77,6 +77,10 @@ def test_a_members_role_can_be_changed() -> None:
         (("jobs", "--cancel", "abc"), "No job begins with 'abc'"),
         (("create_study", "X", "--project", "here", "--campaign", "c", "--mode", "HA2"), "already has an HA2 study"),
         (("create_study", "X", "--project", "here", "--campaign", "d", "--mode", "HA1", "--goal", "0"), "at least 1"),
+        (
+            ("create_study", "X", "--project", "here", "--campaign", "d", "--mode", "HA1", "--only", "a", "b", "c"),
+            "no pairs of source 'a'",
+        ),
         (("create_study", "x" * 121, "--project", "here", "--campaign", "d", "--mode", "HA1"), "at most 120 char"),
         (("create_study", "X", "--project", "here", "--campaign", "d" * 61, "--mode", "HA1"), "at most 60 char"),
         (("create_study", " ", "--project", "here", "--campaign", "d", "--mode", "HA1"), "at least 1"),
@@ -117,6 +121,23 @@ def test_wording_comes_from_a_file_and_bad_wording_is_refused(tmp_path: Path) ->
     words.write_text(json.dumps({"question": "Who is this?"}))
     run(*command)
     assert Study.objects.get().texts.get(kind="question").body == "Who is this?"
+
+
+def test_a_study_over_some_kinds_of_pairs_is_set_up_reworded_and_its_ratings_printed(tmp_path: Path) -> None:
+    project = make.project(slug="faces")
+    make.pair(project, method="mask")
+    make.pair(project, method="blur")
+    only = ("--only", "test", "global", "mask", "--lease-seconds", "120")
+    run("create_study", "F", "--project", "faces", "--campaign", "c", "--mode", "HA1", *only)
+    study = Study.objects.get()
+    assert ([item.pair.method for item in study.items.all()], study.lease_seconds) == (["mask"], 120)
+    run("study", "faces/c/HA1", "--open")
+    (tmp_path / "words.json").write_text(json.dumps({"question": "Who is this?"}))
+    run("study", "faces/c/HA1", "--wording", str(tmp_path / "words.json"))
+    assert study.texts.filter(kind="question").latest("version").body == "Who is this?"
+    make.rate_all(make.participation(study), score=7)
+    [row] = csv.DictReader(StringIO(run("study", "faces/c/HA1", "--ratings")))
+    assert row["score"] == "7"
 
 
 def test_jobs_are_listed_cancelled_and_tried_again() -> None:

@@ -1,8 +1,5 @@
 """The pages of the person who runs a study."""
 
-import csv
-from collections.abc import Iterator
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -16,7 +13,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation import queries, studies
 from annotation.forms import InvitationForm, StudyForm, WordingForm
 from annotation.freeze import NothingToFreeze, request_freeze
-from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Study
 from annotation.wording import current_texts
 from datasets.access import managed_project
@@ -174,36 +170,10 @@ def freeze(request: HttpRequest, study: UUID) -> HttpResponse:
     return redirect("datasets:job", job.public_id)
 
 
-class _Echo:
-    def write(self, line: str) -> str:
-        return line
-
-
 @require_GET
 def ratings(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
     """The ratings so far, to compute on; pseudonyms as in the project. For publication, freeze a release."""
     found = managed_study(request, study)
-    said = Rating.objects.filter(
-        assignment__item__study=found,
-        assignment__purpose=Assignment.Purpose.MAIN,
-        assignment__participation__withdrawn_at=None,
-    ).order_by("assignment__item", "assignment__participation")
-    columns = ("item", "annotator", "score", "seconds", "position", "late")
-    rows = said.values_list(
-        "assignment__item",
-        "assignment__participation__annotator__pseudonym",
-        "score",
-        "seconds",
-        "assignment__position",
-        "is_late",
-    )
-    response = StreamingHttpResponse(_csv_lines(columns, rows.iterator(chunk_size=2000)), content_type="text/csv")
+    response = StreamingHttpResponse(queries.rating_lines(found), content_type="text/csv")
     response["Content-Disposition"] = f'attachment; filename="{found.campaign.slug}-{found.mode}-ratings.csv"'
     return response
-
-
-def _csv_lines(columns: tuple[str, ...], rows: Iterator[Any]) -> Iterator[str]:
-    writer = csv.writer(_Echo(), lineterminator="\n")
-    yield writer.writerow(columns)
-    for row in rows:
-        yield writer.writerow(row)

@@ -1,20 +1,21 @@
-import json
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from annotation import studies
-from annotation.forms import longest
-from annotation.wording import standard_wording
+from annotation.management.wording_file import wording
 from datasets.management.following import named_project
+from datasets.models.pictures import Pair
+from datasets.models.projects import Project
 from datasets.models.releases import Mode
 
 
 class Command(BaseCommand):
-    help = "Set up a draft study over all pairs of a project."
+    help = "Set up a draft study over the pairs of a project, or over some kinds of them."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name")
@@ -23,12 +24,28 @@ class Command(BaseCommand):
         parser.add_argument("--mode", required=True, choices=Mode.values)
         parser.add_argument("--goal", type=int, default=5, help="ratings wanted per pair (default: %(default)s)")
         parser.add_argument("--session-size", type=int, default=30, help="pairs per person (default: %(default)s)")
+        parser.add_argument(
+            "--seconds-per-pair", type=int, default=12, help="as people are told (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--lease-seconds", type=int, default=600, help="how long a pair waits (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--only",
+            nargs=3,
+            action="append",
+            default=[],
+            metavar=("SOURCE", "SCOPE", "METHOD"),
+            help="only pairs of this kind; may be repeated",
+        )
         parser.add_argument("--wording", type=Path, help="JSON file: kind of text to its words")
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = named_project(options["project"])
         if not 1 <= options["goal"] <= 1000 or not 1 <= options["session_size"] <= 10_000:
             raise CommandError("--goal must be at least 1 and at most 1000, --session-size at most 10000.")
+        if not 1 <= options["seconds_per_pair"] <= 600 or not 60 <= options["lease_seconds"] <= 86_400:
+            raise CommandError("--seconds-per-pair must be from 1 to 600, --lease-seconds from 60 to 86400.")
         check_name("The study's name", options["name"], most=120)
         check_name("The campaign's name", options["campaign"], most=60)
         with transaction.atomic():
@@ -41,10 +58,12 @@ class Command(BaseCommand):
                     campaign=campaign,
                     mode=options["mode"],
                     name=options["name"],
-                    pairs=project.pairs.all(),
+                    pairs=chosen_pairs(project, options["only"]),
                     wording=wording(options["wording"], options["mode"]),
                     goal=options["goal"],
                     session_size=options["session_size"],
+                    seconds_per_pair=options["seconds_per_pair"],
+                    lease_seconds=options["lease_seconds"],
                 )
             except (studies.NotPossible, studies.PairsDoNotFit) as error:
                 raise CommandError(str(error)) from error
@@ -52,27 +71,17 @@ class Command(BaseCommand):
         self.stdout.write(f"{name} is a draft with {study.items.count()} pairs. Next: manage.py study {name} --open")
 
 
+def chosen_pairs(project: Project, kinds: list[list[str]]) -> QuerySet[Pair]:
+    """The project's pairs of these kinds (source, scope, method), or all of them."""
+    chosen = Q()
+    for source, scope, method in kinds:
+        kind = Q(source__name=source, scope=scope, method=method)
+        if not project.pairs.filter(kind).exists():
+            raise CommandError(f"{project} has no pairs of source {source!r}, scope {scope!r} and method {method!r}.")
+        chosen |= kind
+    return project.pairs.filter(chosen)
+
+
 def check_name(what: str, name: str, *, most: int) -> None:
     if not 0 < len(name.strip()) <= most:
         raise CommandError(f"{what} must have at least 1 and at most {most} characters.")
-
-
-def wording(path: Path | None, mode: str) -> dict[str, str]:
-    """The texts of a JSON file, every kind one that this mode has."""
-    if path is None:
-        return {}
-    try:
-        texts = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CommandError(f"{path} cannot be read as JSON: {error}") from error
-    kinds = standard_wording(mode)
-    if (
-        not isinstance(texts, dict)
-        or not set(texts) <= set(kinds)
-        or not all(isinstance(t, str) for t in texts.values())
-    ):
-        raise CommandError(f"{path} must be a JSON object of texts; its keys may be {', '.join(kinds)}.")
-    for kind, text in texts.items():
-        if not 0 < len(text.strip()) <= longest(kind):
-            raise CommandError(f"{path}: {kind!r} must have at least 1 and at most {longest(kind)} characters.")
-    return texts

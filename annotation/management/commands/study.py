@@ -1,4 +1,5 @@
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -6,6 +7,7 @@ from django.urls import reverse
 
 from annotation import queries, studies
 from annotation.management.naming import named_study
+from annotation.management.wording_file import wording
 from annotation.models.people import Invitation
 from annotation.models.studies import Study
 
@@ -22,6 +24,9 @@ class Command(BaseCommand):
             what.add_argument(f"--{verb}", action="store_const", const=verb, dest="step")
         what.add_argument("--add-pairs", action="store_true", help="the project's pairs of the kinds it holds already")
         what.add_argument("--delete", action="store_true", help="a draft that was never open")
+        what.add_argument("--wording", type=Path, help="JSON file: kind of text to its new words")
+        what.add_argument("--ratings", action="store_true", help="print the ratings so far as CSV")
+        parser.add_argument("--note", default="", help="with --invite, for yourself")
         what.add_argument("--invite", choices=Invitation.Kind.values)
         what.add_argument("--revoke", metavar="TOKEN", help="the last part of an invitation's address")
 
@@ -41,8 +46,14 @@ class Command(BaseCommand):
         elif options["delete"]:
             studies.delete_draft(study)
             self.stdout.write(f"The draft {study} is deleted.")
+        elif path := options["wording"]:
+            studies.write_texts(study, wording(path, study.mode))
+            self.stdout.write("The wording is saved.")
+        elif options["ratings"]:
+            self.stdout.writelines(queries.rating_lines(study))
         elif kind := options["invite"]:
-            self.stdout.write(reverse("annotation:join", args=[studies.invite(study, kind=kind).token]))
+            made = studies.invite(study, kind=kind, note=options["note"][:120])
+            self.stdout.write(reverse("annotation:join", args=[made.token]))
         elif token := options["revoke"]:
             invitation = study.invitations.filter(token=token).first()
             if invitation is None:
