@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.conftest import skip_or_fail
 
@@ -122,3 +122,10 @@ def log_in(page: Page, site: Site, name: str = "boss", password: str = PASSWORD)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url(f"{site.url}/")
+
+
+def expect_ready_to_rate(page: Page) -> None:
+    """The pair is painted and the page listens. The form as the server sent it takes no keys yet, so the page shows
+    its offer of keys only when it does."""
+    expect(page.get_by_role("checkbox", name="Keys 1 to 9")).to_be_visible()
+    expect(page.get_by_role("radio").first).to_be_enabled()

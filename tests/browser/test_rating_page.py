@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 
 from datasets.demo_pictures import demo_originals, write_demo_pairs
-from tests.browser.conftest import People, Site
+from tests.browser.conftest import People, Site, expect_ready_to_rate
 
 pytestmark = pytest.mark.browser
 
@@ -40,12 +40,13 @@ def begin(page: Page, link: str) -> None:
     page.get_by_role("button", name="Take part").click()
     page.get_by_role("button", name="Start rating").click()
     expect(page.get_by_role("img", name="Anonymized picture")).to_be_visible()
+    expect_ready_to_rate(page)
 
 
 def rate(page: Page, n: int, key: str) -> None:
     """Answer the nth pair, from 1, by keyboard."""
     expect(page.get_by_text(f"{n} of {N_PLANNED}").first).to_be_visible()
-    expect(page.get_by_role("radio").first).to_be_enabled()  # the pair is painted; before that, keys mean nothing
+    expect_ready_to_rate(page)
     page.keyboard.press(key)
     page.keyboard.press("Enter")
 

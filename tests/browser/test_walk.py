@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from datasets.anonymize import anonymize
 from datasets.demo_pictures import demo_originals, open_original
-from tests.browser.conftest import People, Site, log_in
+from tests.browser.conftest import People, Site, expect_ready_to_rate, log_in
 from tests.conftest import SHARED_DATA
 
 pytestmark = pytest.mark.browser
@@ -224,7 +224,7 @@ def wait_for_pair(page: Page, n: int) -> None:
         shown = page.get_by_role("img", name=picture)
         expect(shown).to_be_visible()
         assert shown.evaluate("image => image.complete && image.naturalWidth") > 0
-    expect(page.get_by_role("radio").first).to_be_enabled()
+    expect_ready_to_rate(page)
 
 
 def rate_by_keyboard(page: Page, link: str, *, annotator: int) -> None:
