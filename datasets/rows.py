@@ -5,6 +5,7 @@ import json
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, TextIO
 
 # What a manifest may call each column; the first is ours, the others are the published data set's two spellings.
@@ -44,6 +45,10 @@ class BadRow(ValueError):
     """One row of a manifest cannot be used."""
 
 
+class BadLabels(ValueError):
+    """A labels.csv cannot be trained on; the message says what to change."""
+
+
 @dataclass(frozen=True)
 class ManifestRow:
     number: int  # of the line in the file, the header being line 1
@@ -54,6 +59,21 @@ class ManifestRow:
     method: str
     scope: str
     parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """A row of a release's labels.csv, as far as training needs it."""
+
+    pair: int
+    original: str  # path under the pictures' root; empty in HA1
+    anonymized: str
+    source: str
+    method: str
+    scope: str
+    group: str
+    split: str  # train, val, test, or empty: left out
+    mean: float  # of the ratings, in the release's own scale
 
 
 class _Lines:
@@ -149,3 +169,56 @@ def _problem(values: Mapping[str, str]) -> str | None:
         if values[column].startswith(FORMULA_STARTS):
             return f"'{column}' begins with {values[column][0]!r}, which a spreadsheet takes for a formula."
     return None
+
+
+# Labels --------------------------------------------------------------------------------------------------------------
+
+NEEDED_COLUMNS = (
+    "pair",
+    "original_path",
+    "anonymized_path",
+    "dataset",
+    "method",
+    "scope",
+    "group",
+    "split",
+    "score_mean",
+)
+
+
+def label_rows(file: TextIO) -> list[LabelRow]:
+    """The rows of a labels.csv, as a release's zip or a run's folder holds it. Raises BadLabels."""
+    reader = csv.DictReader(file)
+    try:
+        missing = [column for column in NEEDED_COLUMNS if column not in (reader.fieldnames or ())]
+        if missing:
+            raise BadLabels(f"labels.csv has no column {missing[0]!r}; export the release again.")
+        rows = [_label_row(cells, reader.line_num) for cells in reader]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise BadLabels(f"labels.csv is not CSV in UTF-8 ({error}); export the release again.") from error
+    if len({row.pair for row in rows}) < len(rows):
+        raise BadLabels("labels.csv names a pair twice; export the release again.")
+    return rows
+
+
+def _label_row(cells: Mapping[str, str | None], line: int) -> LabelRow:
+    if any(cells[column] is None for column in NEEDED_COLUMNS):
+        raise BadLabels(f"labels.csv, line {line}: the row is too short; export the release again.")
+    values = {column: cells[column] or "" for column in NEEDED_COLUMNS}
+    try:
+        pair, mean = int(values["pair"]), float(values["score_mean"])
+    except ValueError as error:
+        raise BadLabels(f"labels.csv, line {line}: pair and score_mean must be numbers.") from error
+    if not isfinite(mean):
+        raise BadLabels(f"labels.csv, line {line}: score_mean is {mean}; it must be a finite number.")
+    return LabelRow(
+        pair=pair,
+        original=values["original_path"],
+        anonymized=values["anonymized_path"],
+        source=values["dataset"],
+        method=values["method"],
+        scope=values["scope"],
+        group=values["group"],
+        split=values["split"],
+        mean=mean,
+    )
