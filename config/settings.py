@@ -144,6 +144,11 @@ JOB_HEARTBEAT_SECONDS = number("JOB_HEARTBEAT_SECONDS", default=5, least=0.1)
 if JOB_HEARTBEAT_SECONDS * 2 > JOB_LEASE_SECONDS:
     raise ImproperlyConfigured("JOB_LEASE_SECONDS must be at least twice JOB_HEARTBEAT_SECONDS.")
 
+TRAIN_DEVICE = env.str("TRAIN_DEVICE", default="auto")  # cpu, cuda, cuda:1; auto: a GPU where there is one
+WEIGHTS_DIR = env.str("WEIGHTS_DIR", default="")  # torchvision's ImageNet weights, by their own file names
+if WEIGHTS_DIR and not Path(WEIGHTS_DIR).is_dir():
+    raise ImproperlyConfigured(f"WEIGHTS_DIR must be a folder; there is none at {WEIGHTS_DIR!r}.")
+
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

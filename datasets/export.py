@@ -58,28 +58,38 @@ def _labels(release: Release) -> Iterator[Label]:
     return labels.iterator(chunk_size=1000)
 
 
-def labels_csv(release: Release) -> Iterator[bytes]:
-    return _csv(
-        LABEL_COLUMNS,
-        (
-            (
-                label.number,
-                picture_name(label.original) if label.original else "",
-                picture_name(label.anonymized),
-                label.source,
-                label.method,
-                label.scope,
-                json.dumps(label.parameters, sort_keys=True),
-                label.group,
-                splits.part_of(label.group),
-                label.n,
-                *map(_number, (label.mean, label.median, label.std, label.corrected, label.corrected_se)),
-                label.original_sha256,
-                label.anonymized_sha256,
-            )
-            for label in _labels(release)
-        ),
+def labels_csv(
+    release: Release,
+    *,
+    path_of: Callable[[Image], str] = picture_name,
+    part_of: Callable[[Label], str] = lambda label: splits.part_of(label.group),
+) -> Iterator[bytes]:
+    """The labels as the zip has them; a training run names the pictures where they lie, and the parts it uses."""
+    return _csv(LABEL_COLUMNS, (_label_cells(label, path_of, part_of(label)) for label in _labels(release)))
+
+
+def _label_cells(label: Label, path_of: Callable[[Image], str], part: str) -> tuple[Any, ...]:
+    original = shown_original(label)
+    return (
+        label.number,
+        path_of(original) if original else "",
+        path_of(label.anonymized),
+        label.source,
+        label.method,
+        label.scope,
+        json.dumps(label.parameters, sort_keys=True),
+        label.group,
+        part,
+        label.n,
+        *map(_number, (label.mean, label.median, label.std, label.corrected, label.corrected_se)),
+        label.original_sha256,
+        label.anonymized_sha256,
     )
+
+
+def shown_original(label: Label) -> Image | None:
+    """The original that annotators saw. In HA1 they saw none, and it does not leave the site with the release."""
+    return label.original if label.original_sha256 else None
 
 
 def ratings_csv(release: Release) -> Iterator[bytes]:
@@ -175,7 +185,7 @@ def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile)
     add("README.md", iter([readme(release).encode()]))
     n_labels = release.labels.count()
     for n, label in enumerate(_labels(release), start=1):
-        for image in filter(None, (label.original, label.anonymized)):
+        for image in filter(None, (shown_original(label), label.anonymized)):
             if picture_name(image) not in sums:
                 add(picture_name(image), _file_chunks(image), compressed=False)
         if n % PROGRESS_EVERY == 0:

@@ -31,6 +31,8 @@ MAX_DEATHS = 5  # a job that takes its worker down five times is not tried again
 FORGOTTEN_AFTER = 10  # seconds: queued rows that no worker took are handed to the queue again
 FORGOTTEN_IN_BUSY_LANE_AFTER = 120
 
+stopping = threading.Event()  # set when this worker is told to stop; a long job then raises SystemExit
+
 Handler = Callable[["Attempt"], dict[str, Any] | None]
 _handlers: dict[str, tuple[Handler, str]] = {}
 
@@ -45,6 +47,10 @@ class LostLease(Exception):
 
 class JobCancelled(Exception):
     """Somebody asked for this job to stop."""
+
+
+class WorkDied(Exception):
+    """A process that works for the job was killed from outside: the job is taken up again, as when its worker dies."""
 
 
 class NotRetryable(Exception):
@@ -142,6 +148,14 @@ class Attempt:
         with self.writing(n_done=n_done, n_total=n_total):
             pass
 
+    def check(self) -> None:
+        """Raises if the job was cancelled or given to another worker; writes nothing."""
+        mine = self._row.values_list("cancel_requested", flat=True).first()
+        if self._lost.is_set() or mine is None:
+            raise LostLease(f"{self.job} attempt {self.number}")
+        if mine:
+            raise JobCancelled(str(self.job))
+
     def renew(self) -> None:
         if not self._row.update(leased_until=in_seconds(settings.JOB_LEASE_SECONDS)):
             self._lost.set()
@@ -152,6 +166,19 @@ class Attempt:
             return True
         log.warning("job %s attempt %s: another attempt has taken over, nothing written", self.job.pk, self.number)
         return False
+
+    def give_back(self, **fields: Any) -> None:
+        """To the queue, for this process is about to end: nobody has to wait until the lease runs out."""
+        if self._row.update(state=Job.State.QUEUED, leased_until=None, queued_at=Now(), **fields):
+            log.warning("job %s attempt %s: interrupted, queued again", self.job.pk, self.number)
+            _hand_to_queue(self.job)
+
+    def survive(self, death: WorkDied) -> None:
+        """Give the job back, unless it has cost too many lives."""
+        if self.job.n_deaths + 1 < MAX_DEATHS:
+            self.give_back(n_deaths=F("n_deaths") + 1)
+        else:
+            self.end(Job.State.FAILED, error=f"{death} This happened {MAX_DEATHS} times; then the job was given up.")
 
 
 @contextmanager
@@ -200,7 +227,11 @@ def run(job_id: int) -> None:
     if attempt := claim(job_id):
         log.info("job %s attempt %s started: %s", job_id, attempt.number, attempt.job.kind)
         with _heartbeat(attempt):
-            _do(attempt)
+            try:
+                _do(attempt)
+            except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or a worker that is told to stop for the second time
+                attempt.give_back()
+                raise
 
 
 def _do(attempt: Attempt) -> None:
@@ -213,6 +244,8 @@ def _do(attempt: Attempt) -> None:
         attempt.end(Job.State.CANCELLED)
     except JobFailed as failure:
         attempt.end(Job.State.FAILED, error=str(failure))
+    except WorkDied as death:
+        attempt.survive(death)
     except Exception as error:
         log.exception("job %s attempt %s failed", attempt.job.pk, attempt.number)
         attempt.end(

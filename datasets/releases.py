@@ -104,7 +104,7 @@ def _label(release: Release, released: ReleasedPair, number: int) -> Label:
     return Label(
         release=release,
         number=number,
-        original=pair.original if release.mode == "HA2" else None,
+        original=pair.original,
         anonymized=pair.anonymized,
         original_sha256=pair.original.display_sha256 if pair.original and release.mode == "HA2" else "",
         anonymized_sha256=pair.anonymized.display_sha256,

@@ -116,8 +116,11 @@ class Recipe:
         """How many numbers the network gives: one for regression, else one for each class."""
         return CLASSES[self.target] if self.is_classification else 1
 
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
+        return json.dumps(self.to_dict(), indent=2) + "\n"
 
     # What the network learns, and what its output says --------------------------------------------------------------
 

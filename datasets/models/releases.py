@@ -70,9 +70,10 @@ class Label(models.Model):
 
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="labels")
     number = models.PositiveIntegerField()  # row in labels.csv, from 1
+    # In HA1 too, where there is one: pictures are compared with it here, but it does not leave with the release.
     original = models.ForeignKey(Image, on_delete=models.PROTECT, null=True, related_name="+")
     anonymized = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="+")
-    original_sha256 = models.CharField(max_length=64, blank=True)  # of the display files, as exported
+    original_sha256 = models.CharField(max_length=64, blank=True)  # of the display files, as exported; empty in HA1
     anonymized_sha256 = models.CharField(max_length=64)
     group = models.CharField(max_length=120)
     source = models.CharField(max_length=80)

@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 
 from scoring.perceptanon.failures import CannotTrain
 from scoring.perceptanon.networks import PerceptAnon
+from scoring.states import newest_state
 
 
 def sha256_of(path: Path) -> str:
@@ -87,30 +88,6 @@ def load_state(path: Path, net: PerceptAnon, optimizer: torch.optim.Optimizer, o
     net.core.load_state_dict(load_file(path / "network.safetensors"))
     _fill(optimizer, load_file(path / "optimizer.safetensors"))
     return state
-
-
-def newest_state(folder: Path) -> Path | None:
-    """The folder of the last whole epoch."""
-    return max(folder.glob("epoch-*"), default=None)
-
-
-def take_over_state(before: Path, folder: Path) -> None:
-    """Bring the newest state of an earlier attempt into this one's folder, at no cost of space.
-
-    The earlier one may not be dead yet and move on to its next epoch meanwhile: then that is taken.
-    """
-    for _ in range(10):
-        state = newest_state(before)
-        if state is None:
-            return
-        draft = folder / f".{state.name}.draft"
-        try:
-            shutil.copytree(state, draft, copy_function=os.link)
-        except (FileNotFoundError, shutil.Error):
-            shutil.rmtree(draft, ignore_errors=True)
-            continue
-        draft.rename(folder / state.name)
-        return
 
 
 def save_model(folder: Path, state: Path, meta: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from datasets.rows import LabelRow
 from datasets.splits import PARTS
-from scoring.perceptanon.checkpoint import newest_state, save_model, sha256_of, write_json
+from scoring.perceptanon.checkpoint import save_model, sha256_of, write_json
 from scoring.perceptanon.data import Examples, Pictures, read_labels
 from scoring.perceptanon.failures import CannotTrain
 from scoring.perceptanon.loop import train
@@ -22,6 +22,7 @@ from scoring.perceptanon.networks import PerceptAnon, network
 from scoring.perceptanon.predict import predictions, write_predictions
 from scoring.perceptanon.weights import imagenet_weights
 from scoring.recipe import BadRecipe, Recipe, recipe_from
+from scoring.states import newest_state
 
 
 def train_folder(
@@ -89,7 +90,7 @@ def _facts(
     """Where a model comes from: what anybody needs who wants to make it again, or to use it."""
     return {
         "format": 1,
-        "recipe": json.loads(recipe.to_json()),
+        "recipe": recipe.to_dict(),
         "recipe_sha256": origin["recipe.json"],
         "labels_sha256": origin["labels.csv"],
         "n_pairs": {part: sum(row.split == part for row in rows) for part in PARTS},
@@ -118,6 +119,7 @@ def code_sha256() -> str:
     files = [
         *home.glob("*.py"),
         home.parent / "recipe.py",
+        home.parent / "states.py",
         *(home.parents[1] / "datasets" / f"{name}.py" for name in CODE),
     ]
     lines = (f"{sha256_of(file)}  {file.name}\n" for file in sorted(files, key=lambda file: file.name))

@@ -11,11 +11,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from scoring.perceptanon.checkpoint import State, load_state, newest_state, save_state
+from scoring.perceptanon.checkpoint import State, load_state, save_state
 from scoring.perceptanon.data import Draw, Examples, augmented, draw, normalised, seed_of
 from scoring.perceptanon.failures import CannotTrain
 from scoring.perceptanon.networks import PerceptAnon
 from scoring.recipe import Recipe
+from scoring.states import newest_state
 
 STEP_EPOCHS = 10  # of the schedule `step`, which then goes on with a tenth of the rate
 Step = tuple[tuple[torch.Tensor, ...], torch.Tensor]  # pictures ready for the network, and targets

@@ -7,6 +7,7 @@ Out:  epochs.jsonl and epoch-NNNN/ while it goes on; then model.safetensors with
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     if options.exit_when_silent:
         exit_when_silent(options.exit_when_silent)
+    os.nice(options.nice)
     # Only now: importing torch takes seconds, in which the worker may die.
     from scoring.perceptanon.folder import train_folder
 
@@ -56,6 +58,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         help="end when standard input ends or is silent for so long",
     )
+    parser.add_argument("--nice", type=int, default=0, metavar="N", help="give way to other processes, from 0 to 19")
     return parser.parse_args(arguments)
 
 

@@ -1,7 +1,9 @@
 import logging
+import signal
 import threading
 from argparse import ArgumentParser
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +15,7 @@ from datasets import jobs
 
 log = logging.getLogger(__name__)
 REAP_EVERY_SECONDS = 2.0
+SignalHandler = Callable[[int, FrameType | None], None]
 
 
 def every(seconds: float, verb: Callable[[], None]) -> None:
@@ -62,7 +65,19 @@ def work_from_database(lanes: list[str]) -> None:
         excluded_queue_names=[],
     )
     worker.configure_signals()
+    for wish in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(wish, telling_long_jobs(worker.shutdown))
     worker.run()
+
+
+def telling_long_jobs(shutdown: SignalHandler) -> SignalHandler:
+    """The queue's worker stops after its present job. One that takes hours goes back to the queue instead."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        jobs.stopping.set()
+        shutdown(signum, frame)
+
+    return stop
 
 
 def work_from_redis(lanes: list[str]) -> None:

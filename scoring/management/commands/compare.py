@@ -1,0 +1,47 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from datasets.management.following import finish_here
+from scoring.compare import prediction_lines, request_comparison
+from scoring.management.naming import named_run
+
+
+class Command(BaseCommand):
+    help = "Compare a run's model with people, classical metrics and a lookup table, on the run's test part."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("run", help="the run's id, or its beginning")
+        parser.add_argument("--to", type=Path, metavar="FILE", help="write predictions.csv there too")
+
+    def handle(self, *args: Any, run: str, to: Path | None, **options: Any) -> None:
+        found = named_run(run)
+        if to and not to.parent.is_dir():
+            raise CommandError(f"There is no folder {to.parent}; make it first.")
+        finish_here(self, request_comparison(found))
+        found.refresh_from_db()
+        self._show(found.comparison.figures)
+        if to:
+            with to.open("w", newline="") as file:
+                file.writelines(prediction_lines(found))
+            self.stdout.write(f"predictions: {to}")
+
+    def _show(self, figures: dict[str, Any]) -> None:
+        self.stdout.write(f"Test part: {figures['n_pairs']} pairs of {figures['n_groups']} originals")
+        if figures["is_too_small"]:
+            self.stdout.write(f"Too small to conclude anything: fewer than {figures['enough_groups']} originals.")
+        for predictor in figures["predictors"]:
+            rho, tau = (_figure(predictor[statistic]) for statistic in ("spearman", "kendall"))
+            self.stdout.write(f"  {predictor['name']}: rho {rho}, tau {tau}, n {predictor['n']}")
+        for statistic, people in figures["people"].items():
+            alone, halves = people["leave_one_out"]["human"], people["split_half"]
+            self.stdout.write(
+                f"  People, {statistic}: one against the others {_figure(alone)} "
+                f"({alone['n_annotators']} annotators), half against half {_figure(halves)}"
+            )
+
+
+def _figure(found: dict[str, Any]) -> str:
+    return f"undefined ({found['reason']})" if found["value"] is None else f"{found['value']:.3f}"

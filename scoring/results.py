@@ -1,0 +1,67 @@
+"""A trained folder becomes rows: the predictions first, then, in one instant, the checkpoint that makes them count."""
+
+import csv
+import hashlib
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from datasets.jobs import Attempt, JobFailed, queue_job
+from scoring.models import Checkpoint, Prediction, TrainingRun
+
+BATCH = 500  # predictions per transaction, so that nobody who rates has to wait
+
+
+def take_in(attempt: Attempt, run: TrainingRun, folder: Path) -> Checkpoint:
+    """Store what the training left, once: a checkpoint by constraint. Its comparison is asked for with it."""
+    try:
+        meta = _read_meta(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise JobFailed(f"The training ended without its result ({error!r}); see the end of its log.") from error
+    _store_predictions(attempt, run, folder)
+    model = folder / "model.safetensors"
+    with attempt.writing():
+        checkpoint = Checkpoint.objects.create(
+            project=run.project,
+            run=run,
+            mode=meta["recipe"]["mode"],
+            file=str(model.relative_to(settings.MEDIA_ROOT)),
+            sha256=meta["sha256"],
+            meta=meta,
+        )
+        queue_job("compare_run", run.project, by=attempt.job.created_by, run=run.pk)
+    return checkpoint
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    (folder / "result.json").read_text()  # written last: without it the training did not come to its end
+    meta: dict[str, Any] = json.loads((folder / "meta.json").read_text())
+    with (folder / "model.safetensors").open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != meta["sha256"]:
+        raise ValueError("model.safetensors is not the file that meta.json describes")
+    return meta
+
+
+def _store_predictions(attempt: Attempt, run: TrainingRun, folder: Path) -> None:
+    with attempt.writing():
+        run.predictions.all().delete()  # of an attempt that died in the middle of this
+    label_ids = dict(run.release.labels.values_list("number", "pk"))
+    with (folder / "predictions.csv").open(newline="") as file:
+        rows = csv.DictReader(file)
+        while batch := list(islice(rows, BATCH)):
+            predictions = [
+                Prediction(
+                    run=run,
+                    label_id=label_ids[int(row["pair"])],
+                    split=row["split"],
+                    target=float(row["target"]),
+                    score=float(row["prediction"]),
+                )
+                for row in batch
+            ]
+            with attempt.writing():
+                Prediction.objects.bulk_create(predictions)

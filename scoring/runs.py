@@ -1,0 +1,118 @@
+"""The life of a training run: asked for, trained by another process, taken up again when that dies, taken in."""
+
+import shutil
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import DatabaseError, close_old_connections, transaction
+
+from datasets import jobs, splits
+from datasets.files import media_path
+from datasets.jobs import Attempt, JobFailed, WorkDied, handles, queue_job
+from datasets.models.releases import Release
+from scoring import results, trainer
+from scoring.models import Epoch, TrainingRun
+from scoring.recipe import BadRecipe, Recipe
+
+GIVEN = ("mode", "scale_min", "scale_max")  # by the release, not by whoever trains
+LOG_TAIL = 4000  # characters shown of what a training wrote
+
+
+class CannotQueue(Exception):
+    """This release cannot be trained on by this recipe, in words for the person who asked."""
+
+
+def recipe_for(release: Release, **choices: Any) -> Recipe:
+    """The release says mode and scale, the person the rest. Raises BadRecipe."""
+    return Recipe(**choices | {name: getattr(release, name) for name in GIVEN})
+
+
+@transaction.atomic
+def queue_run(release: Release, recipe: Recipe, *, by: AbstractBaseUser | None = None) -> TrainingRun:
+    """Ask for a training. Raises CannotQueue where the release is too small to split, or lacks what the mode needs."""
+    if any(getattr(recipe, name) != getattr(release, name) for name in GIVEN):
+        raise CannotQueue(f"The recipe is for another mode or scale than {release}.")
+    labels = list(release.labels.order_by("number"))
+    try:
+        splits.parts(labels, recipe.scheme, seed=recipe.split_seed)
+    except splits.TooSmallToSplit as error:
+        raise CannotQueue(str(error)) from error
+    job = queue_job("train_release", release.project, by=by)
+    return TrainingRun.objects.create(project=release.project, release=release, recipe=recipe.to_dict(), job=job)
+
+
+def run_again(run: TrainingRun, *, by: AbstractBaseUser | None = None) -> TrainingRun:
+    """A new run of the same recipe on the same release."""
+    try:
+        return queue_run(run.release, run.parsed_recipe(), by=by)
+    except BadRecipe as error:  # of an older version, which allowed more
+        raise CannotQueue(f"The recipe is no longer possible: {error}") from error
+
+
+def log_tail(run: TrainingRun) -> str:
+    """The end of what the newest attempt wrote."""
+    newest = max(media_path(run.folder).glob("attempt-*/log.txt"), key=trainer.attempt_number, default=None)
+    if newest is None:
+        return ""
+    return newest.read_text(errors="replace")[-LOG_TAIL:]
+
+
+@handles("train_release", lane="train")
+def train_release(attempt: Attempt) -> dict[str, Any]:
+    """Train in a child process, or go on where an earlier attempt was after its last whole epoch."""
+    run = TrainingRun.objects.select_related("release", "project").get(job=attempt.job)
+    if not hasattr(run, "checkpoint"):  # else an attempt before this one died between its result and its end
+        folder = trainer.prepare(run, attempt.number)
+        with trainer.training(folder) as child:
+            _follow(attempt, run, child)
+        results.take_in(attempt, run, folder)
+    _remove_what_is_over(run)
+    return {"run": run.pk, "checkpoint": run.checkpoint.sha256}
+
+
+def _follow(attempt: Attempt, run: TrainingRun, child: trainer.Child) -> None:
+    """Store each epoch as it ends, until the child has. Leaving early, by whatever exception, ends the child."""
+    n_epochs = run.parsed_recipe().epochs
+    while child.is_running():
+        if jobs.stopping.is_set():
+            raise SystemExit("the worker was told to stop")  # the job goes back to the queue
+        try:
+            _store_epochs(attempt, run, child.new_epochs(), n_epochs)
+            attempt.check()
+        except DatabaseError:  # away for a moment: no reason to stop a training of hours
+            jobs.log.warning("run %s: the database is away, the training goes on", run.pk, exc_info=True)
+            close_old_connections()
+            child.reread_epochs()
+    _store_epochs(attempt, run, child.new_epochs(), n_epochs)
+    if child.reason is not None:
+        raise JobFailed(child.reason)
+    if child.status < 0:
+        raise WorkDied(f"The training process was killed by signal {-child.status}. Often memory was too small for it.")
+    if child.status:
+        raise JobFailed("The training process ended with an error that was not foreseen; see the end of its log.")
+
+
+def _store_epochs(attempt: Attempt, run: TrainingRun, epochs: list[dict[str, Any]], n_epochs: int) -> None:
+    if not epochs:
+        return
+    rows = [
+        Epoch(
+            run=run,
+            number=epoch["epoch"],
+            **{name: epoch[name] for name in ("train_loss", "val_loss", "lr", "seconds")},
+        )
+        for epoch in epochs
+    ]
+    with attempt.writing(n_done=epochs[-1]["epoch"], n_total=n_epochs):
+        # An attempt that goes on begins by telling again what was before it.
+        Epoch.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _remove_what_is_over(run: TrainingRun) -> None:
+    """States to go on from, and the folders of attempts that came to nothing."""
+    kept = media_path(str(run.checkpoint.file.name)).parent
+    for folder in media_path(run.folder).glob("attempt-*"):
+        if folder != kept:
+            shutil.rmtree(folder, ignore_errors=True)
+    for state in kept.glob("epoch-*"):
+        shutil.rmtree(state, ignore_errors=True)

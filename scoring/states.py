@@ -1,0 +1,30 @@
+"""Training states as folders, without torch: the worker takes one from attempt to attempt, the training reads it.
+
+A state is a folder `epoch-0007` that appears by rename, whole or not at all.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+
+def newest_state(folder: Path) -> Path | None:
+    """The folder of the last whole epoch."""
+    return max(folder.glob("epoch-*"), default=None)
+
+
+def take_over_state(before: Path, folder: Path) -> bool:
+    """Bring the newest state of an earlier attempt into this one's folder, at no cost of space. False: it has none.
+
+    The earlier attempt may not be dead yet and move on to its next epoch meanwhile: then that one is taken.
+    """
+    while (state := newest_state(before)) is not None:
+        draft = folder / f".{state.name}.draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        try:
+            shutil.copytree(state, draft, copy_function=os.link)
+        except (FileNotFoundError, shutil.Error):
+            continue
+        draft.rename(folder / state.name)
+        return True
+    return False
