@@ -4,11 +4,13 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,11 +27,11 @@ def run(environment: dict[str, str], *command: str) -> str:
     return done.stdout
 
 
-def eventually(what: Callable[[], bool], *, seconds: float = 30) -> None:
+def eventually(what: Callable[[], bool], *, seconds: float = 30, every: float = 0.2) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.2)
+        time.sleep(every)
 
 
 def answers(port: str) -> bool:
@@ -59,6 +61,24 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     run(made, "-m", "config.first_start")
     run(made, "manage.py", "migrate", "--verbosity", "0")
     return made
+
+
+def test_a_start_that_was_ended_in_the_middle_of_a_job_is_gone_on_with(environment: dict[str, str]) -> None:
+    for blow, leaves_it in ((signal.SIGINT, "queued"), (signal.SIGKILL, "running")):
+        build = subprocess.Popen([sys.executable, "manage.py", "build_demo"], cwd=ROOT, env=environment)
+        eventually(lambda: state_of_job(environment, "freeze_study") == "running", seconds=120, every=0.01)
+        build.send_signal(blow)
+        assert build.wait(30) != 0
+        assert state_of_job(environment, "freeze_study") == leaves_it
+    run(environment, "manage.py", "build_demo")
+    assert state_of_job(environment, "freeze_study") == "done"
+
+
+def state_of_job(environment: dict[str, str], kind: str) -> str | None:
+    database = sqlite3.connect(f"file:{environment['STUDIO_VAR']}/studio.sqlite3?mode=ro", uri=True)
+    with closing(database):
+        row = database.execute("SELECT state FROM datasets_job WHERE kind = ?", [kind]).fetchone()
+    return row[0] if row else None
 
 
 def test_the_demo_is_built_once_and_found_again(environment: dict[str, str]) -> None:
