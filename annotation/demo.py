@@ -5,7 +5,7 @@ Every step looks at what is there already, so that a second start is quick, and 
 
 import json
 import secrets
-import tempfile
+import shutil
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -23,6 +23,7 @@ from annotation.models.studies import SCORES, Campaign, Study
 from annotation.protocol import take_turn
 from annotation.wording import current_texts
 from datasets import jobs
+from datasets.anonymize import VARIANTS
 from datasets.demo_pictures import demo_originals, write_demo_pairs
 from datasets.export import request_export
 from datasets.models.jobs import Job
@@ -84,11 +85,10 @@ def _set_up(user: User, name: str, password: str) -> None:
 
 
 def _pairs(project: Project) -> None:
-    if project.pairs.count() < len(demo_originals()) * len(QUALITY):
-        with tempfile.TemporaryDirectory() as folder:
-            manifest = write_demo_pairs(Path(folder))
-            job = jobs.queue_job("import_pairs", project, manifest=str(manifest), root=folder)
-            _finish(job)
+    folder = Path(settings.VAR_DIR) / "demo-pairs"  # where the next start finds it, should this one be interrupted
+    if project.pairs.count() < len(demo_originals()) * len(VARIANTS):
+        _finish(_import(project, folder))
+    shutil.rmtree(folder, ignore_errors=True)
     licences: dict[str, set[str]] = {}
     for original in demo_originals():
         licences.setdefault(original.source, set()).add(original.licence)
@@ -99,9 +99,17 @@ def _pairs(project: Project) -> None:
         )
 
 
+def _import(project: Project, folder: Path) -> Job:
+    """The import of the demo's pairs that an earlier start has begun, or a new one."""
+    begun = Job.objects.unfinished().filter(project=project, kind="import_pairs", arguments__root=str(folder))
+    if job := begun.first():
+        return job
+    manifest = write_demo_pairs(folder)
+    return jobs.queue_job("import_pairs", project, manifest=str(manifest), root=str(folder))
+
+
 def _finish(job: Job) -> None:
-    jobs.run(job.pk)
-    job.refresh_from_db()
+    jobs.finish(job)
     if job.state != Job.State.DONE:
         raise RuntimeError(f"{job} is {job.state}: {job.error} {job.traceback}")
 
@@ -150,9 +158,7 @@ def _simulated_release(project: Project) -> None:
     if release is None:
         _finish(request_freeze(study))
         release = project.releases.exclude(frozen_at=None).get(simulated=True)
-    export = request_export(release)
-    if export.state == Job.State.QUEUED:
-        _finish(export)
+    _finish(request_export(release))
 
 
 def _rate_as_panellist(study: Study, number: int) -> None:

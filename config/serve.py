@@ -1,4 +1,4 @@
-"""Web server and worker together, for one machine: `python -m config.serve`. Ctrl-C stops both."""
+"""Web server and workers together, for one machine: `python -m config.serve`. Ctrl-C stops them all."""
 
 import os
 import signal
@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from types import FrameType
 
 HOST = "127.0.0.1"
@@ -16,15 +17,25 @@ LOOK_EVERY_SECONDS = 2
 def web_command(port: int) -> list[str]:
     # One web process: on SQLite its threads take turns at writing (config/sqlite).
     options = ["--interface", "wsgi", "--host", HOST, "--port", str(port), "--workers", "1", "--blocking-threads", "8"]
-    return [sys.executable, "-m", "granian", *options, "--log-level", "error", "config.wsgi:application"]
+    options += ["--respawn-failed-workers", "--log-level", "error"]
+    return [sys.executable, "-m", "granian", *options, "config.wsgi:application"]
 
 
-WORKER_COMMAND = [sys.executable, "manage.py", "work"]
+# One worker a lane: an import or a freeze does not wait until a training has ended.
+WORKER_COMMANDS = [[sys.executable, "manage.py", "work", "--lane", lane] for lane in ("short", "train")]
 
 
 def started(command: list[str]) -> subprocess.Popen[bytes]:
     # A session of its own: Ctrl-C reaches this process alone, which then stops its children in order.
-    return subprocess.Popen(command, start_new_session=True)  # noqa: S603
+    child = [sys.executable, "-m", "config.child", str(os.getpid()), *command]
+    return subprocess.Popen(child, start_new_session=True)  # noqa: S603
+
+
+def wanted_port() -> int:
+    given = os.environ.get("PORT", "8000")
+    if not (given.isdecimal() and len(given) <= 5 and 1 <= int(given) <= 65_535):
+        sys.exit(f"PORT must be a number from 1 to 65535; it is {given!r}.")
+    return int(given)
 
 
 def is_free(port: int) -> bool:
@@ -37,40 +48,46 @@ def is_free(port: int) -> bool:
         return True
 
 
-def main() -> int:
-    port = int(os.environ.get("PORT", "8000"))
-    if not is_free(port):
-        print(f"Port {port} is taken. Stop what uses it, or choose another: PORT=8001 make demo")  # noqa: T201
-        return 1
-
+def stop_on_signals() -> None:
     def stop(signum: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     for wish in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell starts background commands with it ignored
         signal.signal(wish, stop)
-    web, worker = started(web_command(port)), started(WORKER_COMMAND)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # the terminal was closed; nohup asks to go on then
+        signal.signal(signal.SIGHUP, stop)
+
+
+def main() -> int:
+    port = wanted_port()
+    if not is_free(port):
+        print(f"Port {port} is taken. Stop what uses it, or choose another: PORT=8001 make demo")  # noqa: T201
+        return 1
+    stop_on_signals()
+    web, workers = started(web_command(port)), [started(command) for command in WORKER_COMMANDS]
     try:
-        print("\nRunning; Ctrl-C stops web server and worker.", flush=True)  # noqa: T201
+        print("\nRunning; Ctrl-C stops web server and workers.", flush=True)  # noqa: T201
         while web.poll() is None:
             time.sleep(LOOK_EVERY_SECONDS)
-            if worker.poll() is not None:
-                print("The worker ended; starting it again.", flush=True)  # noqa: T201
-                worker = started(WORKER_COMMAND)  # rating goes on meanwhile, and its job is taken up again
-        print("The web server ended; stopping the worker.")  # noqa: T201
+            for n, command in enumerate(WORKER_COMMANDS):
+                if workers[n].poll() is not None:
+                    print("A worker ended; starting it again.", flush=True)  # noqa: T201
+                    workers[n] = started(command)  # rating goes on meanwhile, and its job is taken up again
+        print("The web server ended; stopping the workers.")  # noqa: T201
         return 1
     except KeyboardInterrupt:
         return 0
     finally:
-        stop_children(web, worker)
+        stop_children(web, *workers)
 
 
 def stop_children(*children: subprocess.Popen[bytes]) -> None:
     for child in children:
         child.terminate()
     for child in children:
-        try:
+        with suppress(subprocess.TimeoutExpired):
             child.wait(STOP_WITHIN_SECONDS)
-        except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):  # the rule; else it did not stop, or what it had started outlives it
             os.killpg(child.pid, signal.SIGKILL)
 
 

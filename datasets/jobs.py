@@ -8,6 +8,7 @@ again under a higher attempt, and the earlier one, should it wake up, finds that
 
 import logging
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 MAX_DEATHS = 5  # a job that takes its worker down five times is not tried again
 FORGOTTEN_AFTER = 10  # seconds: queued rows that no worker took are handed to the queue again
 FORGOTTEN_IN_BUSY_LANE_AFTER = 120
+LOOK_EVERY_SECONDS = 0.5
 
 stopping = threading.Event()  # set when this worker is told to stop; a long job then raises SystemExit
 
@@ -232,6 +234,18 @@ def run(job_id: int) -> None:
             except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or a worker that is told to stop for the second time
                 attempt.give_back()
                 raise
+
+
+def finish(job: Job, *, while_waiting: Callable[[Job], None] = lambda job: None) -> None:
+    """Do a job in this process. Where a worker was faster wait for it, and take the job up again should it die."""
+    run(job.pk)
+    job.refresh_from_db()
+    while not job.is_finished:
+        while_waiting(job)
+        time.sleep(LOOK_EVERY_SECONDS)
+        reap()
+        run(job.pk)
+        job.refresh_from_db()
 
 
 def _do(attempt: Attempt) -> None:

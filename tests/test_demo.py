@@ -4,11 +4,13 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,11 +27,11 @@ def run(environment: dict[str, str], *command: str) -> str:
     return done.stdout
 
 
-def eventually(what: Callable[[], bool], *, seconds: float = 30) -> None:
+def eventually(what: Callable[[], bool], *, seconds: float = 30, every: float = 0.2) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.2)
+        time.sleep(every)
 
 
 def answers(port: str) -> bool:
@@ -39,12 +41,21 @@ def answers(port: str) -> bool:
         return False
 
 
-def workers(parent: int) -> list[int]:
-    """The worker processes that this server has started."""
-    found = subprocess.run(
-        ["pgrep", "-P", str(parent), "-f", "manage.py work"], capture_output=True, text=True, check=False
-    )
+def children(parent: int, command: str) -> list[int]:
+    """The processes that this one has started, where the command holds these words."""
+    found = subprocess.run(["pgrep", "-P", str(parent), "-f", command], capture_output=True, text=True, check=False)
     return [int(pid) for pid in found.stdout.split()]
+
+
+def runs(pid: int) -> bool:
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # empty once it has ended and nobody has asked how
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def workers(site: int) -> list[int]:
+    return children(site, "^[^ ]+ manage.py work")
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +70,24 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     run(made, "-m", "config.first_start")
     run(made, "manage.py", "migrate", "--verbosity", "0")
     return made
+
+
+def test_a_start_that_was_ended_in_the_middle_of_a_job_is_gone_on_with(environment: dict[str, str]) -> None:
+    for blow, leaves_it in ((signal.SIGINT, "queued"), (signal.SIGKILL, "running")):
+        build = subprocess.Popen([sys.executable, "manage.py", "build_demo"], cwd=ROOT, env=environment)
+        eventually(lambda: state_of_job(environment, "freeze_study") == "running", seconds=120, every=0.01)
+        build.send_signal(blow)
+        assert build.wait(30) != 0
+        assert state_of_job(environment, "freeze_study") == leaves_it
+    run(environment, "manage.py", "build_demo")
+    assert state_of_job(environment, "freeze_study") == "done"
+
+
+def state_of_job(environment: dict[str, str], kind: str) -> str | None:
+    database = sqlite3.connect(f"file:{environment['STUDIO_VAR']}/studio.sqlite3?mode=ro", uri=True)
+    with closing(database):
+        row = database.execute("SELECT state FROM datasets_job WHERE kind = ?", [kind]).fetchone()
+    return row[0] if row else None
 
 
 def test_the_demo_is_built_once_and_found_again(environment: dict[str, str]) -> None:
@@ -76,19 +105,53 @@ def test_the_demo_is_built_once_and_found_again(environment: dict[str, str]) -> 
     ]
 
 
-def test_a_dead_worker_is_started_again_and_rating_goes_on_meanwhile(environment: dict[str, str]) -> None:
-    site = subprocess.Popen([sys.executable, "-m", "config.serve"], cwd=ROOT, env=environment)
-    try:
-        eventually(lambda: answers(environment["PORT"]) and len(workers(site.pid)) == 1)
-        [worker] = workers(site.pid)
-        os.kill(worker, signal.SIGKILL)
+@pytest.fixture
+def site(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    serve = subprocess.Popen([sys.executable, "-m", "config.serve"], cwd=ROOT, env=environment)
+    eventually(lambda: answers(environment["PORT"]) and len(workers(serve.pid)) == 2)
+    yield serve
+    if serve.poll() is None:
+        serve.terminate()
+        serve.wait(30)
+
+
+def test_a_dead_worker_is_started_again_and_rating_goes_on_meanwhile(
+    environment: dict[str, str], site: subprocess.Popen[bytes]
+) -> None:
+    for killed in workers(site.pid):
+        os.kill(killed, signal.SIGKILL)
         assert answers(environment["PORT"])
-        eventually(lambda: workers(site.pid) not in ([], [worker]))
-        site.send_signal(signal.SIGINT)
-        assert site.wait(30) == 0
-        assert not answers(environment["PORT"])
-    finally:
-        site.kill()
+        eventually(lambda killed=killed: len(workers(site.pid)) == 2 and killed not in workers(site.pid))
+
+
+def test_the_site_comes_back_when_the_process_that_answers_dies(
+    environment: dict[str, str], site: subprocess.Popen[bytes]
+) -> None:
+    [web] = children(site.pid, "granian")
+    [answering] = children(web, "")
+    os.kill(answering, signal.SIGKILL)
+    eventually(lambda: answering not in children(web, "") and answers(environment["PORT"]))
+    assert site.poll() is None
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_web_server_and_workers_end_with_whoever_started_them(
+    environment: dict[str, str], site: subprocess.Popen[bytes], end: signal.Signals
+) -> None:
+    started = children(site.pid, "")
+    assert len(started) == 3
+    site.send_signal(end)
+    assert site.wait(30) == (-signal.SIGKILL if end == signal.SIGKILL else 0)
+    eventually(lambda: not any(map(runs, started)) and not answers(environment["PORT"]))
+
+
+@pytest.mark.parametrize("port", ["abc", "", "0", "65536", "-1"])
+def test_a_port_that_is_none_is_named(environment: dict[str, str], port: str) -> None:
+    serve = [sys.executable, "-m", "config.serve"]
+    refused = subprocess.run(
+        serve, cwd=ROOT, env=environment | {"PORT": port}, capture_output=True, text=True, check=False
+    )
+    assert (refused.returncode, refused.stderr) == (1, f"PORT must be a number from 1 to 65535; it is {port!r}.\n")
 
 
 def test_secrets_are_made_once_and_are_for_the_owner_alone(environment: dict[str, str]) -> None:

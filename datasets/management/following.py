@@ -1,6 +1,5 @@
 """What the commands that start a job have in common: do it here, or follow the worker that was faster."""
 
-import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -9,8 +8,6 @@ from django.db.models import QuerySet
 from datasets import jobs
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
-
-FOLLOW_EVERY_SECONDS = 0.5
 
 
 def named_project(slug: str) -> Project:
@@ -23,12 +20,11 @@ def named_project(slug: str) -> Project:
 
 def finish_here(command: BaseCommand, job: Job) -> dict[str, Any]:
     """Do a queued job in this process, or wait for whoever took it. Raises CommandError when it fails."""
-    jobs.run(job.pk)
-    job.refresh_from_db()
-    while not job.is_finished:
+
+    def tell(job: Job) -> None:
         command.stderr.write(f"A worker is doing {job}: {job.n_done} of {job.n_total or '?'}")
-        time.sleep(FOLLOW_EVERY_SECONDS)
-        job.refresh_from_db()
+
+    jobs.finish(job, while_waiting=tell)
     if job.state != Job.State.DONE:
         raise CommandError(job.error or f"{job} was {job.get_state_display()}.")
     return dict(job.result)

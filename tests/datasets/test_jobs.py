@@ -46,6 +46,15 @@ def be_robbed(attempt: Attempt) -> None:
     attempt.progress(1)
 
 
+@jobs.handles("be_interrupted")
+def be_interrupted(attempt: Attempt) -> dict[str, Any]:
+    """Ctrl-C in the middle of the work, the first time."""
+    with attempt.writing(n_done=1):
+        if attempt.number == 1:
+            raise KeyboardInterrupt
+    return {"attempt": attempt.number}
+
+
 @jobs.handles("be_stopped")
 def be_stopped(attempt: Attempt) -> None:
     jobs.cancel_job(attempt.job)
@@ -308,6 +317,25 @@ def test_no_other_job_can_be_tried_again(attempt, state):
     with pytest.raises(jobs.NotRetryable, match="only a failed or cancelled job"):
         jobs.retry_job(attempt.job)
     assert Job.objects.get(pk=attempt.job.pk).state == state
+
+
+# The end of the process that does a job, and of one that waits for it
+
+
+def test_an_interrupted_job_goes_back_to_the_queue_at_once(project):
+    job = queue_job("be_interrupted", project)
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.leased_until, job.n_deaths) == (State.QUEUED, None, 0)
+    assert tickets(job) == 1
+    jobs.finish(job)
+    assert (job.state, job.result) == (State.DONE, {"attempt": 2})
+
+
+def test_whoever_waits_for_a_job_takes_it_up_when_its_worker_dies(attempt):
+    jobs.finish(job := attempt.job, while_waiting=lambda waited_for: die(attempt))
+    assert (job.state, job.attempt, job.result) == (State.DONE, 2, {"counted": 3})
 
 
 # The reaper
