@@ -12,6 +12,7 @@ TESTERS ?= 2
 demo: $(VENV)/.demo var/studio.env var/static/staticfiles.json
 	@$(PY) manage.py migrate --verbosity 0
 	@$(PY) manage.py build_demo
+	@$(PY) manage.py train_demo
 	@$(PY) -m config.serve
 
 $(PY):

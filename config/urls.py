@@ -32,4 +32,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("annotation.urls")),
     path("", include("datasets.urls")),
+    path("", include("scoring.urls")),
 ]

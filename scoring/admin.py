@@ -1,16 +1,210 @@
-from django.contrib import admin
+"""Training in the admin: the one place where runs are started. What came of them is looked at, never edited."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_POST
 
 from datasets.admin import ReadOnly
-from scoring.models import Checkpoint, TrainingRun
+from datasets.jobs import cancel_job
+from datasets.models.releases import Release
+from scoring.compare import request_comparison
+from scoring.forms import RecipeForm
+from scoring.models import Checkpoint, Comparison, TrainingRun
+from scoring.runs import CannotQueue, queue_run, run_again
+from scoring.views import run_context
+
+
+def row_id(text: str) -> int:
+    """The id in an address; 0, which no row has, for anything that cannot be one."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+
+
+def run_page(run: TrainingRun) -> HttpResponse:
+    return redirect("admin:scoring_trainingrun_change", run.pk)
 
 
 @admin.register(TrainingRun)
 class TrainingRunAdmin(ReadOnly):
-    list_display = ["__str__", "project", "release", "created_at"]
-    list_select_related = ["project", "release"]
+    list_display = ["__str__", "state", "progress", "problem", "project", "has_model", "created_at"]
+    list_filter = ["job__state", "project"]
+    list_select_related = ["project", "release", "job", "checkpoint"]
+    search_fields = ["public_id", "release__slug", "release__title"]
+    actions = ["cancel", "run_again"]
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("scoring.add_trainingrun")
+
+    has_train_permission = has_add_permission
+
+    @admin.display(description="state", ordering="job__state")
+    def state(self, run: TrainingRun) -> str:
+        return run.job.get_state_display()
+
+    @admin.display(description="epochs")
+    def progress(self, run: TrainingRun) -> str:
+        return f"{run.job.n_done} of {run.recipe['epochs']}"
+
+    @admin.display(description="reason")
+    def problem(self, run: TrainingRun) -> str:
+        return run.job.error[:160]
+
+    @admin.display(description="model", boolean=True)
+    def has_model(self, run: TrainingRun) -> bool:
+        return hasattr(run, "checkpoint")
+
+    # Pages ------------------------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        verbs = {
+            "cancel": self.cancel_view,
+            "again": self.again_view,
+            "compare": self.compare_view,
+            "use": self.use_view,
+        }
+        ours = [
+            path(f"<int:object_id>/{name}/", self.admin_site.admin_view(view), name=f"scoring_trainingrun_{name}")
+            for name, view in verbs.items()
+        ]
+        return ours + super().get_urls()
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Choose a release, then the recipe."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        releases = Release.objects.frozen().select_related("project")
+        wanted = request.GET.get("release")
+        release = get_object_or_404(releases, pk=row_id(wanted)) if wanted else None
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "release": release}
+        if release is None:
+            context |= {"title": "Train PerceptAnon: on which release?", "releases": releases}
+            return TemplateResponse(request, "admin/scoring/choose_release.html", context)
+        form = RecipeForm(release, request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                return run_page(queue_run(release, form.recipe, by=request.user))  # type: ignore[arg-type]
+            except CannotQueue as error:
+                form.add_error(None, str(error))
+        context |= {"title": f"Train on {release}", "form": form}
+        return TemplateResponse(request, "admin/scoring/recipe.html", context, status=400 if form.errors else 200)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """The run as it trains."""
+        run = self._found(object_id)
+        if not self.has_view_permission(request, run):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": str(run),
+            **run_context(run, request),
+        }
+        return TemplateResponse(request, "admin/scoring/run.html", context)
+
+    def _found(self, object_id: str | int) -> TrainingRun:
+        runs = TrainingRun.objects.with_lineage()
+        return get_object_or_404(
+            runs, pk=int(object_id) if str(object_id).isdecimal() and len(str(object_id)) < 19 else 0
+        )
+
+    # Verbs ------------------------------------------------------------------------------------------------------------
+
+    def _permitted(self, request: HttpRequest, object_id: int) -> TrainingRun:
+        if not self.has_train_permission(request):
+            raise PermissionDenied
+        return self._found(object_id)
+
+    @method_decorator(require_POST)
+    def cancel_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        run = self._permitted(request, object_id)
+        if run.job.is_finished:
+            self.message_user(request, f"This run is {run.job.get_state_display()} already.", messages.INFO)
+        else:
+            cancel_job(run.job)
+            self.message_user(request, "Cancelling: a running training stops within a step.")
+        return run_page(run)
+
+    @method_decorator(require_POST)
+    def again_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        run = self._permitted(request, object_id)
+        try:
+            return run_page(run_again(run, by=request.user))  # type: ignore[arg-type]
+        except CannotQueue as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return run_page(run)
+
+    @method_decorator(require_POST)
+    def compare_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        run = self._permitted(request, object_id)
+        if hasattr(run, "checkpoint"):
+            request_comparison(run, by=request.user)  # type: ignore[arg-type]
+            self.message_user(request, "The comparison is being made; it takes a minute or so.")
+        else:
+            self.message_user(request, "This run has no model to compare.", messages.ERROR)
+        return run_page(run)
+
+    @method_decorator(require_POST)
+    def use_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        run = self._permitted(request, object_id)
+        if hasattr(run, "checkpoint"):
+            run.checkpoint.use()
+            self.message_user(request, f"In use for {run.checkpoint.mode} in {run.project} from now on.")
+        else:
+            self.message_user(request, "This run has no model to use.", messages.ERROR)
+        return run_page(run)
+
+    @admin.action(description="Cancel the chosen runs", permissions=["train"])
+    def cancel(self, request: HttpRequest, runs: QuerySet[TrainingRun]) -> None:
+        unfinished = [run for run in runs.select_related("job") if not run.job.is_finished]
+        for run in unfinished:
+            cancel_job(run.job)
+        self.message_user(request, f"{len(unfinished)} runs cancelled; a running one stops within a step.")
+
+    @admin.action(description="Run the chosen runs again", permissions=["train"])
+    def run_again(self, request: HttpRequest, runs: QuerySet[TrainingRun]) -> None:
+        n_queued = 0
+        for run in runs.with_lineage():  # type: ignore[attr-defined]
+            try:
+                run_again(run, by=request.user)  # type: ignore[arg-type]
+                n_queued += 1
+            except CannotQueue as error:
+                self.message_user(request, str(error), messages.ERROR)
+        self.message_user(request, f"{n_queued} runs queued.")
 
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(ReadOnly):
-    list_display = ["__str__", "project", "mode", "in_use"]
-    list_select_related = ["project", "run"]
+    list_display = ["__str__", "project", "mode", "in_use", "run"]
+    list_filter = ["in_use", "mode", "project"]
+    list_select_related = ["project", "run__release"]
+    actions = ["use"]
+
+    def has_use_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("scoring.add_trainingrun")
+
+    @admin.action(description="Use this checkpoint", permissions=["use"])
+    def use(self, request: HttpRequest, checkpoints: QuerySet[Checkpoint]) -> None:
+        chosen = list(checkpoints.select_related("project"))
+        if len(chosen) != 1:
+            self.message_user(request, "Choose one checkpoint: one is in use per project and mode.", messages.WARNING)
+            return
+        chosen[0].use()
+        self.message_user(request, f"In use for {chosen[0].mode} in {chosen[0].project}: {chosen[0].sha256}")
+
+
+@admin.register(Comparison)
+class ComparisonAdmin(ReadOnly):
+    list_display = ["run", "created_at"]
+    list_select_related = ["run__release"]
+
+    def get_view_on_site_url(self, obj: Comparison | None = None) -> str | None:
+        return reverse("scoring:comparison", args=[obj.run.public_id]) if obj else None

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
 
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
@@ -29,6 +30,7 @@ from scoring.models import BaselineScore, Comparison, Prediction, TrainingRun
 SEED = 20240721
 RESAMPLES = 1000
 ENOUGH_GROUPS = 30  # originals in the test part; with fewer an interval covers nearly everything
+FEW_GROUPS = 10  # with fewer, resampling originals says nothing of how far a figure would move
 COLUMNS = (
     "pair", "split", "group", "dataset", "scope", "method", "score_mean", "target", "prediction",
     "psnr", "mse", "ssim", "lookup", "ratings",
@@ -61,6 +63,11 @@ class Row:
     @property
     def mean(self) -> float:
         return self.label.mean
+
+    @property
+    def off(self) -> float:
+        """How far the prediction lies above people's mean."""
+        return self.prediction - self.mean
 
     @property
     def kind(self) -> str:
@@ -143,8 +150,12 @@ def _cells(row: Row) -> tuple[Any, ...]:
 # Figures -------------------------------------------------------------------------------------------------------------
 
 
+@transaction.atomic
 def request_comparison(run: TrainingRun, *, by: AbstractBaseUser | None = None) -> Job:
-    return queue_job("compare_run", run.project, by=by, run=run.pk)
+    """The job that compares: the one under way if there is one, else a new one."""
+    TrainingRun.objects.select_for_update(of=("self",), no_key=True).get(pk=run.pk)  # of two clicks one is enough
+    begun = Job.objects.unfinished().filter(kind="compare_run", project=run.project, arguments__run=run.pk)
+    return begun.first() or queue_job("compare_run", run.project, by=by, run=run.pk)
 
 
 @handles("compare_run", lane="train")
@@ -154,13 +165,13 @@ def compare_run(attempt: Attempt) -> dict[str, Any]:
     if not hasattr(run, "checkpoint"):
         raise JobFailed("This run has no model to compare; it must be done first.")
     score_labels(attempt, Label.objects.filter(pk__in=run.predictions.filter(split="test").values("label")))
-    found = figures(list(rows_of(run, "test")))
+    found = figures(list(rows_of(run, "test")), has_classes=run.parsed_recipe().target != "mean")
     with attempt.writing():
         Comparison.objects.update_or_create(run=run, defaults={"figures": found})
     return {"run": run.pk}
 
 
-def figures(rows: Sequence[Row]) -> dict[str, Any]:
+def figures(rows: Sequence[Row], *, has_classes: bool) -> dict[str, Any]:
     """All that the comparison page shows, ready for JSON: numbers, strings and None with a reason."""
     groups = {row.label.group for row in rows}
     by_kind = defaultdict(list)
@@ -171,9 +182,9 @@ def figures(rows: Sequence[Row]) -> dict[str, Any]:
         "n_groups": len(groups),
         "is_too_small": len(groups) < ENOUGH_GROUPS,
         "enough_groups": ENOUGH_GROUPS,
-        **_held_against_people(rows),
+        **_held_against_people(rows, has_classes),
         "by_kind": [
-            {"kind": kind, "n_pairs": len(of_kind), **_held_against_people(of_kind)}
+            {"kind": kind, "n_pairs": len(of_kind), **_held_against_people(of_kind, has_classes)}
             for kind, of_kind in sorted(by_kind.items())
         ],
         "seed": SEED,
@@ -182,9 +193,9 @@ def figures(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _held_against_people(rows: Sequence[Row]) -> dict[str, Any]:
+def _held_against_people(rows: Sequence[Row], has_classes: bool) -> dict[str, Any]:
     predictors = [_predictor(rows, column, name) for column, name in PREDICTORS.items()]
-    if any(row.target != row.mean for row in rows):  # a model of classes is judged by its own target too, as published
+    if has_classes:  # then it is judged by its own target too, as published
         own = _predictor(rows, "prediction", "PerceptAnon, this run, against the classes it learnt", against="target")
         predictors.insert(1, own)
     return {"predictors": predictors, "people": {name: _people(rows, name) for name in CORRELATION}}
@@ -195,19 +206,22 @@ def _predictor(rows: Sequence[Row], column: str, name: str, *, against: str = "m
     usable = [row for row in rows if getattr(row, column) is not None]
     x = np.array([getattr(row, column) for row in usable], dtype=np.float64)
     y = np.array([getattr(row, against) for row in usable], dtype=np.float64)
-    groups = np.array([row.label.group for row in usable])
-    intervals = correlation_intervals(x, y, groups, seed=SEED, resamples=RESAMPLES)
     found: dict[str, Any] = {"column": column, "against": against, "name": name, "n": len(usable)}
+    intervals = _intervals(x, y, np.array([row.label.group for row in usable]))
     for statistic, correlation in CORRELATION.items():
-        value, interval = correlation(x, y), intervals[statistic]
-        found[statistic] = {
-            "value": value.value,
-            "reason": value.reason,
-            "low": interval.low,
-            "high": interval.high,
-            "ci_reason": interval.reason,
-        }
+        value = correlation(x, y)
+        found[statistic] = {"value": value.value, "reason": value.reason, **intervals[statistic]}
     return found
+
+
+def _intervals(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> dict[str, dict[str, Any]]:
+    if len(np.unique(groups)) < FEW_GROUPS:
+        return {statistic: {"low": None, "high": None, "ci_reason": "few_groups"} for statistic in CORRELATION}
+    intervals = correlation_intervals(x, y, groups, seed=SEED, resamples=RESAMPLES)
+    return {
+        statistic: {"low": interval.low, "high": interval.high, "ci_reason": interval.reason}
+        for statistic, interval in intervals.items()
+    }
 
 
 def _people(rows: Sequence[Row], statistic: Statistic) -> dict[str, Any]:

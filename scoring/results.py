@@ -9,7 +9,8 @@ from typing import Any
 
 from django.conf import settings
 
-from datasets.jobs import Attempt, JobFailed, queue_job
+from datasets.jobs import Attempt, JobFailed
+from scoring.compare import request_comparison
 from scoring.models import Checkpoint, Prediction, TrainingRun
 
 BATCH = 500  # predictions per transaction, so that nobody who rates has to wait
@@ -32,7 +33,7 @@ def take_in(attempt: Attempt, run: TrainingRun, folder: Path) -> Checkpoint:
             sha256=meta["sha256"],
             meta=meta,
         )
-        queue_job("compare_run", run.project, by=attempt.job.created_by, run=run.pk)
+        request_comparison(run, by=attempt.job.created_by)
     return checkpoint
 
 

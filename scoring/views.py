@@ -1,0 +1,92 @@
+"""Pages for researchers: a project's runs, one run as it trains, and its comparison with people."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from datasets.access import managed_project
+from scoring import charts
+from scoring.compare import prediction_lines, rows_of
+from scoring.models import Comparison, TrainingRun
+from scoring.runs import log_tail
+
+FURTHEST = 50  # pairs listed below the scatter plot
+
+
+def managed_run(request: HttpRequest, public_id: UUID) -> TrainingRun:
+    mine = TrainingRun.objects.managed_by(request.user).with_lineage()
+    return get_object_or_404(mine, public_id=public_id)
+
+
+def run_context(run: TrainingRun, request: HttpRequest) -> dict[str, Any]:
+    """What the run's page shows, on the site and in the admin."""
+    epochs = list(run.epochs.all())
+    return {
+        "run": run,
+        "project": run.project,
+        "job": run.job,
+        "epochs": epochs,
+        "losses": charts.losses(epochs, run.recipe["epochs"]),
+        "log": log_tail(run),
+        "checkpoint": getattr(run, "checkpoint", None),
+        "figures": Comparison.objects.filter(run=run).values_list("figures", flat=True).first(),
+        "may_train": may_train(request),
+    }
+
+
+def may_train(request: HttpRequest) -> bool:
+    """Training is the admins': its buttons lead into the admin, which asks again."""
+    user = request.user
+    return bool(getattr(user, "is_staff", False) and user.has_perm("scoring.add_trainingrun"))
+
+
+@never_cache
+@require_GET
+def runs(request: HttpRequest, project: str) -> HttpResponse:
+    found = managed_project(request, project)
+    context = {
+        "project": found,
+        "runs": found.runs.with_lineage().select_related("comparison"),
+        "in_use": found.checkpoints.filter(in_use=True).select_related("run__release").order_by("mode"),
+    }
+    return render(request, "scoring/runs.html", context)
+
+
+@never_cache
+@require_GET
+def run(request: HttpRequest, run: UUID) -> HttpResponse:
+    return render(request, "scoring/run.html", run_context(managed_run(request, run), request))
+
+
+@require_GET
+def comparison(request: HttpRequest, run: UUID) -> HttpResponse:
+    found = managed_run(request, run)
+    compared = Comparison.objects.filter(run=found).first()
+    if compared is None:
+        raise Http404("This run has no comparison yet.")
+    rows = list(rows_of(found, "test"))
+    context = {
+        "run": found,
+        "project": found.project,
+        "checkpoint": found.checkpoint,
+        "figures": compared.figures,
+        "scatter": charts.scatter(rows, low=found.recipe["scale_min"], high=found.recipe["scale_max"]),
+        "furthest": sorted(rows, key=lambda row: -abs(row.off))[:FURTHEST],
+    }
+    return render(request, "scoring/comparison.html", context)
+
+
+@require_GET
+def predictions(request: HttpRequest, run: UUID) -> StreamingHttpResponse:
+    """Every pair of the run with all that was said of it, to compute on."""
+    found = managed_run(request, run)
+    if not hasattr(found, "checkpoint"):
+        raise Http404("This run has no predictions yet.")
+    response = StreamingHttpResponse(prediction_lines(found), content_type="text/csv")
+    name = f"{found.release.slug}-v{found.release.version}-{str(found.public_id)[:8]}-predictions.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
