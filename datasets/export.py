@@ -188,6 +188,8 @@ def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile)
         for image in filter(None, (shown_original(label), label.anonymized)):
             if picture_name(image) not in sums:
                 add(picture_name(image), _file_chunks(image), compressed=False)
+                if sums[picture_name(image)]["sha256"] != image.display_sha256:
+                    raise _unusable(image, "damaged")
         if n % PROGRESS_EVERY == 0:
             attempt.progress(n, n_labels)
     manifest = {"release": facts(release), "files": sums}
@@ -216,10 +218,14 @@ def _file_chunks(image: Image) -> Iterator[bytes]:
             while chunk := file.read(CHUNK):
                 yield chunk
     except FileNotFoundError as error:
-        raise JobFailed(
-            f"The file of picture {image.display_sha256} is missing on the server. Restore it from a backup of the "
-            "media folder, then try again."
-        ) from error
+        raise _unusable(image, "missing") from error
+
+
+def _unusable(image: Image, what: str) -> JobFailed:
+    return JobFailed(
+        f"The file of picture {image.display_sha256} is {what} on the server. Restore it from a backup of the media "
+        "folder or import the picture again, then try again."
+    )
 
 
 def facts(release: Release) -> dict[str, Any]:

@@ -192,6 +192,8 @@ def check_archive(path: Path) -> None:
     for name, entry in listed.items():
         assert hashlib.sha256(files[name]).hexdigest() == entry["sha256"]
         assert len(files[name]) == entry["bytes"]
+        if name.startswith("pictures/"):
+            assert entry["sha256"] == Path(name).stem
     labels = list(csv.DictReader(io.StringIO(files["labels.csv"].decode())))
     ratings = list(csv.DictReader(io.StringIO(files["ratings.csv"].decode())))
     assert len(labels) == N_PAIRS

@@ -335,6 +335,20 @@ def test_a_missing_picture_is_named_and_leaves_no_archive_behind(release):
     assert list(media_path(archive_name(release)).parent.iterdir()) == []
 
 
+def test_a_damaged_picture_is_named_and_never_exported_as_good(release):
+    damaged = release.labels.first().anonymized
+    path = media_path(damaged.display.name)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1  # of the same size
+    path.write_bytes(data)
+    job = request_export(release)
+    jobs.run(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.traceback) == (Job.State.FAILED, "")
+    assert f"picture {damaged.display_sha256} is damaged" in job.error
+    assert list(media_path(archive_name(release)).parent.iterdir()) == []
+
+
 def test_the_next_attempt_clears_what_a_killed_one_left(release):
     job = request_export(release)
     jobs.claim(job.pk)
