@@ -5,6 +5,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.workers import media_of_its_own, start_worker  # noqa: F401  fixtures
+
 # Processes that a test starts are a real site's: they read its settings, and find what tests/settings.py has set.
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 
