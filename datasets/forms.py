@@ -5,6 +5,16 @@ from django import forms
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
+from datasets.models.pictures import Source
+
+
+def whole_characters(text: str) -> None:
+    """A validator: no halves of characters, which no database stores. A browser sends none, JSON and a shell may."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise forms.ValidationError("Halves of characters cannot be stored; save the text as UTF-8.") from error
+
 
 class ImportForm(forms.Form):
     archive = forms.FileField(
@@ -25,3 +35,17 @@ class ImportForm(forms.Form):
             raise forms.ValidationError("This is not a zip file. Put manifest.csv and the pictures into one zip.")
         archive.seek(0)
         return archive
+
+
+class SourceForm(forms.ModelForm[Source]):
+    """What allows us to show a source's pictures, and how to cite them."""
+
+    class Meta:
+        model = Source
+        fields = ["licence", "citation", "legal_basis"]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        for text in data.values():
+            whole_characters(text)
+        return data

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from annotation.models.people import new_token
 from annotation.models.studies import Study
 from datasets.jobs import queue_job
 from datasets.models.jobs import Job
@@ -53,11 +54,24 @@ def test_the_whole_way_by_command_line(tmp_path: Path) -> None:
         assert "labels.csv" in archive.namelist()
 
 
-def test_a_members_role_can_be_changed() -> None:
+def test_a_members_role_can_be_changed_and_the_member_removed() -> None:
     ann = make.user("ann")
     run("create_project", "faces", "--member", "ann:annotator")
     run("create_project", "faces", "--member", "ann:researcher")
     assert Membership.objects.get(user=ann).role == "researcher"
+    run("create_project", "faces", "--remove-member", "ann")
+    assert not Membership.objects.exists()
+    with pytest.raises(CommandError, match="'ann' is no member of faces"):
+        run("create_project", "faces", "--remove-member", "ann")
+
+
+def test_a_sources_licence_citation_and_legal_basis_are_told_and_kept_until_told_otherwise() -> None:
+    make.pair(make.project(slug="faces"))
+    assert run("source", "faces", "test") == "licence: -\ncitation: -\nlegal basis: -\n"
+    run("source", "faces", "test", "--licence", "CC BY 4.0", "--legal-basis", "consent")
+    assert run("source", "faces", "test", "--citation", "Ann, 2026").startswith("licence: CC BY 4.0\n")
+    assert run("source", "faces", "test") == "licence: CC BY 4.0\ncitation: Ann, 2026\nlegal basis: consent\n"
+    assert run("source", "faces", "test", "--licence", "").startswith("licence: -\n")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +99,10 @@ def test_a_members_role_can_be_changed() -> None:
         (("create_study", "X", "--project", "here", "--campaign", "d" * 61, "--mode", "HA1"), "at most 60 char"),
         (("create_study", " ", "--project", "here", "--campaign", "d", "--mode", "HA1"), "at least 1"),
         (("study", "here/c/HA1", "--delete"), "no study 'here/c/HA1'"),
+        (("source", "here", "nothing"), "no source 'nothing'. Sources of here: test"),
+        (("source", "here", "test", "--licence", "x" * 121), "licence: Ensure this value has at most 120"),
+        (("source", "here", "test", "--citation", "\x00"), "citation: Null characters"),
+        (("source", "here", "test", "--citation", "\udcff"), "Halves of characters"),
     ],
 )
 def test_a_bad_command_says_what_to_do_and_changes_nothing(command: tuple[str, ...], says: str) -> None:
@@ -177,6 +195,10 @@ def test_pairs_are_added_and_a_draft_is_deleted_by_command() -> None:
     assert "3 pairs were added" in run("study", "p/c/HA2", "--add-pairs")
     run("study", "p/c/HA2", "--delete")
     assert not Study.objects.exists()
+
+
+def test_no_invitation_looks_like_an_option_to_the_command_that_revokes_it() -> None:
+    assert not any(new_token().startswith("-") for _ in range(2000))
 
 
 def test_an_invitation_made_by_command_opens_the_study_until_it_is_revoked(client: Any) -> None:

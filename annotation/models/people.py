@@ -10,7 +10,8 @@ from datasets.models.projects import Project
 
 
 def new_token() -> str:
-    return secrets.token_urlsafe(16)  # 128 bits: nobody guesses an invitation
+    # 128 bits: nobody guesses an invitation. In hex it never begins with "-", which a command takes for an option.
+    return secrets.token_hex(16)
 
 
 def new_pseudonym() -> str:

@@ -11,12 +11,13 @@ from datasets.models.projects import Membership, Project, Role
 
 
 class Command(BaseCommand):
-    help = "Make a project, or add members to it."
+    help = "Make a project, or add members to it and remove them."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slug", help="its name in addresses")
         parser.add_argument("--name", help="its name for people (default: the slug)")
         parser.add_argument("--member", action="append", default=[], metavar="USER:ROLE", help="may be repeated")
+        parser.add_argument("--remove-member", action="append", default=[], metavar="USER", help="may be repeated")
 
     @transaction.atomic
     def handle(self, *args: Any, slug: str, name: str | None, member: list[str], **options: Any) -> None:
@@ -30,6 +31,9 @@ class Command(BaseCommand):
         for entry in member:
             user, _, role = entry.partition(":")
             self.add(project, user, role)
+        for user in options["remove_member"]:
+            if not project.memberships.filter(user__username=user).delete()[0]:
+                raise CommandError(f"{user!r} is no member of {slug}.")
         self.stdout.write(f"Project {project.slug} {'made' if is_new else 'was there'}; {len(member)} members set.")
 
     def add(self, project: Project, username: str, role: str) -> None:
