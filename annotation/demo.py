@@ -6,6 +6,7 @@ Every step looks at what is there already, so that a second start is quick, and 
 import json
 import secrets
 import shutil
+from math import ceil
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -146,7 +147,7 @@ def _simulated_release(project: Project) -> None:
         "Simulated panel, HA2",
         simulated=True,
         goal=PANEL_GOAL,
-        session_size=n_pairs * PANEL_GOAL // PANEL_SIZE,
+        session_size=ceil(n_pairs * PANEL_GOAL / PANEL_SIZE),
     )
     if study.state == Study.State.DRAFT:
         studies.change_state(study, Study.State.OPEN)
