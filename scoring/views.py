@@ -9,6 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from datasets.access import managed_project
+from datasets.models.jobs import Job
 from scoring import charts
 from scoring.compare import prediction_lines, rows_of
 from scoring.models import Comparison, TrainingRun
@@ -25,11 +26,14 @@ def managed_run(request: HttpRequest, public_id: UUID) -> TrainingRun:
 def run_context(run: TrainingRun, request: HttpRequest) -> dict[str, Any]:
     """What the run's page shows, on the site and in the admin."""
     epochs = list(run.epochs.all())
+    comparing = Job.objects.filter(kind="compare_run", project=run.project, arguments__run=run.pk).first()
     return {
         "run": run,
         "project": run.project,
         "job": run.job,
         "epochs": epochs,
+        "comparing": comparing,
+        "is_settled": run.job.is_finished and (comparing is None or comparing.is_finished),
         "losses": charts.losses(epochs, run.recipe["epochs"]),
         "log": log_tail(run),
         "checkpoint": getattr(run, "checkpoint", None),

@@ -20,7 +20,7 @@ function show(fetched) {
   }
   Object.assign(section.dataset, fetched.dataset);
   section.replaceChildren(...fetched.childNodes);
-  document.getElementById("news").textContent = `${section.querySelector("h1").textContent}: ${section.dataset.state}`;
+  document.getElementById("news").textContent = `${section.querySelector("h1, h2").textContent}: ${section.dataset.state}`;
 }
 
 async function lookAgain() {

@@ -1,4 +1,4 @@
-"""The whole way, as people walk it: pictures in, ratings, agreement, a release, its zip."""
+"""The whole way, as people walk it: pictures in, ratings, agreement, a release, its zip, a model, its comparison."""
 
 import csv
 import hashlib
@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
+from scipy import stats
 
 from datasets.anonymize import anonymize
 from datasets.demo_pictures import demo_originals, open_original
+from datasets.splits import part_of
 from tests.browser.conftest import People, Site, expect_ready_to_rate, log_in
 from tests.conftest import SHARED_DATA
 
@@ -77,8 +79,11 @@ def test_pictures_become_ratings_and_ratings_a_checked_release(site: Site, peopl
     watch_agreement(researcher, site)
     release = freeze_and_download(researcher, tmp_path)
     check_archive(release)
+    train_from_the_admin(researcher, release)
+    compare_with_people(researcher, tmp_path)
     look_at_every_page_on_a_phone(researcher, site)
-    assert people.complaints == []  # what the site's own rules block would be among them
+    [refused] = people.complaints  # the recipe that was refused; what the site's own rules block would be here too
+    assert "400 (Bad Request)" in refused
 
 
 BEGIN_A_JOB = """
@@ -172,13 +177,77 @@ def freeze_and_download(page: Page, folder: Path) -> Path:
     return folder / "release.zip"
 
 
+def train_from_the_admin(page: Page, release: Path) -> None:
+    """The recipe form refuses a split that leaves a part empty; with another seed the run trains while we watch."""
+    page.get_by_role("link", name="Train on this release").click()
+    page.get_by_label("Backbone").select_option("tiny")
+    page.get_by_label("Weights").select_option("random")
+    page.get_by_label("Epochs").fill("6")
+    page.get_by_label("Size", exact=True).fill("48")
+    page.get_by_label("Batch size").fill("4")
+    for seed, splits_well in seeds_that_split(release).items():
+        page.get_by_label("Split seed").fill(str(seed))
+        page.get_by_role("button", name="Train").click()
+        if not splits_well:
+            expect(page.get_by_text("Too small to split by all: of 4 originals none falls into")).to_be_visible()
+    expect(page.get_by_text("6 of 6 epochs")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("done", exact=True)).to_be_visible(timeout=30_000)
+    page.get_by_role("button", name="Use this checkpoint").click()
+    expect(page.get_by_text("In use for HA2 in Faces from now on.")).to_be_visible()
+
+
+def seeds_that_split(release: Path) -> dict[int, bool]:
+    """A split seed by which one of the three parts is empty, then one by which none is."""
+    with zipfile.ZipFile(release) as archive:
+        groups = {row["group"] for row in csv.DictReader(io.StringIO(archive.read("labels.csv").decode()))}
+
+    def splits_well(seed: int) -> bool:
+        return len({part_of(group, seed=seed) for group in groups}) == 3
+
+    return {next(seed for seed in range(1000) if splits_well(seed) == wanted): wanted for wanted in (False, True)}
+
+
+def compare_with_people(page: Page, folder: Path) -> None:
+    """Every number of the comparison page is what scipy makes of the predictions.csv that is downloaded there."""
+    page.get_by_role("link", name="Compare with people").click(timeout=60_000)
+    expect(page.get_by_text("The test part is too small to conclude anything")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download predictions.csv").click()
+    download.value.save_as(folder / "predictions.csv")
+    rows = [row for row in csv.DictReader((folder / "predictions.csv").open()) if row["split"] == "test"]
+    assert rows
+    mean = [float(row["score_mean"]) for row in rows]
+    for column in ("prediction", "lookup", "psnr", "mse", "ssim"):
+        said = [float(row[column]) for row in rows]
+        for statistic, by_scipy in (("spearman", stats.spearmanr), ("kendall", stats.kendalltau)):
+            cell = page.locator(f"[data-predictor={column}] [data-statistic={statistic}]").first
+            if len(set(said)) == 1 or len(set(mean)) == 1:
+                expect(cell).to_contain_text("undefined")
+            else:
+                shown = cell.locator("[data-figure]").get_attribute("data-figure")
+                assert float(shown or "nan") == pytest.approx(by_scipy(said, mean).statistic, abs=1e-9)
+    point_at_a_pair(page)
+
+
+def point_at_a_pair(page: Page) -> None:
+    point = page.locator("a.point").first
+    point.hover()
+    expect(page.get_by_text(f"Pair {point.get_attribute('data-pair')}, ").last).to_be_visible()
+    picture = page.locator("[data-point-card] img")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+
+
 def look_at_every_page_on_a_phone(page: Page, site: Site) -> None:
     """No page of the project is wider than the screen; only the tables in it scroll sideways."""
     page.set_viewport_size({"width": 360, "height": 740})
-    page.goto(f"{site.url}/projects/faces/")
-    addresses = page.locator("main a").evaluate_all("links => links.map(link => link.href)")
-    assert any("/releases/" in address for address in addresses)
-    for address in [page.url, *addresses]:
+    addresses = []
+    for links in ("projects/faces/", "projects/faces/runs/"):
+        page.goto(f"{site.url}/{links}")
+        addresses += [page.url, *page.locator("main a").evaluate_all("links => links.map(link => link.href)")]
+    for kind in ("/releases/", "/runs/", "/comparison/"):
+        assert any(kind in address for address in addresses)
+    for address in addresses:
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
 
