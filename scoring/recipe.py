@@ -25,6 +25,7 @@ BACKBONES = (
     "mobilenet_v2",
 )
 FIXED_SIZE = {"vit_b_16": 224}  # its positions are learnt for this size alone
+LEAST_SIZE = {"alexnet": 63}  # below, nothing is left to pool
 CLASSES = {"mean": 0, "labels10": 10}  # how many classes a target has; 0: it is continuous
 TASKS = ("regression", "classification")
 WEIGHTS = ("imagenet", "random")
@@ -74,7 +75,7 @@ class Recipe:
         for name, allowed in _CHOICES.items():
             _require(getattr(self, name) in allowed, name, f"must be one of {', '.join(allowed)}")
         for name, (least, most) in _RANGES.items():
-            _require(least <= getattr(self, name) <= most, name, f"must be from {least:g} to {most:g}")
+            _require(least <= getattr(self, name) <= most, name, f"must be from {least} to {most}")
         _require(self.lr > 0, "lr", "must be above 0")
         _require(self.scale_min < self.scale_max, "scale_max", "must be above scale_min")
         self._check_together()
@@ -87,7 +88,7 @@ class Recipe:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type is float and type(value) is int:
-                object.__setattr__(self, field.name, float(value))
+                object.__setattr__(self, field.name, _float(field.name, value))
             elif type(value) is not field.type:
                 raise BadRecipe(f"{field.name} must be of type {field.type.__name__}; it is {value!r}.", field.name)  # type: ignore[union-attr]
             elif field.type is float and not isfinite(value):
@@ -104,6 +105,11 @@ class Recipe:
             "weights",
             "must be random for the backbone tiny, which nobody has trained on ImageNet",
         )
+        _require(
+            self.backbone == "tiny" or self.batch_size > 1, "batch_size", "must be at least 2: batch norm compares rows"
+        )
+        least = LEAST_SIZE.get(self.backbone, 0)
+        _require(self.size >= least, "size", f"must be at least {least} for {self.backbone}")
         size = FIXED_SIZE.get(self.backbone, self.size)
         _require(self.size == size, "size", f"must be {size} for {self.backbone}")
 
@@ -162,6 +168,13 @@ _RANGES = {
     "seed": (0, 2**31 - 1),
     "split_seed": (0, 2**31 - 1),
 }
+
+
+def _float(field: str, value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise BadRecipe(f"{field} must be a finite number; it has {value.bit_length()} bits.", field) from error
 
 
 def _require(is_so: bool, field: str, rule: str) -> None:

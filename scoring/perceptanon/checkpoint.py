@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 
 from scoring.perceptanon.failures import CannotTrain
 from scoring.perceptanon.networks import PerceptAnon
-from scoring.states import newest_state
+from scoring.states import newest_state, state_name
 
 
 def sha256_of(path: Path) -> str:
@@ -65,7 +65,7 @@ class State:
 def save_state(folder: Path, state: State, net: PerceptAnon, optimizer: torch.optim.Optimizer) -> None:
     """Write the state after the last of its epochs, then remove the one before."""
     number = len(state.epochs)
-    draft = folder / f".epoch-{number:04}.draft"
+    draft = folder / f".{state_name(number)}.draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     before = newest_state(folder)
@@ -75,9 +75,11 @@ def save_state(folder: Path, state: State, net: PerceptAnon, optimizer: torch.op
     best = draft / "network.safetensors" if before is None or is_best else before / "best.safetensors"
     os.link(best, draft / "best.safetensors")
     write_json(draft / "state.json", asdict(state))
-    draft.rename(folder / f"epoch-{number:04}")
-    if before:
-        shutil.rmtree(before)
+    draft.rename(folder / state_name(number))
+    for old in folder.glob("epoch-*"):
+        if old.name != state_name(number):
+            # Under another name first: whoever takes it over meanwhile gets all of it or none.
+            shutil.rmtree(old.rename(folder / f".{old.name}.old"))
 
 
 def load_state(path: Path, net: PerceptAnon, optimizer: torch.optim.Optimizer, origin: dict[str, str]) -> State:
@@ -93,8 +95,7 @@ def load_state(path: Path, net: PerceptAnon, optimizer: torch.optim.Optimizer, o
 def save_model(folder: Path, state: Path, meta: dict[str, Any]) -> None:
     """The weights of the best epoch as `model.safetensors`, and what they are as `meta.json`."""
     with replacing(folder / "model.safetensors") as draft:
-        draft.unlink(missing_ok=True)
-        os.link(state / "best.safetensors", draft)
+        shutil.copyfile(state / "best.safetensors", draft)
     write_json(folder / "meta.json", meta | {"sha256": sha256_of(folder / "model.safetensors")})
 
 

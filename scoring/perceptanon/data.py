@@ -22,8 +22,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 KEPT_BYTES = 2 * 1024**3  # of resized pictures in memory: some 14,000 of 224 x 224; what is beyond is decoded again
 
 
-def read_labels(folder: Path, *, mode: str) -> list[LabelRow]:
-    """The rows that take part, with their parts. Raises CannotTrain."""
+def read_labels(folder: Path, recipe: Recipe) -> list[LabelRow]:
+    """The rows that take part, with their parts. Raises CannotTrain where the recipe cannot be trained on them."""
     try:
         with (folder / "labels.csv").open(encoding="utf-8", newline="") as file:
             rows = label_rows(file)
@@ -35,9 +35,21 @@ def read_labels(folder: Path, *, mode: str) -> list[LabelRow]:
         raise CannotTrain(f"There is no labels.csv in {folder}; unpack a release there.") from error
     except (BadLabels, TooSmallToSplit) as error:
         raise CannotTrain(str(error)) from error
-    if mode == "HA2" and (alone := [row.pair for row in rows if not row.original]):
-        raise CannotTrain(f"HA2 compares with the original, and pair {alone[0]} in labels.csv has none; train HA1.")
+    _refuse_unfit(rows, recipe)
     return rows
+
+
+def _refuse_unfit(rows: list[LabelRow], recipe: Recipe) -> None:
+    if recipe.mode == "HA2" and (alone := [row.pair for row in rows if not row.original]):
+        raise CannotTrain(f"HA2 compares with the original, and pair {alone[0]} in labels.csv has none; train HA1.")
+    low, high = recipe.scale_min, recipe.scale_max
+    if outside := [row for row in rows if not low <= row.mean <= high]:
+        raise CannotTrain(
+            f"labels.csv: score_mean of pair {outside[0].pair} is {outside[0].mean:g}, outside the recipe's scale from "
+            f"{low:g} to {high:g}; set scale_min and scale_max in recipe.json."
+        )
+    if sum(row.split == "train" for row in rows) < 2:
+        raise CannotTrain("labels.csv has a single pair to train on; at least two are needed.")
 
 
 @dataclass(frozen=True)
@@ -83,12 +95,12 @@ class Pictures:
         return kept
 
     def _resized(self, name: str) -> torch.Tensor:
-        path = Path(os.path.realpath(self.root / name))
-        if not name or not path.is_relative_to(self.root):
-            raise CannotTrain(f"labels.csv names a picture {name!r} that is not below {self.root}.")
         try:
+            path = Path(os.path.realpath(self.root / name))
+            if not name or not path.is_relative_to(self.root):
+                raise CannotTrain(f"labels.csv names a picture {name!r} that is not below {self.root}.")
             picture = open_display(path.read_bytes())
-        except (OSError, PictureRefused) as error:
+        except (OSError, ValueError, PictureRefused) as error:  # ValueError: a name that no file can have
             raise CannotTrain(f"The picture {name} below {self.root} cannot be read: {error}.") from error
         square = picture.resize((self.size, self.size), Image.Resampling.BILINEAR)  # aspect ignored, as published
         return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()

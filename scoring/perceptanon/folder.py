@@ -30,7 +30,7 @@ def train_folder(
 ) -> None:
     """Train on the folder, or go on where it was left. Raises CannotTrain with a reason in plain words."""
     recipe = read_recipe(folder)
-    rows = read_labels(folder, mode=recipe.mode)
+    rows = read_labels(folder, recipe)
     where = _device(device)
     net, weights_file = _fresh_network(recipe, weights)
     net.to(where)
@@ -58,16 +58,18 @@ def read_recipe(folder: Path) -> Recipe:
         return recipe_from(json.loads((folder / "recipe.json").read_text()))
     except FileNotFoundError as error:
         raise CannotTrain(f'There is no recipe.json in {folder}; write one such as {{"mode": "HA1"}}.') from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CannotTrain(f"recipe.json is not JSON: {error}.") from error
     except BadRecipe as error:
         raise CannotTrain(f"recipe.json: {error}") from error
+    except ValueError as error:  # no JSON, no UTF-8, or a number of thousands of digits
+        raise CannotTrain(f"recipe.json is not JSON: {error}.") from error
 
 
 def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        if not name.startswith(("cpu", "cuda")):
+            raise RuntimeError(name)
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -25,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     # Only now: importing torch takes seconds, in which the worker may die.
     from scoring.perceptanon.folder import train_folder
 
+    failed = options.folder / "failed.json"
+    failed.unlink(missing_ok=True)
     try:
         train_folder(
             options.folder,
@@ -35,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except CannotTrain as reason:
         print(reason, file=sys.stderr)  # noqa: T201
-        (options.folder / "failed.json").write_text(json.dumps({"reason": str(reason)}))
+        failed.write_text(json.dumps({"reason": str(reason)}))
         return FAILED
     return 0
 
