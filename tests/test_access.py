@@ -19,7 +19,9 @@ from annotation.models.studies import Study
 from datasets.models.jobs import Job
 from datasets.models.projects import Membership, Project, Role
 from datasets.models.releases import Release
+from scoring.models import Checkpoint, TrainingRun
 from tests import make
+from tests.scoring import trained
 
 pytestmark = pytest.mark.django_db
 
@@ -35,10 +37,11 @@ MEMBERS = {"annotation:take-part"}
 @pytest.fixture
 def arguments() -> dict[str, Any]:
     """Something that exists for every argument of every address."""
-    study = make.rated_study(n_pairs=1, n_people=2, session_size=2, goal=3)
+    study = make.rated_study(n_pairs=12, n_people=2, session_size=2, goal=3)  # the fewest that can be split
     release = make.release(study)
     participation = make.participation(study)
-    [lease] = make.leases(participation)
+    lease = make.leases(participation)[0]
+    job = Job.objects.get()
     return {
         "project": study.project.slug,
         "study": study.public_id,
@@ -48,7 +51,8 @@ def arguments() -> dict[str, Any]:
         "image": lease.item.pair.anonymized_id,
         "slug": release.slug,
         "version": release.version,
-        "job": Job.objects.get().public_id,
+        "job": job.public_id,
+        "run": trained.compared(trained.run(release)).public_id,
         # Of the admin.
         "app_label": "datasets",
         "object_id": study.project.pk,
@@ -89,8 +93,9 @@ def leads_to_login(reply: Any) -> bool:
 
 def traces() -> tuple[int, ...]:
     """What a forbidden request might have left."""
-    models = (Project, Study, Invitation, Participation, Assignment, Rating, Release, Job, Membership)
-    return tuple(model.objects.count() for model in models)
+    models = (Project, Study, Invitation, Participation, Assignment, Rating, Release, Job, Membership, TrainingRun)
+    n_in_use = Checkpoint.objects.filter(in_use=True).count()
+    return (*(model.objects.count() for model in models), n_in_use)
 
 
 def logged_in(user: Any) -> Client:
@@ -115,6 +120,8 @@ def test_the_walk_finds_pages_of_all_apps(arguments: dict[str, Any]) -> None:
     found = set(addresses(arguments).values())
     assert found >= PUBLIC | PERSONAL | COMMON | MEMBERS
     assert found >= {"annotation:study", "datasets:release", "datasets:job", "admin:index", "admin:auth_user_change"}
+    assert found >= {f"scoring:{name}" for name in ("runs", "run", "comparison", "predictions")}
+    assert found >= {f"admin:scoring_trainingrun_{name}" for name in ("add", "change", "cancel", "again", "use")}
 
 
 def test_nobody_without_a_log_in_opens_anything_but_the_public_pages(arguments: dict[str, Any]) -> None:

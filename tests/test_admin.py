@@ -32,6 +32,7 @@ def test_every_list_of_the_admin_opens(admin: Client) -> None:
         "datasets_project", "datasets_source", "datasets_release", "datasets_releasenotice", "datasets_job",
         "annotation_campaign",
         "annotation_study", "annotation_participation", "scoring_trainingrun", "scoring_checkpoint",
+        "scoring_comparison",
     ]  # fmt: skip
     for name in lists:
         address = reverse(f"admin:{name}_changelist")

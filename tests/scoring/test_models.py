@@ -23,7 +23,7 @@ def run(release) -> TrainingRun:
 
 def a_run(of: Release, project: Project | None = None) -> TrainingRun:
     project = project or of.project
-    job = queue_job("export_release", project, release=of.pk)  # stands for the job that would train
+    job = queue_job("train_release", project)
     return TrainingRun.objects.create(project=project, release=of, recipe={"epochs": 1}, job=job)
 
 
@@ -35,20 +35,26 @@ def checkpoint(of: TrainingRun, mode: str = "HA2", *, in_use: bool = True) -> Ch
 
 def test_one_checkpoint_is_in_use_per_project_and_mode(run):
     checkpoint(run)
-    with pytest.raises(IntegrityError), transaction.atomic():
-        checkpoint(run)
+    with pytest.raises(IntegrityError, match=r"one_checkpoint_in_use|project_id"), transaction.atomic():
+        checkpoint(a_run(run.release))
     assert Checkpoint.objects.count() == 1
+
+
+def test_a_run_ends_with_one_checkpoint(run):
+    checkpoint(run, in_use=False)
+    with pytest.raises(IntegrityError, match="run_id"), transaction.atomic():
+        checkpoint(run, in_use=False)
 
 
 def test_any_number_of_checkpoints_may_lie_unused(run):
     for in_use in (True, False, False):
-        checkpoint(run, in_use=in_use)
+        checkpoint(a_run(run.release), in_use=in_use)
     assert Checkpoint.objects.get(in_use=True)
 
 
 def test_each_mode_and_each_project_has_its_own_checkpoint_in_use(run):
     checkpoint(run, "HA1")
-    checkpoint(run, "HA2")
+    checkpoint(a_run(run.release), "HA2")
     checkpoint(a_run(run.release, make.project()), "HA2")
     assert Checkpoint.objects.filter(in_use=True).count() == 3
 

@@ -1,0 +1,450 @@
+"""Training in Django's admin: who may start, stop, compare and use what, and what they are told."""
+
+import re
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from datasets.jobs import claim
+from datasets.models.jobs import Job
+from datasets.models.releases import Release
+from scoring.models import Checkpoint, Comparison, TrainingRun
+from scoring.recipe import Recipe
+from scoring.runs import GIVEN
+from tests import make
+from tests.scoring import trained
+
+pytestmark = pytest.mark.django_db
+
+ADD = "/admin/scoring/trainingrun/add/"
+VERBS = ("cancel", "again", "compare", "use")
+
+
+def logged_in(**fields: Any) -> Client:
+    client = Client()
+    client.force_login(make.user(is_staff=True, **fields))
+    return client
+
+
+def permitted(*names: str) -> Client:
+    """Staff with these permissions alone."""
+    user = make.user(is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label="scoring", codename__in=names))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def admin() -> Client:
+    return logged_in(is_superuser=True)
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    """The form as it is sent; what is None is left empty, an unticked box is not sent."""
+    recipe = asdict(Recipe(mode="HA2")) | trained.CHOICES | changes
+    sent = {name: value for name, value in recipe.items() if name not in GIVEN and value is not False}
+    return {name: "" if value is None else value for name, value in sent.items()}
+
+
+def train_on(release: Release) -> str:
+    return f"{ADD}?release={release.pk}"
+
+
+def change(run: TrainingRun) -> str:
+    return reverse("admin:scoring_trainingrun_change", args=[run.pk])
+
+
+def verb(run: TrainingRun, name: str) -> str:
+    return reverse(f"admin:scoring_trainingrun_{name}", args=[run.pk])
+
+
+def said(reply: Any) -> list[str]:
+    """The messages on the page that a click leads to."""
+    return [str(message) for message in reply.context["messages"]]
+
+
+# Choosing a release --------------------------------------------------------------------------------------------------
+
+
+def test_without_a_release_the_page_lists_those_there_are(admin):
+    first, second = trained.release(), trained.release(simulated=True)
+    page = admin.get(ADD).content.decode()
+    for release in (first, second):
+        assert f'href="?release={release.pk}">{release.title}, version 1</a>' in page
+    assert page.count("simulated ratings") > 0
+
+
+def test_a_release_that_is_still_being_written_is_not_offered(admin):
+    release = trained.release()
+    Release.objects.update(frozen_at=None)
+    assert f"?release={release.pk}" not in admin.get(ADD).content.decode()
+    assert "Freeze a study first" in admin.get(ADD).content.decode()
+    assert admin.get(train_on(release)).status_code == 404
+
+
+@pytest.mark.parametrize("named", ["nonsense", "999999", "-1", "1.5", "%00", "9" * 40, "\N{SUPERSCRIPT TWO}"])
+def test_a_release_that_does_not_exist_is_not_found(admin, named):
+    assert admin.get(f"{ADD}?release={named}").status_code == 404
+    assert admin.post(f"{ADD}?release={named}", values()).status_code == 404
+
+
+def test_the_release_leads_to_its_training_in_the_admin_and_for_staff_on_the_site(client, admin):
+    release = trained.release()
+    link = f'href="{train_on(release)}">Train on this release</a>'
+    assert link in admin.get(reverse("admin:datasets_release_change", args=[release.pk])).content.decode()
+    site = reverse("datasets:release", args=[release.project.slug, release.slug, release.version])
+    client.force_login(make.member(release.project, is_staff=True, is_superuser=True))
+    assert link in client.get(site).content.decode()
+
+
+def test_who_may_not_train_is_shown_no_way_there(client):
+    release = trained.release()
+    staff = make.member(release.project, is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(codename="view_release"))
+    client.force_login(staff)
+    site = reverse("datasets:release", args=[release.project.slug, release.slug, release.version])
+    for url in (site, reverse("admin:datasets_release_change", args=[release.pk])):
+        reply = client.get(url)
+        assert (reply.status_code, "Train on this release" in reply.content.decode()) == (200, False)
+
+
+# The recipe ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_form_begins_with_the_papers_recipe_and_asks_for_neither_mode_nor_scale(admin):
+    reply = admin.get(train_on(trained.release()))
+    shown = {field.name: field.value() for field in reply.context["form"]}
+    assert shown == {name: value for name, value in asdict(Recipe(mode="HA2")).items() if name not in GIVEN}
+    assert "Mode <b>HA2</b> and scale 1 to 10 are the release's" in reply.content.decode()
+
+
+def test_good_values_queue_a_run_and_lead_to_its_page(admin):
+    release = trained.release()
+    reply = admin.post(train_on(release), values(lr=0.25, epochs=3, flip=False, seed=9))
+    run = TrainingRun.objects.get()
+    assert reply.url == change(run)
+    assert run.recipe == asdict(
+        Recipe(mode="HA2", **trained.CHOICES | {"lr": 0.25, "epochs": 3, "flip": False, "seed": 9})
+    )
+    assert (run.release, run.job.state, run.job.kind) == (release, "queued", "train_release")
+    assert run.job.created_by == reply.wsgi_request.user
+    assert admin.get(reply.url).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("lr", 50, "lr must be from 0 to 10."),
+        ("lr", 0, "lr must be above 0."),
+        ("lr", "nan", "Enter a number."),
+        ("lr", None, "This field is required."),
+        ("epochs", 0, "epochs must be from 1 to 10000."),
+        ("epochs", 2.5, "Enter a whole number."),
+        ("epochs", "9" * 30, "epochs must be from 1 to 10000."),
+        ("backbone", "resnet34", "resnet34 is not one of the available choices."),
+        ("weights", "imagenet", "weights must be random for the backbone tiny"),
+        ("task", "classification", "task must be regression where the target is mean."),
+        ("scheme", "some", "There is no split scheme &#x27;some&#x27;"),
+        ("scheme", "loov-\0", "Null characters are not allowed."),
+        ("seed", -1, "seed must be from 0 to 2"),
+        ("size", 16, "size must be from 32 to 1024."),
+    ],
+)
+def test_a_bad_value_is_explained_beside_its_field_and_queues_nothing(admin, field, value, says):
+    release = trained.release()
+    n_jobs = Job.objects.count()
+    reply = admin.post(train_on(release), values(**{field: value}))
+    assert (reply.status_code, list(reply.context["form"].errors)) == (400, [field])
+    rows = re.split(r'<div class="form-row', reply.content.decode())
+    [beside] = [row for row in rows if 'class="errorlist"' in row]
+    assert beside.startswith(" errors")
+    assert f'name="{field}"' in beside
+    assert says in beside
+    assert (TrainingRun.objects.count(), Job.objects.count()) == (0, n_jobs)
+
+
+def test_what_was_typed_stays_when_one_value_is_bad(admin):
+    reply = admin.post(train_on(trained.release()), values(lr=50, epochs=17))
+    assert {name: reply.context["form"][name].value() for name in ("lr", "epochs")} == {"lr": "50", "epochs": "17"}
+
+
+def test_mode_and_scale_cannot_be_sent_along(admin):
+    admin.post(train_on(trained.release()), values() | {"mode": "HA1", "scale_min": -5, "scale_max": 100})
+    assert {name: TrainingRun.objects.get().recipe[name] for name in GIVEN} == {
+        "mode": "HA2",
+        "scale_min": 1,
+        "scale_max": 10,
+    }
+
+
+def test_a_release_too_small_to_split_is_refused_in_plain_words(admin):
+    release = trained.release(n_pairs=4)
+    reply = admin.post(train_on(release), values())
+    assert reply.status_code == 400
+    assert "Too small to split by all: of 4 originals none falls into test" in reply.content.decode()
+    assert not TrainingRun.objects.exists()
+
+
+# The run's page ------------------------------------------------------------------------------------------------------
+
+
+def test_the_runs_page_in_the_admin_follows_its_training(admin, media_of_its_own):
+    run = trained.queued_run(epochs=10)
+    assert "Waiting for a worker" in admin.get(change(run)).content.decode()
+    claim(run.job.pk)
+    trained.epochs(run, 4)
+    page = admin.get(change(run)).content.decode()
+    assert "4 of 10 epochs" in page
+    assert 'data-finished="false"' in page
+    assert run.release.content_hash in page
+
+
+def test_the_runs_page_in_the_admin_shows_the_comparison(admin):
+    run = trained.compared(trained.run(trained.release(n_pairs=24, simulated=True)))
+    page = " ".join(admin.get(change(run)).content.decode().split())
+    rho = run.comparison.figures["predictors"][0]["spearman"]["value"]
+    assert f'data-figure="{rho}"' in page
+    assert "Too small to conclude anything: 7 pairs of 7 originals" in page
+    assert "simulated ratings</span>" in page
+    assert run.checkpoint.sha256 in page
+
+
+@pytest.mark.parametrize("named", ["0", "999999", "9" * 40, "nonsense", "\N{SUPERSCRIPT TWO}"])
+def test_a_run_that_does_not_exist_is_not_found(admin, named):
+    assert admin.get(f"/admin/scoring/trainingrun/{named}/change/").status_code == 404
+
+
+def test_a_verb_on_a_run_that_does_not_exist_is_not_found(admin):
+    for name in VERBS:
+        for number in ("999999", "9" * 40):
+            assert admin.post(f"/admin/scoring/trainingrun/{number}/{name}/").status_code == 404
+
+
+def test_the_lists_show_runs_models_and_comparisons(admin):
+    run = trained.compared()
+    failed = trained.queued_run(run.release)
+    Job.objects.filter(pk=failed.job.pk).update(state=Job.State.FAILED, error="The loss became nan in epoch 2")
+    runs = admin.get(reverse("admin:scoring_trainingrun_changelist")).content.decode()
+    assert "2 of 2" in runs
+    assert "The loss became nan in epoch 2" in runs
+    assert run.checkpoint.sha256[:12] in admin.get(reverse("admin:scoring_checkpoint_changelist")).content.decode()
+    assert str(run) in admin.get(reverse("admin:scoring_comparison_changelist")).content.decode()
+
+
+@pytest.mark.parametrize("name", ["trainingrun", "checkpoint", "comparison"])
+def test_a_list_costs_the_same_however_many_it_holds(admin, name):
+    release = trained.release()
+    trained.compared(trained.run(release))
+    address = reverse(f"admin:scoring_{name}_changelist")
+
+    def n_queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert admin.get(address).status_code == 200
+        return len(captured)
+
+    n_queries()  # content types are looked up once for all
+    before = n_queries()
+    for _ in range(3):
+        trained.compared(trained.run(release))
+    assert n_queries() == before
+
+
+# Verbs ---------------------------------------------------------------------------------------------------------------
+
+
+def test_cancelling_a_queued_run_ends_it_at_once(admin):
+    run = trained.queued_run()
+    reply = admin.post(verb(run, "cancel"), follow=True)
+    assert reply.redirect_chain[-1][0] == change(run)
+    assert said(reply) == ["Cancelling: a running training stops within a step."]
+    run.job.refresh_from_db()
+    assert run.job.state == Job.State.CANCELLED
+
+
+def test_cancelling_a_running_run_asks_it_to_stop(admin):
+    run = trained.queued_run()
+    claim(run.job.pk)
+    admin.post(verb(run, "cancel"))
+    run.job.refresh_from_db()
+    assert (run.job.state, run.job.cancel_requested) == (Job.State.RUNNING, True)
+
+
+def test_a_run_that_has_ended_is_not_cancelled(admin):
+    run = trained.run()
+    assert said(admin.post(verb(run, "cancel"), follow=True)) == ["This run is Done already."]
+    run.job.refresh_from_db()
+    assert (run.job.state, run.job.cancel_requested) == (Job.State.DONE, False)
+
+
+def test_running_again_leads_to_the_new_run(admin):
+    run = trained.run(lr=0.125)
+    reply = admin.post(verb(run, "again"))
+    again = TrainingRun.objects.exclude(pk=run.pk).get()
+    assert reply.url == change(again)
+    assert (again.recipe, again.job.state) == (run.recipe, "queued")
+    assert again.job.created_by == reply.wsgi_request.user
+
+
+def test_running_again_by_a_recipe_that_is_no_longer_possible_is_refused_with_the_reason(admin):
+    run = trained.run()
+    TrainingRun.objects.update(recipe=run.recipe | {"epochs": 0})
+    reply = admin.post(verb(run, "again"), follow=True)
+    assert said(reply) == ["The recipe is no longer possible: epochs must be from 1 to 10000."]
+    assert TrainingRun.objects.count() == 1
+
+
+def test_comparing_again_asks_for_one_comparison(admin):
+    run = trained.run()
+    for _ in range(2):
+        assert said(admin.post(verb(run, "compare"), follow=True))[-1].startswith("The comparison is being made")
+    assert Job.objects.filter(kind="compare_run", arguments={"run": run.pk}).count() == 1
+
+
+def test_using_a_checkpoint_puts_it_in_the_place_of_the_one_before(admin):
+    release = trained.release()
+    first, second = trained.run(release), trained.run(release)
+    admin.post(verb(first, "use"))
+    reply = admin.post(verb(second, "use"), follow=True)
+    assert said(reply)[-1] == f"In use for HA2 in {release.project} from now on."
+    assert Checkpoint.objects.get(in_use=True).run == second
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("compare", "This run has no model to compare."), ("use", "This run has no model to use.")],
+)
+def test_a_run_without_a_model_has_none_to_compare_or_use(admin, name, says):
+    run = trained.queued_run()
+    assert said(admin.post(verb(run, name), follow=True)) == [says]
+    assert not Job.objects.filter(kind="compare_run").exists()
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_looking_at_a_verb_does_nothing(admin, name):
+    run = trained.queued_run()
+    assert admin.get(verb(run, name)).status_code == 405
+    run.job.refresh_from_db()
+    assert (run.job.state, TrainingRun.objects.count()) == ("queued", 1)
+
+
+# Who may -------------------------------------------------------------------------------------------------------------
+
+
+def everything(run: TrainingRun) -> dict[str, Any]:
+    """What could be started or changed by somebody who may not."""
+    run.job.refresh_from_db()
+    return {
+        "state": run.job.state,
+        "jobs": Job.objects.count(),
+        "runs": list(TrainingRun.objects.values("pk", "recipe")),
+        "in use": list(Checkpoint.objects.values("pk", "in_use", "sha256")),
+        "figures": list(Comparison.objects.values("pk", "figures")),
+    }
+
+
+def test_staff_with_the_permission_to_train_may_do_everything():
+    run, staff = trained.queued_run(), permitted("add_trainingrun", "view_trainingrun")
+    assert staff.get(train_on(run.release)).status_code == 200
+    assert staff.post(train_on(run.release), values()).status_code == 302
+    for name in VERBS:
+        assert staff.post(verb(run, name), follow=True).status_code == 200, name
+    run.job.refresh_from_db()
+    assert (run.job.state, TrainingRun.objects.count()) == (Job.State.CANCELLED, 3)
+
+
+@pytest.mark.parametrize("permissions", [[], ["view_trainingrun", "view_checkpoint", "change_trainingrun"]])
+def test_staff_without_the_permission_start_and_change_nothing(permissions):
+    done, queued = trained.compared(), trained.queued_run()
+    staff, before = permitted(*permissions), everything(queued)
+    assert {staff.get(ADD).status_code, staff.get(train_on(done.release)).status_code} == {403}
+    assert staff.post(train_on(done.release), values()).status_code == 403
+    assert {staff.post(verb(run, name)).status_code for run in (done, queued) for name in VERBS} == {403}
+    assert everything(queued) == before
+
+
+def test_staff_who_may_only_look_are_shown_no_button():
+    run = trained.run()
+    page = permitted("view_trainingrun").get(change(run)).content.decode()
+    assert f'action="{verb(run, "use")}"' not in page
+    assert "Run again" not in page
+    assert permitted().get(change(run)).status_code == 403
+
+
+def test_who_is_no_staff_is_sent_to_the_log_in(client):
+    run = trained.compared()
+    before = everything(run)
+    client.force_login(make.member(run.project, is_superuser=True))
+    urls = [ADD, train_on(run.release), change(run), *[verb(run, name) for name in VERBS]]
+    for url in urls:
+        for reply in (client.get(url), client.post(url, values())):
+            assert (reply.status_code, reply.url.startswith("/admin/login/?")) == (302, True), url
+    assert everything(run) == before
+
+
+def test_results_are_neither_edited_nor_deleted_by_hand(admin):
+    run = trained.compared()
+    before = everything(run)
+    rows = {"trainingrun": run, "checkpoint": run.checkpoint, "comparison": run.comparison}
+    for name, row in rows.items():
+        assert admin.post(reverse(f"admin:scoring_{name}_delete", args=[row.pk])).status_code == 403
+    for name in ("checkpoint", "comparison"):
+        address = reverse(f"admin:scoring_{name}_change", args=[rows[name].pk])
+        page = admin.get(address)
+        assert (page.status_code, 'name="_save"' in page.content.decode()) == (200, False)
+        assert admin.post(address, {"sha256": "0" * 64, "figures": "{}", "in_use": "on"}).status_code == 403
+        assert admin.get(reverse(f"admin:scoring_{name}_add")).status_code == 403
+    admin.post(change(run), {"recipe": "{}"})
+    assert everything(run) == before
+
+
+# Actions in lists ----------------------------------------------------------------------------------------------------
+
+
+def act(client: Client, name: str, action: str, *rows: Any) -> Any:
+    sent = {"action": action, "_selected_action": [str(row.pk) for row in rows]}
+    return client.post(reverse(f"admin:scoring_{name}_changelist"), sent, follow=True)
+
+
+def test_the_chosen_runs_are_cancelled_and_those_that_have_ended_left_alone(admin):
+    done = trained.run()
+    queued = [trained.queued_run(done.release) for _ in range(2)]
+    assert said(act(admin, "trainingrun", "cancel", done, *queued))[0].startswith("2 runs cancelled")
+    states = dict(TrainingRun.objects.values_list("pk", "job__state"))
+    assert states == {done.pk: "done", queued[0].pk: "cancelled", queued[1].pk: "cancelled"}
+
+
+def test_the_chosen_runs_are_queued_again_and_one_that_cannot_be_is_named(admin):
+    good, bad = trained.run(), trained.run(trained.release())
+    TrainingRun.objects.filter(pk=bad.pk).update(recipe=bad.recipe | {"size": 8})
+    told = said(act(admin, "trainingrun", "run_again", good, bad))
+    assert sorted(told) == ["1 runs queued.", "The recipe is no longer possible: size must be from 32 to 1024."]
+    assert TrainingRun.objects.exclude(pk__in=[good.pk, bad.pk]).get().recipe == good.recipe
+
+
+def test_one_chosen_checkpoint_is_put_in_use(admin):
+    release = trained.release()
+    first, second = trained.run(release).checkpoint, trained.run(release).checkpoint
+    assert said(act(admin, "checkpoint", "use", second)) == [f"In use for HA2 in {release.project}: {second.sha256}"]
+    assert said(act(admin, "checkpoint", "use", first, second))[0].startswith("Choose one checkpoint")
+    assert Checkpoint.objects.get(in_use=True) == second
+
+
+def test_actions_are_for_those_who_may_train():
+    run = trained.run()
+    queued = trained.queued_run(run.release)
+    staff, before = permitted("view_trainingrun", "view_checkpoint", "change_trainingrun"), everything(queued)
+    for name, action, row in (
+        ("trainingrun", "cancel", queued),
+        ("trainingrun", "run_again", run),
+        ("checkpoint", "use", run.checkpoint),
+        ("trainingrun", "delete_selected", run),
+    ):
+        act(staff, name, action, row)
+    assert everything(queued) == before
