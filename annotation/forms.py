@@ -6,6 +6,7 @@ from django import forms
 from annotation import studies
 from annotation.models.studies import Campaign, Study, StudyText
 from annotation.wording import standard_wording
+from datasets.forms import whole_characters
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
 from datasets.models.releases import Mode
@@ -106,9 +107,12 @@ SHORT = {StudyText.Kind.QUESTION: 300, StudyText.Kind.LOW_LABEL: 60, StudyText.K
 LONGEST_TEXT = 20_000
 
 
-def longest(kind: str) -> int:
-    """How many characters a text of this kind may have."""
-    return SHORT.get(StudyText.Kind(kind), LONGEST_TEXT)
+def text_field(kind: str) -> forms.CharField:
+    """What a text of this kind may be, wherever it comes from."""
+    widget = forms.TextInput() if kind in SHORT else forms.Textarea(attrs={"rows": 6})
+    longest = SHORT.get(StudyText.Kind(kind), LONGEST_TEXT)
+    label = LABELS[StudyText.Kind(kind)]
+    return forms.CharField(label=label, widget=widget, max_length=longest, validators=[whole_characters])
 
 
 class WordingForm(forms.Form):
@@ -118,10 +122,7 @@ class WordingForm(forms.Form):
         kwargs.setdefault("label_suffix", "")
         super().__init__(*args, **kwargs)
         for kind in standard_wording(study.mode):
-            widget = forms.TextInput() if kind in SHORT else forms.Textarea(attrs={"rows": 6})
-            self.fields[kind] = forms.CharField(
-                label=LABELS[StudyText.Kind(kind)], widget=widget, max_length=longest(kind)
-            )
+            self.fields[kind] = text_field(kind)
 
 
 class InvitationForm(forms.Form):

@@ -26,15 +26,21 @@ def media_path(name: str) -> Path:
 
 
 def store(name: str, data: bytes) -> None:
-    """Write a file under its content's name. It appears by rename, so a killed process leaves no half of one."""
+    """Write a file under its content's name. It appears by rename, so a killed process leaves no half of one.
+
+    A file that is there is left as it is, unless it was damaged: then it is mended by being written again.
+    """
     path = media_path(name)
-    if path.exists():  # named by its hash: what is there is what we would write
+    if path.exists() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = media_path(f"{DRAFTS}/{uuid4().hex}")
     draft.parent.mkdir(exist_ok=True)
     try:
-        draft.write_bytes(data)
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the name without the bytes
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Pairs come in: a manifest and its pictures, from a folder or a zip, checked to the last row before any is kept."""
 
 import io
+import json
 import lzma
 import os
 import unicodedata
@@ -14,7 +15,7 @@ from typing import Any, TextIO
 
 from datasets.files import discard_old_drafts
 from datasets.images import image_row, store_files
-from datasets.jobs import Attempt, JobFailed, handles
+from datasets.jobs import Attempt, JobCancelled, JobFailed, handles
 from datasets.models.pictures import Pair, Source
 from datasets.models.projects import Project
 from datasets.pictures import MAX_BYTES, Picture, PictureRefused, inspect
@@ -120,6 +121,9 @@ def import_pairs(attempt: Attempt) -> dict[str, Any]:
         result = _store(attempt, root, n_rows)
     except (BadManifest, NotThere, PictureRefused) as error:
         raise JobFailed(str(error)) from error
+    except JobCancelled as cancelled:
+        n_new = attempt.job.result.get("n_new", 0)
+        raise JobCancelled(f"{n_new} new pairs were stored before it was cancelled, and are kept.") from cancelled
     attempt.no_longer_needed += _uploads(attempt.arguments)
     return result
 
@@ -156,8 +160,9 @@ def _reader(root: Root) -> Callable[[str], Picture]:
 def _check(attempt: Attempt, root: Root) -> int:
     """Read everything, keep nothing: how many rows there are, or JobFailed with the first problems."""
     picture, problems, n_rows = _reader(root), list[str](), 0
+    told = _Told(attempt.job.project)
     for n_rows, row in enumerate(_rows(root), start=1):
-        if problem := _problem(row, picture):
+        if problem := _problem(row, picture, told):
             problems.append(problem)
         if n_rows % BATCH == 0:
             attempt.progress(0, n_rows)
@@ -172,7 +177,7 @@ def _check(attempt: Attempt, root: Root) -> int:
     return n_rows
 
 
-def _problem(row: ManifestRow | BadRow, picture: Callable[[str], Picture]) -> str | None:
+def _problem(row: ManifestRow | BadRow, picture: Callable[[str], Picture], told: "_Told") -> str | None:
     if isinstance(row, BadRow):
         return str(row)
     for name in filter(None, (row.original, row.anonymized)):
@@ -182,13 +187,59 @@ def _problem(row: ManifestRow | BadRow, picture: Callable[[str], Picture]) -> st
             return f"line {row.number}: {error}."
         except PictureRefused as error:
             return f"line {row.number}: {name}: {error}."
-    return None
+    return told.contradiction(row, picture(row.original) if row.original else None, picture(row.anonymized))
+
+
+def _facts(row: ManifestRow, original: Picture | None) -> dict[str, Any]:
+    """What a row says about its two pictures."""
+    return {
+        "group": row.group or (original.original_sha256 if original else ""),
+        "source": row.source or "unnamed",
+        "method": row.method,
+        "scope": row.scope,
+        "parameters": row.parameters,
+    }
+
+
+class _Told:
+    """What is said about each two pictures, in the project and by the manifest's rows so far.
+
+    Two pictures are one pair: of rows that say different things about them, all but one would be lost without a word.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        # By the hashes of both pictures: the line, and a hash of each fact, so that a million rows fit into memory.
+        self.lines: dict[bytes, tuple[int, dict[str, int]]] = {}
+
+    def contradiction(self, row: ManifestRow, original: Picture | None, anonymized: Picture) -> str | None:
+        facts = _facts(row, original)
+        pictures = bytes.fromhex((original.original_sha256 if original else "") + anonymized.original_sha256)
+        hashes = {fact: hash(json.dumps(value, sort_keys=True)) for fact, value in facts.items()}
+        line, said = self.lines.setdefault(pictures, (row.number, hashes))
+        if other := " and ".join(fact for fact in facts if said[fact] != hashes[fact]):
+            return f"line {row.number}: the same two pictures as in line {line}, with another {other}."
+        pair = self._stored(original, anonymized)
+        if pair and (other := _difference(pair, facts)):
+            return f"line {row.number}: the project has these two pictures with another {other}."
+        return None
+
+    def _stored(self, original: Picture | None, anonymized: Picture) -> Pair | None:
+        pairs = Pair.objects.filter(project=self.project, anonymized__sha256=anonymized.original_sha256)
+        whole = pairs.filter(original__sha256=original.original_sha256) if original else pairs.filter(original=None)
+        return whole.select_related("source").first()
+
+
+def _difference(pair: Pair, facts: dict[str, Any]) -> str:
+    """The facts that differ from what is stored, in words; empty where none does."""
+    stored = {name: getattr(pair, name) for name in facts} | {"source": pair.source.name}
+    return " and ".join(name for name in facts if stored[name] != facts[name])
 
 
 def _store(attempt: Attempt, root: Root, n_rows: int) -> dict[str, Any]:
     project, picture = attempt.job.project, _reader(root)
     sources: dict[str, Source] = {}
-    n_new = n_done = 0
+    n_new, n_done = attempt.job.result.get("n_new", 0), 0  # new by an attempt that died or was cancelled, too
     batch: list[tuple[ManifestRow, Picture | None, Picture]] = []
 
     def flush() -> None:
@@ -199,6 +250,7 @@ def _store(attempt: Attempt, root: Root, n_rows: int) -> dict[str, Any]:
         n_done += len(batch)
         with attempt.writing(n_done=n_done, n_total=n_rows):
             n_new += sum(_store_pair(project, sources, *row) for row in batch)
+            attempt.note(n_new=n_new)
         batch.clear()
 
     for row in _rows(root):
@@ -216,21 +268,16 @@ def _store_pair(
     project: Project, sources: dict[str, Source], row: ManifestRow, original: Picture | None, anonymized: Picture
 ) -> bool:
     """Whether the pair is new."""
-    source = row.source or "unnamed"
+    facts = _facts(row, original)
+    source = facts["source"]
     if source not in sources:
         sources[source], _ = Source.objects.get_or_create(project=project, name=source)
-    _, is_new = Pair.objects.get_or_create(
+    pair, is_new = Pair.objects.get_or_create(
         project=project,
         original=image_row(project, original) if original else None,
         anonymized=image_row(project, anonymized),
-        defaults={
-            "group": row.group or (original.original_sha256 if original else ""),
-            "source": sources[source],
-            "method": row.method,
-            "scope": row.scope,
-            "parameters": row.parameters,
-            "original_path": row.original,
-            "anonymized_path": row.anonymized,
-        },
+        defaults=facts | {"source": sources[source], "original_path": row.original, "anonymized_path": row.anonymized},
     )
+    if not is_new and (other := _difference(pair, facts)):  # by another import, since this one was checked
+        raise JobFailed(f"line {row.number}: the project now has these two pictures with another {other}.")
     return is_new

@@ -48,7 +48,7 @@ class LostLease(Exception):
 
 
 class JobCancelled(Exception):
-    """Somebody asked for this job to stop."""
+    """Somebody asked for this job to stop. A handler that catches it may say what stays, for the person who asked."""
 
 
 class WorkDied(Exception):
@@ -142,7 +142,7 @@ class Attempt:
             ):
                 raise LostLease(f"{self.job} attempt {self.number}")
             if self._row.filter(cancel_requested=True).exists():
-                raise JobCancelled(str(self.job))
+                raise JobCancelled
             yield
 
     def progress(self, n_done: int, n_total: int | None = None) -> None:
@@ -150,13 +150,18 @@ class Attempt:
         with self.writing(n_done=n_done, n_total=n_total):
             pass
 
+    def note(self, **known: Any) -> None:
+        """Keep something of the result while `writing`, for the attempt that may have to take over."""
+        self.job.result |= known
+        self._row.update(result=self.job.result)
+
     def check(self) -> None:
         """Raises if the job was cancelled or given to another worker; writes nothing."""
         mine = self._row.values_list("cancel_requested", flat=True).first()
         if self._lost.is_set() or mine is None:
             raise LostLease(f"{self.job} attempt {self.number}")
         if mine:
-            raise JobCancelled(str(self.job))
+            raise JobCancelled
 
     def renew(self) -> None:
         if not self._row.update(leased_until=in_seconds(settings.JOB_LEASE_SECONDS)):
@@ -254,8 +259,8 @@ def _do(attempt: Attempt) -> None:
         result = handler(attempt)
     except LostLease:
         log.warning("job %s attempt %s lost its lease and stopped", attempt.job.pk, attempt.number)
-    except JobCancelled:
-        attempt.end(Job.State.CANCELLED)
+    except JobCancelled as cancelled:
+        attempt.end(Job.State.CANCELLED, error=str(cancelled))
     except JobFailed as failure:
         attempt.end(Job.State.FAILED, error=str(failure))
     except WorkDied as death:

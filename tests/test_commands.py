@@ -88,7 +88,10 @@ def test_a_sources_licence_citation_and_legal_basis_are_told_and_kept_until_told
         (("freeze_study", "here/c/HA2"), "no ratings yet"),
         (("export_release", "here/nothing"), "Releases of here: none yet"),
         (("study", "here/c/HA2", "--pause"), "it cannot become"),
+        (("export_release", "here/nothing/²"), "Releases of here: none yet"),
         (("jobs", "--cancel", "abc"), "No job begins with 'abc'"),
+        (("jobs", "--cancel", ""), "No job begins with ''"),
+        (("jobs", "--retry", "no-uuid-" * 5), "No job begins with 'no-uuid"),
         (("create_study", "X", "--project", "here", "--campaign", "c", "--mode", "HA2"), "already has an HA2 study"),
         (("create_study", "X", "--project", "here", "--campaign", "d", "--mode", "HA1", "--goal", "0"), "at least 1"),
         (
@@ -115,6 +118,26 @@ def test_a_bad_command_says_what_to_do_and_changes_nothing(command: tuple[str, .
     assert not Release.objects.exists()
 
 
+def test_a_zip_is_not_made_for_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    release = make.release(make.rated_study())
+    command = ("export_release", f"{release.project.slug}/{release.slug}", "--to")
+    with pytest.raises(CommandError, match=f"There is no folder {tmp_path}/nowhere"):
+        run(*command, str(tmp_path / "nowhere" / "faces.zip"))
+    assert not Job.objects.filter(kind="export_release").exists()
+    run(*command, str(tmp_path))
+    with pytest.raises(CommandError, match="cannot be written"):
+        run(*command, "/dev/full")
+
+
+def test_a_job_is_found_by_its_id_with_or_without_dashes() -> None:
+    job = queue_job("import_pairs", make.project(), archive="/nowhere.zip")
+    with pytest.raises(CommandError, match="No job begins with ''"):
+        run("jobs", "--cancel", "")
+    run("jobs", "--cancel", job.public_id.hex)
+    job.refresh_from_db()
+    assert job.state == Job.State.CANCELLED
+
+
 def test_a_failed_import_names_the_row_and_keeps_nothing(tmp_path: Path) -> None:
     project = make.project(slug="faces")
     path = manifest(tmp_path)
@@ -133,8 +156,17 @@ def test_wording_comes_from_a_file_and_bad_wording_is_refused(tmp_path: Path) ->
     with pytest.raises(CommandError, match="its keys may be question"):
         run(*command)
     assert not Study.objects.exists()
-    words.write_text(json.dumps({"low_label": "x" * 61}))
-    with pytest.raises(CommandError, match="'low_label' must have at least 1 and at most 60 characters"):
+    for low_label, says in (
+        ("x" * 61, "at most 60 characters"),
+        (" ", "This field is required"),
+        ("\0", "Null characters"),
+        ("\ud800", "Halves of characters"),
+    ):
+        words.write_text(json.dumps({"low_label": low_label}))
+        with pytest.raises(CommandError, match=f"words.json: 'low_label': .*{says}"):
+            run(*command)
+    words.write_text("[" * 100_000)
+    with pytest.raises(CommandError, match="cannot be read as JSON"):
         run(*command)
     words.write_text(json.dumps({"question": "Who is this?"}))
     run(*command)

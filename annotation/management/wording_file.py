@@ -1,9 +1,10 @@
 import json
 from pathlib import Path
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
-from annotation.forms import longest
+from annotation.forms import text_field
 from annotation.wording import standard_wording
 
 
@@ -13,7 +14,7 @@ def wording(path: Path | None, mode: str) -> dict[str, str]:
         return {}
     try:
         texts = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CommandError(f"{path} cannot be read as JSON: {error}") from error
     kinds = standard_wording(mode)
     if (
@@ -22,7 +23,12 @@ def wording(path: Path | None, mode: str) -> dict[str, str]:
         or not all(isinstance(t, str) for t in texts.values())
     ):
         raise CommandError(f"{path} must be a JSON object of texts; its keys may be {', '.join(kinds)}.")
-    for kind, text in texts.items():
-        if not 0 < len(text.strip()) <= longest(kind):
-            raise CommandError(f"{path}: {kind!r} must have at least 1 and at most {longest(kind)} characters.")
-    return texts
+    return {kind: checked(path, kind, text) for kind, text in texts.items()}
+
+
+def checked(path: Path, kind: str, text: str) -> str:
+    """The text as the page would store it."""
+    try:
+        return str(text_field(kind).clean(text))
+    except ValidationError as error:
+        raise CommandError(f"{path}: {kind!r}: {' '.join(error.messages)}") from error

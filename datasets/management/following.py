@@ -1,6 +1,7 @@
 """What the commands that start a job have in common: do it here, or follow the worker that was faster."""
 
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import QuerySet
@@ -31,10 +32,11 @@ def finish_here(command: BaseCommand, job: Job) -> dict[str, Any]:
 
 
 def found_job(jobs_: QuerySet[Job], named: str) -> Job:
-    """A job by the beginning of its id."""
-    found = (
-        list(jobs_.filter(public_id__startswith=named)[:2]) if len(named) < 32 else list(jobs_.filter(public_id=named))
-    )
+    """A job by its id or the beginning of it."""
+    try:
+        found = list(jobs_.filter(public_id=UUID(named)))
+    except ValueError:  # no whole id
+        found = list(jobs_.filter(public_id__startswith=named)[:2]) if named else []
     if len(found) != 1:
         raise CommandError(f"{'Several jobs begin' if found else 'No job begins'} with {named!r}; see manage.py jobs.")
     return found[0]

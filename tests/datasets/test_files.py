@@ -95,6 +95,13 @@ def test_a_file_that_is_there_is_not_written_again():
     assert media_path("a.zip").stat().st_mtime_ns == before.st_mtime_ns
 
 
+@pytest.mark.parametrize("damaged", [DATA[:-1], b"", DATA[:-1] + b"x"], ids=["cut off", "empty", "of the same size"])
+def test_a_damaged_file_is_mended_when_it_is_stored_again(damaged):
+    media_path("a.zip").write_bytes(damaged)
+    store("a.zip", DATA)
+    assert media_path("a.zip").read_bytes() == DATA
+
+
 def test_many_who_store_the_same_file_leave_it_whole():
     with ThreadPoolExecutor(8) as writers:
         list(writers.map(lambda _: store("new/c.png", DATA), range(32)))

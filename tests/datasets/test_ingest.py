@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from datasets import files, jobs
+from datasets import files, ingest, jobs
 from datasets.files import media_path
-from datasets.ingest import Archive, _rows
-from datasets.jobs import LostLease, claim, queue_job
+from datasets.ingest import Archive, _root, _rows, _store
+from datasets.jobs import JobFailed, LostLease, claim, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project, Role
@@ -208,6 +208,48 @@ def test_all_bad_rows_are_named_at_once_with_their_lines(project, folder):
     job = from_folder(project, folder)
     assert [line.split(":")[0] for line in job.error.splitlines()[1:]] == ["line 2", "line 3", "line 4"]
     assert_nothing_was_imported(project, job)
+
+
+SAID = 'original.png,sub/blur.png,g,London,blur,face,"{""r"": 9}"'
+
+
+@pytest.mark.parametrize(
+    ("fact", "line"),
+    [
+        ("group", 'original.png,sub/blur.png,h,London,blur,face,"{""r"": 9}"'),
+        ("source", 'original.png,sub/blur.png,g,Paris,blur,face,"{""r"": 9}"'),
+        ("method", 'original.png,sub/blur.png,g,London,mask,face,"{""r"": 9}"'),
+        ("scope", 'original.png,sub/blur.png,g,London,blur,body,"{""r"": 9}"'),
+        ("parameters", 'original.png,copy.png,g,London,blur,face,"{""r"": 8}"'),
+        ("group and source", 'original.png,copy.png,h,Paris,blur,face,"{""r"": 9}"'),
+    ],
+)
+def test_a_row_that_says_something_else_of_two_pictures_is_refused(project, folder, fact, line):
+    (folder / "copy.png").write_bytes((folder / "sub/blur.png").read_bytes())
+    write_manifest(folder, SAID, ",lone.png,alone,,,,", line)
+    job = from_folder(project, folder)
+    assert f"line 4: the same two pictures as in line 2, with another {fact}." in job.error
+    assert_nothing_was_imported(project, job)
+    write_manifest(folder, SAID)
+    from_folder(project, folder)
+    write_manifest(folder, ",lone.png,alone,,,,", line)
+    job = from_folder(project, folder)
+    assert f"line 3: the project has these two pictures with another {fact}." in job.error
+    assert Pair.objects.count() == 1
+
+
+def test_the_same_row_twice_is_one_pair(project, folder):
+    alike = 'original.png,sub/blur.png,g,London,blur,face,"{ ""r"":9 }"'
+    write_manifest(folder, SAID, alike, ",lone.png,alone,,,,", ",lone.png,alone,,,,")
+    assert from_folder(project, folder).result == {"n_rows": 4, "n_new": 2, "n_known": 2}
+
+
+def test_what_another_import_has_stored_since_the_check_is_not_contradicted(project, folder):
+    from_folder(project, folder)
+    attempt = claim(queue_job("import_pairs", project, root=str(folder), manifest=str(folder / "manifest.csv")).pk)
+    Pair.objects.filter(method="blur").update(method="mask")
+    with pytest.raises(JobFailed, match="line 2: the project now has these two pictures with another method"):
+        _store(attempt, _root(attempt.arguments), 3)
 
 
 def test_a_manifest_full_of_faults_is_not_read_out_to_the_end(project, folder):
@@ -416,6 +458,26 @@ def test_a_cancelled_import_keeps_no_half_batch(project, folder):
     with pytest.raises(jobs.JobCancelled):
         jobs._handlers["import_pairs"][0](attempt)
     assert not Pair.objects.exists()
+
+
+def test_an_import_that_is_cancelled_half_way_says_what_stays_and_goes_on_when_tried_again(
+    project, folder, monkeypatch
+):
+    monkeypatch.setattr(ingest, "BATCH", 1)
+    store_pair = ingest._store_pair
+
+    def store_pair_and_cancel(*arguments: Any) -> bool:
+        jobs.cancel_job(Job.objects.get())
+        return store_pair(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "_store_pair", store_pair_and_cancel)
+        job = from_folder(project, folder)
+    assert (job.state, Pair.objects.count()) == (State.CANCELLED, 1)
+    assert job.error == "1 new pairs were stored before it was cancelled, and are kept."
+    jobs.retry_job(job)
+    jobs.finish(job)
+    assert job.result == {"n_rows": 3, "n_new": 3, "n_known": 0}
 
 
 def test_an_import_that_was_taken_over_adds_nothing(project, folder):

@@ -20,11 +20,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, release: str, to: Path | None, **options: Any) -> None:
         found = named_release(release)
+        if to and not to.is_dir() and not to.parent.is_dir():
+            raise CommandError(f"There is no folder {to.parent}.")
         result = finish_here(self, request_export(found))
         path = media_path(result["file"])
         if to:
             to = to / path.name if to.is_dir() else to
-            copyfile(path, to)
+            try:
+                copyfile(path, to)
+            except OSError as error:
+                raise CommandError(f"{to} cannot be written: {error.strerror}. The zip is at {path}.") from error
         self.stdout.write(f"{found}: {to or path}\nsha256 {result['sha256']}")
 
 
@@ -34,7 +39,7 @@ def named_release(name: str) -> Release:
     releases = Release.objects.frozen().filter(project=named_project(project))
     wanted = releases.filter(slug=slug)
     if version:
-        wanted = wanted.filter(version=version) if version.isdigit() else wanted.none()
+        wanted = wanted.filter(version=version) if version.isdecimal() else wanted.none()
     if found := wanted.select_related("project").order_by("-version").first():
         return found
     known = ", ".join(f"{each.slug}/{each.version}" for each in releases) or "none yet"

@@ -17,13 +17,13 @@ class Command(BaseCommand):
         what.add_argument("--retry", metavar="JOB", help="the job's id, or its beginning")
 
     def handle(self, *args: Any, cancel: str | None, retry: str | None, **options: Any) -> None:
-        if cancel:
+        if cancel is not None:
             job = found_job(Job.objects.all(), cancel)
             if job.is_finished:
                 raise CommandError(f"{job} is {job.get_state_display()} already; there is nothing to cancel.")
             cancel_job(job)
             self.stdout.write(f"{job} will stop at its next step.")
-        elif retry:
+        elif retry is not None:
             job = found_job(Job.objects.all(), retry)
             try:
                 retry_job(job)
