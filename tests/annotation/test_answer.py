@@ -3,6 +3,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -302,16 +303,24 @@ def test_another_site_cannot_answer_with_the_cookie(lease: Assignment) -> None:
     assert not Rating.objects.exists()
 
 
-def test_the_page_answers_with_its_csrf_token(lease: Assignment) -> None:
+def sent_by_the_page(lease: Assignment, body: Any) -> HttpResponse:
     browser = make.browser(lease.participation, enforce_csrf_checks=True)
     browser.get(reverse("annotation:rate", args=[lease.participation.public_id]))
-    reply = browser.post(
+    return browser.post(
         reverse("annotation:answer", args=[lease.participation.public_id]),
-        {"answers": [make.answer(lease)]},
+        body,
         content_type="application/json",
         headers={"X-CSRFToken": browser.cookies["csrftoken"].value},
     )
-    assert reply.status_code == 200
+
+
+def test_the_page_answers_with_its_csrf_token(lease: Assignment) -> None:
+    assert sent_by_the_page(lease, {"answers": [make.answer(lease)]}).status_code == 200
+
+
+def test_json_nested_too_deeply_is_refused_behind_the_csrf_check_too(lease: Assignment) -> None:
+    reply = sent_by_the_page(lease, '{"answers": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    assert (reply.status_code, reply.json()["detail"]) == (400, "The JSON is nested too deeply.")
 
 
 # Late, paused, closed, withdrawn, finished ------------------------------------------------------------------------
