@@ -107,9 +107,17 @@ def test_the_demo_is_built_once_and_found_again(environment: dict[str, str]) -> 
     ]
 
 
+# As from a terminal: whoever runs these tests under nohup would hand on that SIGHUP is ignored.
+SERVE = """
+import runpy, signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+runpy.run_module("config.serve", run_name="__main__")
+"""
+
+
 @pytest.fixture
 def site(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    serve = subprocess.Popen([sys.executable, "-m", "config.serve"], cwd=ROOT, env=environment)
+    serve = subprocess.Popen([sys.executable, "-c", SERVE], cwd=ROOT, env=environment)
     eventually(lambda: answers(environment["PORT"]) and len(workers(serve.pid)) == 2)
     yield serve
     if serve.poll() is None:

@@ -15,6 +15,7 @@ from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study, StudyText
 from annotation.studies import write_texts
 from datasets import jobs
+from datasets.export import CONTENT
 from datasets.jobs import claim, in_seconds
 from datasets.models.jobs import Job
 from datasets.models.releases import FrozenRating, Label, Release
@@ -240,9 +241,13 @@ def test_simulated_ratings_are_named_in_the_title():
     assert release.title == f"{study.name} (simulated ratings)"
 
 
-def test_an_ha1_release_holds_no_original():
+def test_an_ha1_release_says_nothing_of_its_originals():
     release = make.release(make.rated_study(mode="HA1"))
-    assert set(release.labels.values_list("original", "original_sha256")) == {(None, "")}
+    assert set(release.labels.values_list("original_sha256", flat=True)) == {""}
+    content = b"".join(chunk for chunks in CONTENT.values() for chunk in chunks(release)).decode()
+    originals = [label.original for label in release.labels.select_related("original")]
+    assert all(originals)  # kept beside the release, to compare the pictures with
+    assert not [hash_ for each in originals for hash_ in (each.sha256, each.display_sha256) if hash_ in content]
 
 
 def test_corrected_scores_are_those_of_the_measure():
