@@ -125,6 +125,19 @@ def site(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
         serve.wait(30)
 
 
+def test_a_small_model_is_trained_in_the_background_once_and_compared(
+    environment: dict[str, str], site: subprocess.Popen[bytes]
+) -> None:
+    first = run(environment, "manage.py", "train_demo")
+    assert run(environment, "manage.py", "train_demo") == first
+    found = re.search(r"/runs/([0-9a-f]{8})", first)
+    assert found
+    eventually(lambda: "compare_run  done" in run(environment, "manage.py", "jobs"), seconds=180)
+    compared = run(environment, "manage.py", "compare", found[1])
+    assert "Too small to conclude anything" in compared
+    assert re.search(r"PerceptAnon, this run: rho -?[01]\.\d{3}, tau -?[01]\.\d{3}, n \d+", compared)
+
+
 def test_a_dead_worker_is_started_again_and_rating_goes_on_meanwhile(
     environment: dict[str, str], site: subprocess.Popen[bytes]
 ) -> None:

@@ -32,6 +32,8 @@ def train_folder(
     recipe = read_recipe(folder)
     rows = read_labels(folder, recipe)
     where = _device(device)
+    if recipe.backbone == "tiny":
+        torch.set_num_threads(1)  # on so small a network more threads only wait for one another
     net, weights_file = _fresh_network(recipe, weights)
     net.to(where)
     shown = Pictures(pictures, recipe.size)

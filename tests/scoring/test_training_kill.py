@@ -35,7 +35,6 @@ pytestmark = [
 ]
 N_EPOCHS = 60
 N_PEOPLE = 8
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # on so small a network more threads only wait for one another
 ENDED_WITHIN = 5  # seconds: how long a training may outlive its worker
 
 
@@ -139,13 +138,13 @@ def assert_trained_once_and_whole(run: TrainingRun, *, attempt: int) -> None:
 @pytest.mark.parametrize("death", [kill_worker, kill_training, kill_both])
 def test_a_training_goes_on_after_its_last_whole_epoch(start_worker, run, death):
     with people_rating() as trouble:
-        worker = start_worker(**ONE_THREAD)
+        worker = start_worker()
         wait_until(lambda: has_an_epoch(run))
         death(worker, run)
         wait_until(lambda: len(trainers(run)) == 0 or is_taken_over(run.job), seconds=ENDED_WITHIN)
         if worker.poll() is not None:
             assert children(worker.pid) == []
-            start_worker(**ONE_THREAD)
+            start_worker()
         wait_until(lambda: is_taken_over(run.job), seconds=TAKEN_OVER_WITHIN)
         finished(run.job)
     assert trouble == []
@@ -157,11 +156,11 @@ def test_a_training_goes_on_after_its_last_whole_epoch(start_worker, run, death)
 
 
 def test_a_worker_that_stands_still_loses_its_training_and_does_not_take_it_back(start_worker, run):
-    frozen = start_worker(**ONE_THREAD)
+    frozen = start_worker()
     wait_until(lambda: has_an_epoch(run))
     os.kill(frozen.pid, signal.SIGSTOP)
     before = trainers(run)
-    start_worker(**ONE_THREAD)
+    start_worker()
     wait_until(lambda: is_taken_over(run.job), seconds=TAKEN_OVER_WITHIN)
     wait_until(lambda: not set(before) & set(trainers(run)), seconds=TAKEN_OVER_WITHIN)
     finished(run.job)
@@ -175,7 +174,7 @@ def test_a_worker_that_stands_still_loses_its_training_and_does_not_take_it_back
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_training_back_at_once(start_worker, run):
-    worker = start_worker(**ONE_THREAD)
+    worker = start_worker()
     wait_until(lambda: has_an_epoch(run))
     worker.terminate()
     worker.wait(ENDED_WITHIN)
@@ -185,7 +184,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_training_back_at_once(start_wor
 
 
 def test_a_cancelled_training_stops_within_a_step_and_can_be_taken_up_again(start_worker, run):
-    start_worker(**ONE_THREAD)
+    start_worker()
     wait_until(lambda: has_an_epoch(run))
     cancel_job(run.job)
     wait_until(lambda: trainers(run) == [], seconds=ENDED_WITHIN)
