@@ -125,6 +125,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "TEST": {"NAME": str(VAR_DIR / "test.sqlite3")},
     }
 DATABASES["default"]["CONN_MAX_AGE"] = None  # each thread keeps its connection: opening one costs more than an answer
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a database that was started again costs nobody an error
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 TASKS_ENGINE = one_of("TASKS_ENGINE", {"db", "rq"}, default="db")
