@@ -2,7 +2,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import include, path, reverse
 from django.views.generic import RedirectView
 
@@ -10,7 +11,12 @@ from annotation.views.home import home
 
 
 class AdminLogin(RedirectView):
-    """The admin has no log-in of its own: one door, one lock-out."""
+    """The admin has no log-in of its own: one door, one lock-out. Who is logged in already is told that it is closed."""
+
+    def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        if request.user.is_authenticated and not admin.site.has_permission(request):
+            raise PermissionDenied
+        return super().get(request, *args, **kwargs)
 
     def get_redirect_url(self, *args: object, **kwargs: object) -> str:
         query = self.request.META.get("QUERY_STRING", "")

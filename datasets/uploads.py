@@ -5,11 +5,12 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
 from django.utils import timezone
 
 from datasets.files import DRAFTS, media_path
@@ -24,9 +25,15 @@ class BoundedUpload(TemporaryFileUploadHandler):
     """Puts uploads into temporary files, and what lies beyond UPLOAD_MAX_BYTES nowhere.
 
     The rest is still read, so that the form can answer: it sees the size that was sent, and says that it is too large.
+    Files of strangers are not even read: no page that is open to them takes any.
     """
 
     n_bytes = 0  # of all files of the request
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        if self.request is None or not self.request.user.is_authenticated:
+            raise StopUpload(connection_reset=True)
+        super().new_file(*args, **kwargs)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         self.n_bytes += len(raw_data)

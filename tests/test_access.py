@@ -187,6 +187,14 @@ def test_the_admin_opens_to_staff_only(arguments: dict[str, Any]) -> None:
     assert opened == ["admin:logout"] or opened == []  # who is no staff may log out there
 
 
+def test_who_is_logged_in_and_no_staff_is_told_so_in_the_admin_and_not_asked_to_log_in_again() -> None:
+    browser = Client()
+    browser.force_login(make.user("ann"))
+    reply = browser.get("/admin/", follow=True)
+    assert reply.status_code == 403
+    assert "You are logged in as <strong>ann</strong>" in reply.content.decode()
+
+
 def test_the_admins_log_in_is_the_sites_log_in() -> None:
     assert Client().get("/admin/login/?next=/admin/").url == reverse("login") + "?next=/admin/"  # type: ignore[attr-defined]
 

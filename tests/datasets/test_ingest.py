@@ -6,10 +6,13 @@ import unicodedata
 import zipfile
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, FakePayload, encode_multipart
 from django.urls import reverse
 from django.utils import timezone
 from hypothesis import HealthCheck, given
@@ -588,7 +591,7 @@ def test_an_upload_appears_whole_and_leaves_nothing_behind(project, folder, clie
 
 def test_what_arrives_beyond_the_limit_is_not_written_down(settings, tmp_path):
     settings.UPLOAD_MAX_BYTES, settings.FILE_UPLOAD_TEMP_DIR = 100, tmp_path
-    handler = BoundedUpload()
+    handler = BoundedUpload(SimpleNamespace(user=make.user()))
     handler.new_file("archive", "a.zip", "application/zip", None)
     for start in range(0, 1000, 50):
         handler.receive_data_chunk(b"x" * 50, start)
@@ -633,7 +636,35 @@ def test_nobody_else_can_import_into_a_project(project, folder, client, role):
     assert not Job.objects.exists()
 
 
-def test_an_import_asks_for_a_log_in(project, folder, client, settings):
-    answer = upload(client, project, zipped(folder).read_bytes())
+class Sent(FakePayload):
+    """The body of a request, and how much of it was read."""
+
+    n_read = 0
+
+    def read(self, size: int | None = None) -> bytes:
+        data = super().read(size)
+        self.n_read += len(data)
+        return data
+
+
+def sent_by_a_stranger(url: str, data: bytes) -> tuple[Any, Sent]:
+    form = {"username": "ann", "archive": SimpleUploadedFile("large.zip", data)}
+    body = Sent(encode_multipart(BOUNDARY, form))
+    browser = Client(enforce_csrf_checks=True)
+    browser.get(reverse("login"))  # brings the cookie, without which nobody looks for a token in the body
+    whole = {"CONTENT_LENGTH": len(body), "wsgi.input": body}
+    return browser.post(url, content_type=MULTIPART_CONTENT, **whole), body
+
+
+def test_an_import_asks_for_a_log_in_before_it_reads_what_is_sent(project, folder, settings):
+    answer, body = sent_by_a_stranger(reverse("datasets:import", args=[project.slug]), zipped(folder).read_bytes())
     assert answer.url.startswith(reverse(settings.LOGIN_URL))
+    assert body.n_read == 0
     assert not Job.objects.exists()
+
+
+def test_a_page_that_is_open_to_everybody_takes_no_files(settings, tmp_path):
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "nowhere"  # whatever would be written there fails
+    answer, body = sent_by_a_stranger(reverse("login"), b"x" * 10_000_000)
+    assert answer.status_code == 403  # there was no token
+    assert body.n_read < 1_000_000
