@@ -11,7 +11,7 @@ from annotation.views.home import home
 
 
 class AdminLogin(RedirectView):
-    """The admin has no log-in of its own: one door, one lock-out. Who is logged in already is told that it is closed."""
+    """The admin has no log-in of its own: one door, one lock-out. Whoever is logged in already is told so."""
 
     def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         if request.user.is_authenticated and not admin.site.has_permission(request):

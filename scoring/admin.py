@@ -185,8 +185,13 @@ class TrainingRunAdmin(ReadOnly):
 class CheckpointAdmin(ReadOnly):
     list_display = ["__str__", "project", "mode", "in_use", "run"]
     list_filter = ["in_use", "mode", "project"]
+    fields = ["project", "run", "mode", "in_use", "sha256", "where", "meta"]
     list_select_related = ["project", "run__release"]
     actions = ["use"]
+
+    @admin.display(description="file, below the media folder")
+    def where(self, checkpoint: Checkpoint) -> str:
+        return str(checkpoint.file.name)  # no link: the file is not served
 
     def has_use_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("scoring.add_trainingrun")

@@ -1,5 +1,6 @@
 """Classical metrics of a release's pairs: how far the anonymized picture is from its original, pixel by pixel."""
 
+import hashlib
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -69,7 +70,10 @@ def _score(label: Label, metric: str, original: np.ndarray, anonymized: np.ndarr
 def _pixels(image: Image) -> np.ndarray:
     """The display picture, H x W x 3 uint8."""
     try:
-        return np.asarray(open_display(media_path(str(image.display.name)).read_bytes()))
+        data = media_path(str(image.display.name)).read_bytes()
+        if hashlib.sha256(data).hexdigest() != image.display_sha256:
+            raise PictureRefused("it is not the file that was imported")
+        return np.asarray(open_display(data))
     except (OSError, PictureRefused) as error:
         raise JobFailed(
             f"The file of picture {image.display_sha256} cannot be read ({error}). Restore it from a backup of the "

@@ -165,7 +165,7 @@ def compare_run(attempt: Attempt) -> dict[str, Any]:
     if not hasattr(run, "checkpoint"):
         raise JobFailed("This run has no model to compare; it must be done first.")
     score_labels(attempt, Label.objects.filter(pk__in=run.predictions.filter(split="test").values("label")))
-    found = figures(list(rows_of(run, "test")), has_classes=run.parsed_recipe().target != "mean")
+    found = figures(list(rows_of(run, "test")), has_classes=run.recipe["target"] != "mean")
     with attempt.writing():
         Comparison.objects.update_or_create(run=run, defaults={"figures": found})
     return {"run": run.pk}

@@ -1,5 +1,6 @@
 import uuid
-from typing import Self
+from dataclasses import fields
+from typing import Any, Self
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models, transaction
@@ -42,7 +43,13 @@ class TrainingRun(models.Model):
         return f"runs/{self.public_id}"
 
     def parsed_recipe(self) -> Recipe:
+        """Raises BadRecipe where an older version allowed what this one does not."""
         return recipe_from(self.recipe)
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """The recipe in its own order, which PostgreSQL's JSON does not keep."""
+        return {field.name: self.recipe[field.name] for field in fields(Recipe) if field.name in self.recipe}
 
 
 class Epoch(models.Model):
@@ -84,6 +91,11 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mode} {self.sha256[:12]}"
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """Of the code that trained it, by name."""
+        return dict(sorted(self.meta.get("versions", {}).items()))
 
     @transaction.atomic
     def use(self) -> None:

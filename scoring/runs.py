@@ -29,7 +29,7 @@ def recipe_for(release: Release, **choices: Any) -> Recipe:
 
 @transaction.atomic
 def queue_run(release: Release, recipe: Recipe, *, by: AbstractBaseUser | None = None) -> TrainingRun:
-    """Ask for a training. Raises CannotQueue where the release is too small to split, or lacks what the mode needs."""
+    """Ask for a training. Raises CannotQueue where the release is too small to split."""
     if any(getattr(recipe, name) != getattr(release, name) for name in GIVEN):
         raise CannotQueue(f"The recipe is for another mode or scale than {release}.")
     labels = list(release.labels.order_by("number"))

@@ -66,6 +66,7 @@ def run(request: HttpRequest, run: UUID) -> HttpResponse:
     return render(request, "scoring/run.html", run_context(managed_run(request, run), request))
 
 
+@never_cache
 @require_GET
 def comparison(request: HttpRequest, run: UUID) -> HttpResponse:
     found = managed_run(request, run)
@@ -84,6 +85,7 @@ def comparison(request: HttpRequest, run: UUID) -> HttpResponse:
     return render(request, "scoring/comparison.html", context)
 
 
+@never_cache
 @require_GET
 def predictions(request: HttpRequest, run: UUID) -> StreamingHttpResponse:
     """Every pair of the run with all that was said of it, to compute on."""
