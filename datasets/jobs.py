@@ -180,6 +180,11 @@ class Attempt:
             log.warning("job %s attempt %s: interrupted, queued again", self.job.pk, self.number)
             _hand_to_queue(self.job)
 
+    def outlive(self) -> None:
+        """The job got further than ever: the deaths that it has cost so far count no more."""
+        if self.job.n_deaths and self._row.update(n_deaths=0):
+            self.job.n_deaths = 0
+
     def survive(self, death: WorkDied) -> None:
         """Give the job back, unless it has cost too many lives."""
         if self.job.n_deaths + 1 < MAX_DEATHS:

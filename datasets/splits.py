@@ -81,6 +81,7 @@ def parts(rows: Sequence[Splittable], scheme: str = "all", *, seed: int = SEED) 
     No group is in two parts. Raises UnknownScheme, and TooSmallToSplit where a part would be empty.
     """
     kind, _, held_out = checked_scheme(scheme).partition("-")
+    _require_held_out(rows, kind, held_out)
     if scheme == "all":
         found = grouped((row.group for row in rows), seed=seed)
     elif scheme in TASKS:
@@ -91,6 +92,15 @@ def parts(rows: Sequence[Splittable], scheme: str = "all", *, seed: int = SEED) 
         found = _without_method(rows, held_out, seed)
     require_all_parts(rows, found, scheme)
     return found
+
+
+def _require_held_out(rows: Sequence[Splittable], kind: str, held_out: str) -> None:
+    there = {"loov": {row.source for row in rows}, "anon": {row.method for row in rows}}.get(kind)
+    if there is not None and held_out not in there:
+        what = "source" if kind == "loov" else "method"
+        raise TooSmallToSplit(
+            f"No pair is of the {what} {held_out!r}, so nothing could be tested; there are: {', '.join(sorted(there))}."
+        )
 
 
 def _without_source(rows: Sequence[Splittable], source: str, seed: int) -> list[str]:

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -65,12 +66,25 @@ def job(request: HttpRequest, job: UUID) -> HttpResponse:
     release = None
     if found.state == Job.State.DONE and (pk := found.result.get("release") or found.arguments.get("release")):
         release = Release.objects.frozen().filter(project=found.project, pk=pk).first()
-    return render(request, "datasets/job.html", {"job": found, "project": found.project, "release": release})
+    context = {"job": found, "project": found.project, "release": release, "may_steer": may_steer(request, found)}
+    return render(request, "datasets/job.html", context)
+
+
+def may_steer(request: HttpRequest, job: Job) -> bool:
+    """Trainings are the admins'; every other job its project's researchers may cancel and try again."""
+    return job.lane != "train" or request.user.has_perm("datasets.change_job")
+
+
+def _job_to_steer(request: HttpRequest, public_id: UUID) -> Job:
+    found = managed_job(request, public_id)
+    if not may_steer(request, found):
+        raise PermissionDenied("Trainings are cancelled and run again by admins.")
+    return found
 
 
 @require_POST
 def job_cancel(request: HttpRequest, job: UUID) -> HttpResponse:
-    found = managed_job(request, job)
+    found = _job_to_steer(request, job)
     if found.is_finished:
         messages.info(request, f"This job is {found.get_state_display()} already; there is nothing to cancel.")
     else:
@@ -81,7 +95,7 @@ def job_cancel(request: HttpRequest, job: UUID) -> HttpResponse:
 
 @require_POST
 def job_retry(request: HttpRequest, job: UUID) -> HttpResponse:
-    found = managed_job(request, job)
+    found = _job_to_steer(request, job)
     try:
         retry_job(found)
     except NotRetryable as error:

@@ -13,7 +13,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 
 from datasets.admin import ReadOnly
-from datasets.jobs import cancel_job
+from datasets.jobs import NotRetryable, cancel_job, retry_job
 from datasets.models.releases import Release
 from scoring.compare import request_comparison
 from scoring.forms import RecipeForm
@@ -66,6 +66,7 @@ class TrainingRunAdmin(ReadOnly):
         verbs = {
             "cancel": self.cancel_view,
             "again": self.again_view,
+            "go_on": self.go_on_view,
             "compare": self.compare_view,
             "use": self.use_view,
         }
@@ -137,10 +138,22 @@ class TrainingRunAdmin(ReadOnly):
     def again_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         run = self._permitted(request, object_id)
         try:
-            return run_page(run_again(run, by=request.user))  # type: ignore[arg-type]
+            again = run_again(run, by=request.user)  # type: ignore[arg-type]
+            self.message_user(request, "This is a new run of the same recipe.")
+            return run_page(again)
         except CannotQueue as error:
             self.message_user(request, str(error), messages.ERROR)
             return run_page(run)
+
+    @method_decorator(require_POST)
+    def go_on_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        run = self._permitted(request, object_id)
+        try:
+            retry_job(run.job)
+            self.message_user(request, "Queued again: it goes on after its last whole epoch.")
+        except NotRetryable as error:
+            self.message_user(request, str(error), messages.ERROR)
+        return run_page(run)
 
     @method_decorator(require_POST)
     def compare_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
@@ -185,9 +198,13 @@ class TrainingRunAdmin(ReadOnly):
 class CheckpointAdmin(ReadOnly):
     list_display = ["__str__", "project", "mode", "in_use", "run"]
     list_filter = ["in_use", "mode", "project"]
-    fields = ["project", "run", "mode", "in_use", "sha256", "where", "meta"]
+    fields = ["project", "run", "release", "mode", "in_use", "sha256", "where", "meta"]
     list_select_related = ["project", "run__release"]
     actions = ["use"]
+
+    @admin.display(description="release")
+    def release(self, checkpoint: Checkpoint) -> str:
+        return f"{checkpoint.run.release}, content hash {checkpoint.run.release.content_hash}"
 
     @admin.display(description="file, below the media folder")
     def where(self, checkpoint: Checkpoint) -> str:
@@ -209,6 +226,7 @@ class CheckpointAdmin(ReadOnly):
 @admin.register(Comparison)
 class ComparisonAdmin(ReadOnly):
     list_display = ["run", "created_at"]
+    fields = ["run", "created_at"]  # the figures stand on the run's page
     list_select_related = ["run__release"]
 
     def get_view_on_site_url(self, obj: Comparison | None = None) -> str | None:

@@ -92,11 +92,6 @@ class Checkpoint(models.Model):
     def __str__(self) -> str:
         return f"{self.mode} {self.sha256[:12]}"
 
-    @property
-    def versions(self) -> dict[str, Any]:
-        """Of the code that trained it, by name."""
-        return dict(sorted(self.meta.get("versions", {}).items()))
-
     @transaction.atomic
     def use(self) -> None:
         """Put this checkpoint in service, in the place of the one that was."""

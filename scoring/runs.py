@@ -1,6 +1,8 @@
 """The life of a training run: asked for, trained by another process, taken up again when that dies, taken in."""
 
+import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -13,6 +15,7 @@ from datasets.models.releases import Release
 from scoring import results, trainer
 from scoring.models import Epoch, TrainingRun
 from scoring.recipe import BadRecipe, Recipe
+from scoring.states import ORPHANED
 
 GIVEN = ("mode", "scale_min", "scale_max")  # by the release, not by whoever trains
 LOG_TAIL = 4000  # characters shown of what a training wrote
@@ -51,10 +54,25 @@ def run_again(run: TrainingRun, *, by: AbstractBaseUser | None = None) -> Traini
 
 def log_tail(run: TrainingRun) -> str:
     """The end of what the newest attempt wrote."""
-    newest = max(media_path(run.folder).glob("attempt-*/log.txt"), key=trainer.attempt_number, default=None)
+    newest = _newest(run, "log.txt")
     if newest is None:
         return ""
     return newest.read_text(errors="replace")[-LOG_TAIL:]
+
+
+def lineage(run: TrainingRun) -> dict[str, Any]:
+    """Where the run's model comes from, as meta.json says; before there is a model, what the newest attempt runs on."""
+    if hasattr(run, "checkpoint"):
+        meta = dict(run.checkpoint.meta)
+    elif newest := _newest(run, "meta.json"):
+        meta = json.loads(newest.read_text())
+    else:
+        return {}
+    return meta | {"versions": dict(sorted(meta.get("versions", {}).items()))}
+
+
+def _newest(run: TrainingRun, name: str) -> Path | None:
+    return max(media_path(run.folder).glob(f"attempt-*/{name}"), key=trainer.attempt_number, default=None)
 
 
 @handles("train_release", lane="train")
@@ -86,6 +104,8 @@ def _follow(attempt: Attempt, run: TrainingRun, child: trainer.Child) -> None:
     _store_epochs(attempt, run, child.new_epochs(), n_epochs)
     if child.reason is not None:
         raise JobFailed(child.reason)
+    if child.status == ORPHANED:
+        raise WorkDied("The training heard nothing from its worker as long as a lease lasts, and ended itself.")
     if child.status < 0:
         raise WorkDied(f"The training process was killed by signal {-child.status}. Often memory was too small for it.")
     if child.status:
@@ -95,6 +115,7 @@ def _follow(attempt: Attempt, run: TrainingRun, child: trainer.Child) -> None:
 def _store_epochs(attempt: Attempt, run: TrainingRun, epochs: list[dict[str, Any]], n_epochs: int) -> None:
     if not epochs:
         return
+    has_news = epochs[-1]["epoch"] > run.epochs.count()  # an attempt that goes on tells again what was before it
     rows = [
         Epoch(
             run=run,
@@ -104,8 +125,9 @@ def _store_epochs(attempt: Attempt, run: TrainingRun, epochs: list[dict[str, Any
         for epoch in epochs
     ]
     with attempt.writing(n_done=epochs[-1]["epoch"], n_total=n_epochs):
-        # An attempt that goes on begins by telling again what was before it.
         Epoch.objects.bulk_create(rows, ignore_conflicts=True)
+    if has_news:
+        attempt.outlive()
 
 
 def _remove_what_is_over(run: TrainingRun) -> None:

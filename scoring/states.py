@@ -1,10 +1,12 @@
-"""Training states as folders, without torch: the worker takes one from attempt to attempt, the training reads it.
+"""What worker and training agree on, without torch: states as folders, and how a training ends that is left alone.
 
 A state is a folder `epoch-0007` that appears by rename, whole or not at all.
 """
 
 import shutil
 from pathlib import Path
+
+ORPHANED = 75  # exit status of a training that hears nothing more from its worker
 
 
 def state_name(epoch: int) -> str:

@@ -13,7 +13,7 @@ from datasets.models.jobs import Job
 from scoring import charts
 from scoring.compare import prediction_lines, rows_of
 from scoring.models import Comparison, TrainingRun
-from scoring.runs import log_tail
+from scoring.runs import lineage, log_tail
 
 FURTHEST = 50  # pairs listed below the scatter plot
 
@@ -36,6 +36,7 @@ def run_context(run: TrainingRun, request: HttpRequest) -> dict[str, Any]:
         "is_settled": run.job.is_finished and (comparing is None or comparing.is_finished),
         "losses": charts.losses(epochs, run.recipe["epochs"]),
         "log": log_tail(run),
+        "meta": lineage(run),
         "checkpoint": getattr(run, "checkpoint", None),
         "figures": Comparison.objects.filter(run=run).values_list("figures", flat=True).first(),
         "may_train": may_train(request),
@@ -78,6 +79,7 @@ def comparison(request: HttpRequest, run: UUID) -> HttpResponse:
         "run": found,
         "project": found.project,
         "checkpoint": found.checkpoint,
+        "meta": lineage(found),
         "figures": compared.figures,
         "scatter": charts.scatter(rows, low=found.recipe["scale_min"], high=found.recipe["scale_max"]),
         "furthest": sorted(rows, key=lambda row: -abs(row.off))[:FURTHEST],

@@ -86,7 +86,9 @@ def load_state(path: Path, net: PerceptAnon, optimizer: torch.optim.Optimizer, o
     """Go on from a state: fills net and optimizer. Raises CannotTrain if it is of another recipe or other labels."""
     state = State(**json.loads((path / "state.json").read_text()))
     if state.origin != origin:
-        raise CannotTrain(f"{path} belongs to another recipe or other labels; start from the beginning.")
+        raise CannotTrain(
+            f"{path} belongs to another recipe or other labels. Delete the epoch-* folders to start from the beginning."
+        )
     net.core.load_state_dict(load_file(path / "network.safetensors"))
     _fill(optimizer, load_file(path / "optimizer.safetensors"))
     return state

@@ -39,7 +39,10 @@ def train_folder(
     shown = Pictures(pictures, recipe.size)
     parts = {part: Examples([row for row in rows if row.split == part], recipe, shown) for part in PARTS}
     say(f"{recipe.mode} {recipe.backbone} on {where}: " + ", ".join(f"{len(parts[part])} {part}" for part in PARTS))
+    (folder / "result.json").unlink(missing_ok=True)  # of an earlier training: it would vouch for this one
     origin = {name: sha256_of(folder / name) for name in ("recipe.json", "labels.csv")}
+    facts = _facts(recipe, rows, origin, weights_file, where)
+    write_json(folder / "meta.json", facts)
     state = train(net, parts, recipe, folder, origin=origin, device=where, say=say)
     kept = newest_state(folder)
     assert kept is not None  # noqa: S101  a recipe has at least one epoch
@@ -48,7 +51,6 @@ def train_folder(
     if not np.isfinite(scores).all():
         raise CannotTrain("The trained network's predictions are not finite: lower the learning rate and run again.")
     write_predictions(folder / "predictions.csv", rows, recipe, scores)
-    facts = _facts(recipe, rows, origin, weights_file, where)
     best = {"epoch": state.best["epoch"], "val_loss": state.best["val_loss"]}
     save_model(folder, kept, facts | {"best": best})
     write_json(folder / "result.json", {"n_epochs": len(state.epochs), "best": best})  # last: says that all is there

@@ -4,7 +4,7 @@ import os
 import threading
 from select import select
 
-ORPHANED = 75  # exit status
+from scoring.states import ORPHANED
 
 
 def exit_when_silent(seconds: float) -> None:

@@ -161,14 +161,24 @@ def test_an_unknown_scheme_is_refused_with_those_there_are(scheme):
 
 
 @pytest.mark.parametrize(
+    ("scheme", "told"),
+    [
+        ("loov-imagenet", "the source 'imagenet', so nothing could be tested; there are: celeba, coco, lfw, voc"),
+        ("anon-generative", "the method 'generative', so nothing could be tested; there are: blurpix, inpaint, mask"),
+    ],
+)
+def test_a_scheme_that_holds_out_what_is_not_there_says_what_is(scheme, told):
+    with pytest.raises(TooSmallToSplit, match=told):
+        parts(ROWS, scheme)
+
+
+@pytest.mark.parametrize(
     ("rows", "scheme", "empty"),
     [
         ([], "all", "train and val and test"),
         (ROWS[:3], "all", "test"),
-        (ROWS, "loov-imagenet", "test"),
         ([row for row in ROWS if row.source == "lfw"], "loov-lfw", "train and val"),
         ([row for row in ROWS if row.source == "lfw"], "task-person", "train and val and test"),
-        (ROWS, "anon-generative", "test"),
     ],
 )
 def test_a_part_that_would_be_empty_is_named_with_the_way_out(rows, scheme, empty):

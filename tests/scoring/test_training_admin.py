@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from datasets.jobs import claim
 from datasets.models.jobs import Job
@@ -23,7 +24,7 @@ from tests.scoring import trained
 pytestmark = pytest.mark.django_db
 
 ADD = "/admin/scoring/trainingrun/add/"
-VERBS = ("cancel", "again", "compare", "use")
+VERBS = ("cancel", "again", "go_on", "compare", "use")
 
 
 def logged_in(**fields: Any) -> Client:
@@ -300,6 +301,32 @@ def test_running_again_by_a_recipe_that_is_no_longer_possible_is_refused_with_th
     assert TrainingRun.objects.count() == 1
 
 
+@pytest.mark.parametrize("state", [Job.State.FAILED, Job.State.CANCELLED])
+def test_a_failed_or_cancelled_run_goes_on_but_a_done_one_does_not(admin, state):
+    run, done = trained.queued_run(), trained.run()
+    Job.objects.filter(pk=run.job.pk).update(state=state)
+    assert "Go on" in admin.get(change(run)).content.decode()
+    for each in (run, done):
+        admin.post(reverse("admin:scoring_trainingrun_go_on", args=[each.pk]))
+    assert [Job.objects.get(pk=each.job.pk).state for each in (run, done)] == [Job.State.QUEUED, Job.State.DONE]
+
+
+@pytest.mark.parametrize(("is_admin", "status"), [(False, 403), (True, 302)])
+def test_a_researcher_cannot_steer_a_training_by_its_job(is_admin, status):
+    run = trained.queued_run()
+    Job.objects.filter(pk=run.job.pk).update(state=Job.State.RUNNING, leased_until=timezone.now())
+    user = make.member(run.project, is_superuser=is_admin)
+    client = Client()
+    client.force_login(user)
+    page = client.get(reverse("datasets:job", args=[run.job.public_id])).content.decode()
+    assert ("Cancel" in page) == is_admin
+    assert client.post(reverse("datasets:job-cancel", args=[run.job.public_id])).status_code == status
+    assert Job.objects.get(pk=run.job.pk).cancel_requested == is_admin
+    Job.objects.filter(pk=run.job.pk).update(state=Job.State.FAILED, leased_until=None)
+    assert client.post(reverse("datasets:job-retry", args=[run.job.public_id])).status_code == status
+    assert (Job.objects.get(pk=run.job.pk).state == Job.State.QUEUED) == is_admin
+
+
 def test_comparing_again_asks_for_one_comparison(admin):
     run = trained.run()
     for _ in range(2):
@@ -356,7 +383,7 @@ def test_staff_with_the_permission_to_train_may_do_everything():
     for name in VERBS:
         assert staff.post(verb(run, name), follow=True).status_code == 200, name
     run.job.refresh_from_db()
-    assert (run.job.state, TrainingRun.objects.count()) == (Job.State.CANCELLED, 3)
+    assert (run.job.state, TrainingRun.objects.count()) == (Job.State.QUEUED, 3)  # cancelled, then going on
 
 
 @pytest.mark.parametrize("permissions", [[], ["view_trainingrun", "view_checkpoint", "change_trainingrun"]])

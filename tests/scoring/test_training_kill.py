@@ -45,7 +45,11 @@ def release(transactional_db: None) -> Release:
 
 @pytest.fixture
 def run(release: Release) -> TrainingRun:
-    choices = {"backbone": "tiny", "weights": "random", "size": 32, "batch_size": 4, "epochs": N_EPOCHS}
+    return small_run(release, n_epochs=N_EPOCHS)
+
+
+def small_run(release: Release, *, n_epochs: int) -> TrainingRun:
+    choices = {"backbone": "tiny", "weights": "random", "size": 32, "batch_size": 4, "epochs": n_epochs}
     return queue_run(release, recipe_for(release, **choices))
 
 
@@ -125,12 +129,13 @@ def log_of(run: TrainingRun, attempt: int) -> str:
 def assert_trained_once_and_whole(run: TrainingRun, *, attempt: int) -> None:
     run.refresh_from_db()
     assert (run.job.state, run.job.attempt, run.job.error) == (Job.State.DONE, attempt, "")
-    assert list(run.epochs.values_list("number", flat=True)) == list(range(1, N_EPOCHS + 1))
+    n_epochs = run.recipe["epochs"]
+    assert list(run.epochs.values_list("number", flat=True)) == list(range(1, n_epochs + 1))
     checkpoint = Checkpoint.objects.get()
     assert run.predictions.count() == run.release.labels.count()
     kept = media_path(checkpoint.file.name).parent
     assert kept == media_path(run.folder) / f"attempt-{attempt}"
-    assert len((kept / "epochs.jsonl").read_text().splitlines()) == N_EPOCHS
+    assert len((kept / "epochs.jsonl").read_text().splitlines()) == n_epochs
     assert list(media_path(run.folder).iterdir()) == [kept]  # what came to nothing is gone
     assert Job.objects.filter(kind="compare_run").count() == 1
 
@@ -171,6 +176,18 @@ def test_a_worker_that_stands_still_loses_its_training_and_does_not_take_it_back
     run.refresh_from_db()
     assert (run.job.state, run.job.attempt) == (Job.State.DONE, 2)
     assert Checkpoint.objects.filter(run=run).count() == 1
+
+
+def test_a_training_whose_only_worker_stood_still_goes_on_with_it(start_worker, release):
+    run = small_run(release, n_epochs=300)  # more than can be trained before the silence is heard
+    worker = start_worker(JOB_LEASE_SECONDS="3", JOB_HEARTBEAT_SECONDS="1")
+    wait_until(lambda: has_an_epoch(run))
+    os.kill(worker.pid, signal.SIGSTOP)
+    wait_until(lambda: trainers(run) == [], seconds=TAKEN_OVER_WITHIN)  # it heard nothing for the length of a lease
+    os.kill(worker.pid, signal.SIGCONT)
+    done = finished(run.job)
+    assert done.attempt >= 2
+    assert_trained_once_and_whole(run, attempt=done.attempt)
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_training_back_at_once(start_worker, run):

@@ -18,6 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, run: str, to: Path | None, **options: Any) -> None:
         found = named_run(run)
+        to = to / "predictions.csv" if to and to.is_dir() else to
         if to and not to.parent.is_dir():
             raise CommandError(f"There is no folder {to.parent}; make it first.")
         finish_here(self, request_comparison(found))
@@ -36,12 +37,16 @@ class Command(BaseCommand):
             rho, tau = (_figure(predictor[statistic]) for statistic in ("spearman", "kendall"))
             self.stdout.write(f"  {predictor['name']}: rho {rho}, tau {tau}, n {predictor['n']}")
         for statistic, people in figures["people"].items():
-            alone, halves = people["leave_one_out"]["human"], people["split_half"]
+            alone, halves = people["leave_one_out"], people["split_half"]
             self.stdout.write(
-                f"  People, {statistic}: one against the others {_figure(alone)} "
-                f"({alone['n_annotators']} annotators), half against half {_figure(halves)}"
+                f"  People, {statistic}: one against the others {_figure(alone['human'])} "
+                f"({alone['human']['n_annotators']} annotators), this run against those same others "
+                f"{_figure(alone['model'])}, half against half {_figure(halves)}"
             )
 
 
 def _figure(found: dict[str, Any]) -> str:
-    return f"undefined ({found['reason']})" if found["value"] is None else f"{found['value']:.3f}"
+    if found["value"] is None:
+        return f"undefined ({found['reason']})"
+    interval = f" ({found['low']:.3f} to {found['high']:.3f})" if found.get("low") is not None else ""
+    return f"{found['value']:.3f}{interval}"
