@@ -5,7 +5,7 @@ from datasets.models.releases import Release
 from scoring.models import TrainingRun
 from scoring.runs import queue_run, recipe_for
 
-CHOICES = {"backbone": "tiny", "weights": "random", "size": 64, "epochs": 12, "batch_size": 16, "lr": 0.05}
+CHOICES = {"backbone": "tiny", "weights": "random", "size": 96, "epochs": 20, "batch_size": 16, "lr": 0.05}
 
 
 def train_demo(project: Project) -> TrainingRun:
