@@ -2,7 +2,7 @@
 
 from annotation.models.people import Annotator, Decision, Flag, Invitation, Participation
 from annotation.models.ratings import Assignment, Cue, Rating, Revision
-from annotation.models.studies import Campaign, Item, Study, StudyText
+from annotation.models.studies import Campaign, Item, Study, StudyChange, StudyText
 
 __all__ = [
     "Annotator",
@@ -17,5 +17,6 @@ __all__ = [
     "Rating",
     "Revision",
     "Study",
+    "StudyChange",
     "StudyText",
 ]

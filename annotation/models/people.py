@@ -81,7 +81,10 @@ class Participation(models.Model):
     language = models.CharField(max_length=10, default="en")
     seed = models.BigIntegerField(default=new_seed)
     conditions = models.JSONField(default=dict, blank=True)
-    n_planned = models.PositiveSmallIntegerField()
+    n_planned = models.PositiveIntegerField()
+    n_answered = models.PositiveIntegerField(default=0)  # of all purposes
+    # Until when the pairs given to this person wait for them; every request of theirs renews it.
+    leased_until = models.DateTimeField(null=True, blank=True)
     consented_at = models.DateTimeField()
     instructed_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -44,11 +44,11 @@ class Assignment(models.Model):
     draw_n_held = models.PositiveIntegerField(null=True, blank=True)
     original_key = models.UUIDField(default=uuid.uuid4, null=True, unique=True, editable=False)
     anonymized_key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    leased_at = models.DateTimeField()
-    leased_until = models.DateTimeField()
+    reserved_at = models.DateTimeField()
+    served_at = models.DateTimeField(null=True, blank=True)  # first sent to the person's browser
     painted_at = models.DateTimeField(null=True, blank=True)
     answered_at = models.DateTimeField(null=True, blank=True)
-    # When the lease ran out and the item was given free for others. A later answer is kept, and marked late.
+    # When the time of its participation ran out and the item was given free for others. A later answer is kept, and marked late.
     returned_at = models.DateTimeField(null=True, blank=True)
 
     objects = AssignmentQuerySet.as_manager()
@@ -62,10 +62,11 @@ class Assignment(models.Model):
             models.UniqueConstraint(fields=["participation", "position"], name="one_assignment_per_position"),
         ]
         indexes = [
+            # What a person holds is found without walking through what they have answered.
             models.Index(
-                fields=["leased_until"],
-                condition=models.Q(answered_at=None, returned_at=None),
-                name="assignment_lease",
+                fields=["participation", "position"],
+                condition=models.Q(answered_at=None),
+                name="assignment_unanswered",
             )
         ]
 
@@ -80,6 +81,7 @@ class Rating(models.Model):
     score = models.PositiveSmallIntegerField()
     # From all pictures painted to the answer, without hidden-tab time; empty without JavaScript.
     seconds = models.FloatField(null=True)
+    hidden_seconds = models.FloatField(null=True)  # with the tab in the background, since the pair was painted
     is_late = models.BooleanField(default=False)
     created_at = models.DateTimeField()
 

@@ -3,6 +3,7 @@ import uuid
 from hashlib import sha256
 from typing import Any, Self
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 
@@ -56,6 +57,15 @@ class Study(models.Model):
         PAUSED = "paused"
         CLOSED = "closed"
 
+    class SideRule(models.TextChoices):
+        LEFT = "left", "always left"
+        RIGHT = "right", "always right"
+        BALANCED = "balanced", "left and right equally often, by lot"
+
+    class Headline(models.TextChoices):
+        ALPHA_INTERVAL = "alpha_interval", "Krippendorff's alpha, interval"
+        ALPHA_ORDINAL = "alpha_ordinal", "Krippendorff's alpha, ordinal"
+
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="studies")
     mode = models.CharField(max_length=3, choices=Mode)
@@ -63,10 +73,32 @@ class Study(models.Model):
     state = models.CharField(max_length=6, choices=State, default=State.DRAFT)
     simulated = models.BooleanField(default=False)
     goal = models.PositiveSmallIntegerField(default=5)  # main ratings wanted per pair
-    session_size = models.PositiveSmallIntegerField(default=30)  # pairs per participation
+    session_size = models.PositiveSmallIntegerField(default=30)  # pairs of one session, whatever their purpose
+    # Pairs one person may see in the study; more than a session: whoever has finished one may begin another.
+    person_limit = models.PositiveIntegerField(null=True, blank=True)
     seconds_per_pair = models.PositiveSmallIntegerField(default=12)  # what annotators are told to expect
-    lease_seconds = models.PositiveIntegerField(default=600)  # how long a pair waits for the person it was given to
-    window = models.PositiveSmallIntegerField(default=3)  # pairs one person may hold at a time
+    lease_seconds = models.PositiveIntegerField(default=1800)  # how long pairs wait for whoever they were given to
+    window = models.PositiveSmallIntegerField(default=3)  # pairs that are sent to a person's browser at a time
+    # Whether a person's whole session is set aside for them when they begin, or only a windowful as they go.
+    reserves_session = models.BooleanField(default=True)
+    spacing = models.PositiveSmallIntegerField(default=5)  # positions between versions of one original, see assign.py
+    side = models.CharField(max_length=8, choices=SideRule, default=SideRule.LEFT)  # of the original, in HA2
+    # What a session holds besides pairs whose answers count.
+    n_practice = models.PositiveSmallIntegerField(default=0)
+    n_warm_up = models.PositiveSmallIntegerField(default=5)
+    n_checks = models.PositiveSmallIntegerField(default=0)
+    repeat_percent = models.PositiveSmallIntegerField(default=5)
+    repeat_distance = models.PositiveSmallIntegerField(default=20)  # positions from a pair to its repeat, at least
+    # Both bias figures, so they are off by default and never touch the core (see adaptive.py).
+    stops_adaptively = models.BooleanField(default=False)
+    is_ordered_by_model = models.BooleanField(default=False)
+    core_percent = models.PositiveSmallIntegerField(default=20)  # of the originals
+    min_ratings = models.PositiveSmallIntegerField(default=5)  # adaptive stop: never before so many
+    max_ratings = models.PositiveSmallIntegerField(default=15)  # and always at so many
+    half_width = models.FloatField(default=0.75)  # score points; of the 95 % interval at which a pair has enough
+    # Fixed with the goal before the first rating, see quality.py and plans.py.
+    headline_measure = models.CharField(max_length=20, choices=Headline, default=Headline.ALPHA_INTERVAL)
+    exclusion_rule = models.JSONField(default=dict, blank=True)
     language = models.CharField(max_length=10, default="en")
     seed = models.BigIntegerField(default=new_seed)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -83,6 +115,12 @@ class Study(models.Model):
             models.CheckConstraint(condition=models.Q(goal__gte=1), name="study_goal_is_positive"),
             models.CheckConstraint(condition=models.Q(session_size__gte=1), name="study_session_is_not_empty"),
             models.CheckConstraint(condition=models.Q(window__range=(1, 20)), name="study_window_is_1_to_20"),
+            models.CheckConstraint(condition=models.Q(repeat_percent__lte=50), name="study_repeats_at_most_half"),
+            models.CheckConstraint(condition=models.Q(core_percent__lte=100), name="study_core_is_a_percentage"),
+            models.CheckConstraint(
+                condition=models.Q(min_ratings__gte=2, max_ratings__gte=models.F("min_ratings")),
+                name="study_stops_between_min_and_max",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -140,7 +178,37 @@ class StudyText(models.Model):
         super().save(*args, **kwargs)
 
 
+class StudyChange(models.Model):
+    """What was changed in a study, by whom and when. Of what the plan has fixed, a deviation from it."""
+
+    class Kind(models.TextChoices):
+        STATE = "state"
+        GOAL = "goal"
+        PAIRS = "pairs", "pairs added"
+        CHECKS = "checks", "checks and practice pairs"
+        PLAN = "plan"
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="changes")
+    kind = models.CharField(max_length=8, choices=Kind)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    reason = models.TextField(blank=True)
+    is_deviation = models.BooleanField(default=False)
+    changed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    changed_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["changed_at", "pk"]
+
+    def __str__(self) -> str:
+        return f"{self.study}: {self.get_kind_display()}, {self.before} to {self.after}"
+
+
 class ItemQuerySet(models.QuerySet["Item"]):
+    def rated(self) -> Self:
+        """The study proper: without the pairs that only serve as checks or for practice."""
+        return self.filter(role=Item.Role.MAIN)
+
     def wanting_ratings(self) -> Self:
         return self.filter(state=Item.State.OPEN, n_held__lt=models.F("goal"))
 
@@ -152,6 +220,11 @@ class Item(models.Model):
         OPEN = "open"
         WITHDRAWN = "withdrawn"
 
+    class Role(models.TextChoices):
+        MAIN = "main"
+        CHECK = "check"
+        PRACTICE = "practice"
+
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="items")
     pair = models.ForeignKey(Pair, on_delete=models.PROTECT, related_name="items")
     group = models.CharField(max_length=120)  # the pair's, here so that a draw needs no join
@@ -161,9 +234,15 @@ class Item(models.Model):
     shuffle = models.BigIntegerField()  # place on the ring, 0 <= shuffle < RING
     priority = models.FloatField(null=True, blank=True)
     state = models.CharField(max_length=9, choices=State, default=State.OPEN)
+    # Checks and practice pairs have the goal 0: they are drawn by their own rules and never count.
+    role = models.CharField(max_length=8, choices=Role, default=Role.MAIN)
+    # Chosen before the first rating; adaptive stop and model ordering never touch it.
+    is_core = models.BooleanField(default=True)
     # Where an unmistakable pair must be rated if it is to serve as a check.
     expected_low = models.PositiveSmallIntegerField(null=True, blank=True)
     expected_high = models.PositiveSmallIntegerField(null=True, blank=True)
+    # An explicit-instruction check asks in so many words for this score.
+    instructed_score = models.PositiveSmallIntegerField(null=True, blank=True)
 
     objects = ItemQuerySet.as_manager()
 
@@ -171,6 +250,21 @@ class Item(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["study", "pair"], name="one_item_per_pair"),
             models.CheckConstraint(condition=models.Q(n_rated__lte=models.F("n_held")), name="item_rated_is_held"),
+            models.CheckConstraint(condition=models.Q(role="main") | models.Q(goal=0), name="item_check_has_no_goal"),
+            models.CheckConstraint(
+                condition=models.Q(expected_low=None, expected_high=None)
+                | models.Q(
+                    expected_low__gte=MIN_SCORE,
+                    expected_low__lte=models.F("expected_high"),
+                    expected_high__lte=MAX_SCORE,
+                ),
+                name="item_expected_range_is_on_the_scale",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(instructed_score=None)
+                | models.Q(instructed_score__gte=MIN_SCORE, instructed_score__lte=MAX_SCORE),
+                name="item_instructed_score_is_1_to_10",
+            ),
             models.CheckConstraint(condition=models.Q(shuffle__gte=0, shuffle__lt=RING), name="item_is_on_the_ring"),
         ]
         indexes = [
@@ -180,6 +274,11 @@ class Item(models.Model):
                 condition=models.Q(n_held__lt=models.F("goal")),
                 name="item_draw",
             ),
+            models.Index(
+                fields=["study", "role", "shuffle"], condition=~models.Q(role="main"), name="item_check_draw"
+            ),
+            # Studies that look for the narrowest interval last: the widest first.
+            models.Index(fields=["study", "-priority"], condition=~models.Q(priority=None), name="item_priority"),
             models.Index(fields=["study", "group"], name="item_group"),
         ]
 
