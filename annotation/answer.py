@@ -5,18 +5,17 @@ finished or the study closed; nobody's work is thrown away, and what comes after
 An answer may be revised only while the participation runs and the study is not closed: after that it stands.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from annotation.assign import ParticipationErased, Person, locked
 from annotation.models.ratings import Assignment, Rating, Revision
-from annotation.models.studies import SCORES, Item, Study
+from annotation.models.studies import SCORES, Study
+from annotation.sql import change, fetch_all, fetch_one, uuid_value
 
 NOT_GIVEN = "This pair was not given to you."
 KEY_USED = "This key has already been used for another answer; send a new one."
@@ -64,69 +63,95 @@ def checked_score(score: object) -> int:
     return score
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a person says of a pair, under a key of their own so that it can safely be sent again."""
+
+    key: UUID
+    assignment: UUID
+    score: int
+    seconds: float | None = None  # from all pictures painted, without hidden-tab time
+    hidden_seconds: float | None = None  # with the tab in the background
+    revises: bool = False
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What is stored of an answer."""
+
+    score: int
+    purpose: str
+    item: int
+
+
 def submit_rating(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
     """Record the one answer to an assignment. The same key again returns it; another key raises AlreadyRated."""
-    checked_score(score)
-    with _own_key(key):
-        return _recorded(assignment, score=score, seconds=seconds, key=key)
+    with transaction.atomic():
+        try:
+            person = locked(assignment.participation_id)
+        except ParticipationErased as erased:
+            raise UnknownAssignment(NOT_GIVEN) from erased
+        record(person, Answer(key, assignment.public_id, score, seconds))
+        count_answers(person)
+    return Rating.objects.get(assignment=assignment)
 
 
-@contextmanager
-def _own_key(key: UUID) -> Iterator[None]:
-    """Two answers under one key: the database lets one in, the other is told."""
-    try:
-        yield
-    except IntegrityError as error:
-        if Revision.objects.filter(key=key).exists():
-            raise KeyAlreadyUsed(KEY_USED) from error
-        raise
+ANSWERED = """
+UPDATE annotation_assignment SET answered_at = {now}
+WHERE public_id = %s AND participation_id = %s AND answered_at IS NULL
+RETURNING id, item_id, purpose, returned_at, {seconds_since_served}"""
+
+RATED = """
+INSERT INTO annotation_rating (assignment_id, score, seconds, hidden_seconds, is_late, created_at)
+VALUES (%s, %s, %s, %s, %s, {now}) RETURNING id"""
+
+SAID = """
+INSERT INTO annotation_revision (rating_id, number, "key", score, seconds, created_at)
+VALUES (%s, 1, %s, %s, %s, {now}) ON CONFLICT ("key") DO NOTHING"""
+
+COUNTED = "UPDATE annotation_item SET n_rated = n_rated + 1, n_held = n_held + %s WHERE id = %s"
 
 
-@transaction.atomic
-def _recorded(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
-    # A second tab may answer, the lease may run out, its holder may come back and renew it: all in turn, from here on.
-    locked = Assignment.objects.select_for_update().filter(pk=assignment.pk).first()
-    if locked is None:  # erased with its participation a moment ago
+def record(person: Person, answer: Answer) -> Recorded:
+    """Record an answer of a locked person, in the transaction of the caller, who then stores `person.n_answered`.
+
+    Raises AnswerRefused; what was written until then must be rolled back.
+    """
+    checked_score(answer.score)
+    row = fetch_one(ANSWERED, uuid_value(answer.assignment), person.pk)
+    if row is None:
+        return _recorded_before(person, answer)
+    pk, item, purpose, returned_at, elapsed = row
+    is_late = returned_at is not None
+    seconds, hidden = _bounded(answer.seconds, elapsed), _bounded(answer.hidden_seconds, elapsed)
+    [[rating]] = fetch_all(RATED, pk, answer.score, seconds, hidden, is_late)
+    if not change(SAID, rating, uuid_value(answer.key), answer.score, seconds):
+        raise KeyAlreadyUsed(KEY_USED)
+    if purpose == Assignment.Purpose.MAIN:
+        # Only main answers count to the goal. A late one takes a place anew: its own was given to others.
+        change(COUNTED, int(is_late), item)
+    person.n_answered += 1
+    return Recorded(answer.score, purpose, item)
+
+
+def count_answers(person: Person) -> None:
+    change("UPDATE annotation_participation SET n_answered = %s WHERE id = %s", person.n_answered, person.pk)
+
+
+def _recorded_before(person: Person, answer: Answer) -> Recorded:
+    """What an answer that came before has left: the same key gets the same acknowledgement."""
+    mine = Rating.objects.filter(assignment__public_id=answer.assignment, assignment__participation=person.pk)
+    rating = mine.select_related("assignment").first()
+    if rating is None:
         raise UnknownAssignment(NOT_GIVEN)
-    if locked.answered_at:
-        return _stored(locked, key)
-    Assignment.objects.filter(pk=locked.pk).update(answered_at=Now())
-    is_late = locked.returned_at is not None
-    rating = Rating.objects.create(
-        assignment=locked, score=score, seconds=_bounded(seconds, locked), is_late=is_late, created_at=Now()
-    )
-    _add_revision(rating, number=1, key=key)
-    _count(locked, is_late=is_late)
-    return rating
-
-
-def _stored(assignment: Assignment, key: UUID) -> Rating:
-    revision = Revision.objects.select_related("rating").filter(key=key, rating__assignment=assignment).first()
-    if revision is None:
+    if not rating.revisions.filter(key=answer.key).exists():
         raise AlreadyRated("This pair has been rated already; the first answer is kept.")
-    return revision.rating
+    return Recorded(rating.score, rating.assignment.purpose, rating.assignment.item_id)
 
 
-def _add_revision(rating: Rating, *, number: int, key: UUID) -> None:
-    Revision.objects.create(
-        rating=rating, number=number, key=key, score=rating.score, seconds=rating.seconds, created_at=Now()
-    )
-
-
-def _count(assignment: Assignment, *, is_late: bool) -> None:
-    """Only main answers count to the goal. A late one takes a place anew: its own was given to others."""
-    n_rated = int(assignment.purpose == Assignment.Purpose.MAIN)
-    Item.objects.filter(pk=assignment.item_id).update(
-        n_rated=F("n_rated") + n_rated, n_held=F("n_held") + (n_rated if is_late else n_rated - 1)
-    )
-
-
-def _bounded(seconds: float | None, assignment: Assignment) -> float | None:
-    """The page's clock, never more than the time since the pair was given out."""
-    if seconds is None:
-        return None
-    elapsed = timezone.now() - assignment.leased_at
-    return round(min(seconds, max(elapsed, timedelta(0)).total_seconds()), 3)
+def _bounded(seconds: float | None, elapsed: float | None) -> float | None:
+    """The page's clock, never more than the time since the pair was sent out."""
+    return None if seconds is None else round(min(seconds, max(elapsed or 0.0, 0.0)), 3)
 
 
 def revise_rating(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
@@ -135,8 +160,12 @@ def revise_rating(assignment: Assignment, *, score: int, seconds: float | None, 
     Raises NotRated before the first answer and RevisionsEnded after the end of the participation or the study.
     """
     checked_score(score)
-    with _own_key(key):
+    try:
         return _revised(assignment, score=score, seconds=seconds, key=key)
+    except IntegrityError as error:  # two answers under one key: the database lets one in, the other is told
+        if Revision.objects.filter(key=key).exists():
+            raise KeyAlreadyUsed(KEY_USED) from error
+        raise
 
 
 @transaction.atomic
@@ -153,7 +182,10 @@ def _revised(assignment: Assignment, *, score: int, seconds: float | None, key: 
     participation = rating.assignment.participation
     if participation.finished_at or participation.study.state == Study.State.CLOSED:
         raise RevisionsEnded("This study has ended for you; the answer stays as it is.")
-    rating.score, rating.seconds = score, _bounded(seconds, rating.assignment)
+    elapsed = timezone.now() - (rating.assignment.served_at or rating.created_at)
+    rating.score, rating.seconds = score, _bounded(seconds, elapsed.total_seconds())
     rating.save(update_fields=["score", "seconds"])
-    _add_revision(rating, number=rating.revisions.count() + 1, key=key)
+    rating.revisions.create(
+        number=rating.revisions.count() + 1, key=key, score=score, seconds=rating.seconds, created_at=Now()
+    )
     return rating

@@ -1,26 +1,38 @@
 """Which pair a person sees next, and how long it waits for them.
 
-An item is drawn among those with the fewest holders, from a random start on the ring, and leased. `Item.n_held` counts
-leases and answers together and never passes the goal by a draw: the update that takes a place names the goal in its
-condition, so of two people who reach for the last place one finds no row.
+A person's pairs are drawn when they begin, the whole session at once where the study says so, and are held for them
+until their time runs out without a sign of them. `Item.n_held` counts the main pairs that are held or answered and
+never passes the goal by a draw: the update that takes a place names the goal in its condition, so of two people who
+reach for the last place one finds no row.
+
+Each draw starts at a place on the ring that seed and position decide, among the items with the fewest holders, and
+takes the first that a rule allows, wrapping round. The rules are relaxed in the order in which `Draws` asks them; the
+two that are never relaxed are that nobody gets an item twice (repeats aside, which are planned) and that no HA1
+study shows a picture whose original this person has seen.
+
+Locks (PostgreSQL; on SQLite every transaction here is alone): whoever writes to the assignments of a participation
+holds its row. Item rows are taken without waiting by whoever may hold another one already, and in the order of their
+ids by those who give many back, so that nobody waits in a circle.
 """
 
-import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from operator import attrgetter
+from functools import cached_property
+from typing import Any
+from uuid import uuid4
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
-from annotation.models.studies import RING, Item, Study
-from datasets.jobs import in_seconds
+from annotation.models.studies import Study
+from annotation.order import Purpose, SessionPlan, draw_start, lot, original_side, purpose_at
+from annotation.sql import change, fetch_all, fetch_one, uuid_text, uuid_value
 from datasets.models.releases import Mode
 
-SPACING = 5  # positions between two versions of one original, where a new original cannot be had
-TRIES = 8  # draws for one position before leaving it to others who were faster each time
+BATCH = 20  # draws in one transaction: some milliseconds, so that nobody who rates has to wait
 
 
 class ParticipationErased(Exception):
@@ -28,222 +40,545 @@ class ParticipationErased(Exception):
 
 
 @dataclass(frozen=True)
-class Session:
-    """Where a participation stands: the pairs it holds, in order, and how far it has come."""
+class Lease:
+    """One pair that a person holds, with what the page needs to show it."""
 
-    leases: list[Assignment]
+    pk: int
+    item: int
+    public_id: str
+    position: int
+    purpose: str
+    original_side: str
+    original_key: str | None
+    anonymized_key: str
+    is_served: bool
+    instructed_score: int | None
+    anonymized_size: tuple[int, int]  # width, height in pixels
+    original_size: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where a participation stands: the pairs that are in front of the person, in order, and how far it has come."""
+
+    leases: list[Lease]
     n_done: int
     n_planned: int
     is_finished: bool
 
 
-@dataclass(frozen=True)
-class Draw:
-    item: Item
-    start: int  # where on the ring the draw began
-    n_held: int  # the fewest holders it saw
-    reason: str  # the rule that allowed the item
+@dataclass
+class Person:
+    """A participation whose row is locked, and the rules of its study."""
+
+    pk: int
+    study: int
+    annotator: int
+    seed: int
+    n_planned: int
+    n_answered: int
+    has_ended: bool
+    has_others: bool  # other participations of the same person in the project
+    mode: str
+    state: str
+    window: int
+    lease_seconds: int
+    reserves_session: bool
+    spacing: int
+    side: str
+    favours_wide: bool  # the study stops pairs adaptively or is ordered by a model
+    core_percent: int
+    n_practice: int
+    n_warm_up: int
+    n_checks: int
+    repeat_percent: int
+    repeat_distance: int
+
+    @property
+    def plan(self) -> SessionPlan:
+        return SessionPlan(self.n_practice, self.n_warm_up, self.n_checks, self.repeat_percent, self.repeat_distance)
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == Study.State.OPEN
+
+    @property
+    def n_left(self) -> int:
+        return self.n_planned - self.n_answered
+
+    @cached_property
+    def has_few_originals(self) -> bool:
+        """Whether the study has fewer originals than the session has pairs: only then versions may come again."""
+        groups = fetch_all(GROUPS, self.study, self.n_planned)
+        return len(groups) < self.n_planned
+
+
+LOCK = """
+SELECT p.id, p.study_id, p.annotator_id, p.seed, p.n_planned, p.n_answered,
+  p.finished_at IS NOT NULL OR p.withdrawn_at IS NOT NULL,
+  EXISTS (SELECT 1 FROM annotation_participation o WHERE o.annotator_id = p.annotator_id AND o.id <> p.id),
+  s.mode, s.state, s."window", s.lease_seconds, s.reserves_session, s.spacing, s.side,
+  s.stops_adaptively OR s.is_ordered_by_model, s.core_percent,
+  s.n_practice, s.n_warm_up, s.n_checks, s.repeat_percent, s.repeat_distance
+FROM annotation_participation p JOIN annotation_study s ON s.id = p.study_id
+WHERE p.id = %s {lock_participation}"""
+
+GROUPS = """
+SELECT DISTINCT "group" FROM annotation_item WHERE study_id = %s AND role = 'main' AND state = 'open' LIMIT %s"""
+
+_HELD = """
+SELECT a.id, a.item_id, a.public_id, a.position, a.purpose, a.original_side, a.original_key, a.anonymized_key,
+  a.served_at IS NOT NULL, i.instructed_score, shown.width, shown.height, beside.width, beside.height
+FROM annotation_assignment a
+JOIN annotation_item i ON i.id = a.item_id
+JOIN datasets_pair pair ON pair.id = i.pair_id
+JOIN datasets_image shown ON shown.id = pair.anonymized_id
+LEFT JOIN datasets_image beside ON beside.id = pair.original_id AND a.original_key IS NOT NULL
+WHERE a.participation_id = %s AND a.answered_at IS NULL AND a.returned_at IS NULL"""
+HELD = _HELD + " ORDER BY a.position LIMIT %s"
+HELD_AND_SERVED = _HELD + " AND a.served_at IS NOT NULL ORDER BY a.position LIMIT %s"
+
+COUNT_HELD = """
+SELECT COUNT(*) FROM annotation_assignment
+WHERE participation_id = %s AND answered_at IS NULL AND returned_at IS NULL"""
+
+LAST_POSITION = "SELECT COALESCE(MAX(position), 0) FROM annotation_assignment WHERE participation_id = %s"
+
+SERVE = """
+UPDATE annotation_assignment SET served_at = {now} WHERE participation_id = %s AND answered_at IS NULL
+AND returned_at IS NULL AND served_at IS NULL AND position <= %s"""
+
+RENEW = "UPDATE annotation_participation SET n_answered = %s, leased_until = {in_seconds} WHERE id = %s"
+
+FINISH = """
+UPDATE annotation_participation SET n_answered = %s,
+  finished_at = CASE WHEN withdrawn_at IS NULL THEN COALESCE(finished_at, {now}) ELSE finished_at END
+WHERE id = %s"""
+
+
+def locked(participation: int) -> Person:
+    """The participation, held until the transaction ends: of two tabs the second waits here. Call within `atomic`."""
+    row = fetch_one(LOCK, participation)
+    if row is None:
+        raise ParticipationErased
+    return Person(*row)
 
 
 def next_pairs(participation: Participation) -> Session:
-    """Renew what this participation holds, top it up to the study's window, and finish it after its last pair.
+    """Renew what this participation holds, top it up, and finish it after its last pair.
 
     The last is the last of the session, or the last that an open study has for this person.
     """
-    session = _topped_up(participation)
-    if not session.leases and not session.is_finished and return_expired_leases(participation.study):
-        return _topped_up(participation)  # nothing was free but places that nobody came back for
+    with transaction.atomic():
+        session = served(locked(participation.pk))
+    return settled(participation, session)
+
+
+def settled(participation: Participation, session: Session) -> Session:
+    """The same, after what needs a transaction of its own: a look at places nobody came back for, and the end."""
+    if not session.leases and not session.is_finished:
+        session = _second_look(participation)
+    if session.is_finished:
+        give_back(participation.pk)
     return session
 
 
-@transaction.atomic
-def _topped_up(participation: Participation) -> Session:
-    # Two tabs of one person would both top up: the second waits here, then finds the first one's leases.
-    locked = (
-        Participation.objects.select_for_update(of=("self",))
-        .select_related("study")
-        .filter(pk=participation.pk)
-        .first()
-    )
-    if locked is None:
-        raise ParticipationErased
-    unanswered = _unanswered(locked)
-    history = locked.assignments.aggregate(last=Max("position", default=0), n_done=Count("answered_at"))
-    n_done: int = history["n_done"]
-    if locked.withdrawn_at or locked.finished_at or n_done >= locked.n_planned:
-        _finish(locked)
-        return Session([], n_done, locked.n_planned, is_finished=True)
-    wanted = min(locked.study.window, locked.n_planned - n_done)
-    leases = _renewed(unanswered, wanted, locked.study.lease_seconds)
-    if locked.study.is_open:
-        _top_up(locked, leases, wanted, last_position=history["last"])
-    is_finished = locked.study.is_open and not leases and not _may_still_come(locked)
-    if is_finished:
-        _finish(locked)
-    return Session(leases, n_done, locked.n_planned, is_finished)
+def _second_look(participation: Participation) -> Session:
+    """For whoever got nothing: first wait for the rows that were skipped, then take what others have left behind."""
+    with transaction.atomic():
+        session = served(locked(participation.pk), may_wait=True)
+    while not session.leases and not session.is_finished and return_expired_leases(participation.study_id):
+        with transaction.atomic():
+            session = served(locked(participation.pk), may_wait=True)
+    if session.leases or session.is_finished:
+        return session
+    with transaction.atomic():
+        person = locked(participation.pk)
+        if not person.is_open or _may_still_come(person):
+            return session
+        _finish(person)
+    return Session([], session.n_done, session.n_planned, is_finished=True)
 
 
-def _may_still_come(participation: Participation) -> bool:
-    """Whether a pair may yet be free for this person: one that lacks answers, whoever holds it now."""
-    answered = participation.assignments.exclude(answered_at=None)
-    lacking = participation.study.items.filter(state=Item.State.OPEN, n_rated__lt=F("goal"))
-    items: QuerySet[Item] = lacking.exclude(Exists(answered.filter(item=OuterRef("pk"))))
-    if participation.study.mode == Mode.HA1:  # what is spoilt for HA1 stays so; HA2 waits for an answer only
-        items = unspoilt(items, participation)
-    return items.exists()
+def served(person: Person, *, may_wait: bool = False) -> Session:
+    """The pairs in front of a locked person, each noted as sent; the session's end if it was the last one."""
+    if person.has_ended or person.n_left <= 0:
+        _finish(person)
+        return Session([], person.n_answered, person.n_planned, is_finished=True)
+    n_shown = min(person.window, person.n_left)
+    leases = _held(person, n_shown)
+    if len(leases) < n_shown and person.is_open and top_up(person, may_wait=may_wait):
+        leases = _held(person, n_shown)
+    if not all(lease.is_served for lease in leases):
+        change(SERVE, person.pk, leases[-1].position)
+    change(RENEW, person.n_answered, person.lease_seconds, person.pk)
+    return Session(leases, person.n_answered, person.n_planned, is_finished=False)
 
 
-def _finish(participation: Participation) -> None:
-    """The end: what is still leased goes back to others, and pictures can no longer be fetched."""
-    for assignment in participation.assignments.held().order_by("item_id"):
-        _return(assignment)
-    Participation.objects.active().filter(pk=participation.pk).update(finished_at=Now())
+def _held(person: Person, n: int) -> list[Lease]:
+    """The first of the pairs this person holds. Of a study that is not open, only those they may have seen."""
+    statement = HELD if person.is_open else HELD_AND_SERVED
+    return [
+        Lease(
+            pk=pk,
+            item=item,
+            public_id=uuid_text(public_id),
+            position=position,
+            purpose=purpose,
+            original_side=side,
+            original_key=uuid_text(original_key) if original_key else None,
+            anonymized_key=uuid_text(anonymized_key),
+            is_served=bool(is_served),
+            instructed_score=instructed_score,
+            anonymized_size=(width, height),
+            original_size=(original_width, original_height) if original_width else None,
+        )
+        for (
+            pk,
+            item,
+            public_id,
+            position,
+            purpose,
+            side,
+            original_key,
+            anonymized_key,
+            is_served,
+            instructed_score,
+            width,
+            height,
+            original_width,
+            original_height,
+        ) in fetch_all(statement, person.pk, n)
+    ]
 
 
-def _unanswered(participation: Participation) -> list[Assignment]:
-    """The pairs this person holds, and those whose lease ran out but which are still wanted."""
-    wanted = unspoilt(Item.objects.wanting_ratings(), participation)
-    unanswered = participation.assignments.unanswered().filter(Q(returned_at=None) | Q(item__in=wanted))
-    # A late answer, or the return of an expired lease, may be under way: it ends before what is read here is renewed.
-    locked = unanswered.select_for_update(of=("self",)).order_by("position")
-    return list(locked.select_related("item__pair__original", "item__pair__anonymized"))
+# The block --------------------------------------------------------------------------------------------------------
 
 
-def _renewed(unanswered: list[Assignment], wanted: int, seconds: int) -> list[Assignment]:
-    """All that is held, and of what ran out as much as is wanted, with a fresh lease."""
-    leases = [lease for lease in unanswered if lease.returned_at is None]
-    for lease in unanswered:
-        if lease.returned_at and len(leases) < wanted and _retake(lease.item, may_wait=not leases):
-            leases.append(lease)
-    fresh = Assignment.objects.filter(pk__in=[lease.pk for lease in leases])
-    fresh.update(leased_until=in_seconds(seconds), returned_at=None)
-    return sorted(leases, key=attrgetter("position"))
+def reserve_session(participation: Participation) -> None:
+    """Set a session's pairs aside, in transactions of some milliseconds. The session gets shorter where the study has
+    no more for this person, so that whoever begins knows what they will have done at the end."""
+    while reserve_batch(participation) == BATCH:
+        pass
+    with transaction.atomic():
+        person = locked(participation.pk)
+        [[n_held]] = fetch_all(COUNT_HELD, person.pk)
+        if person.reserves_session and n_held < person.n_left:
+            Participation.objects.filter(pk=person.pk).update(n_planned=person.n_answered + n_held)
 
 
-def _top_up(participation: Participation, leases: list[Assignment], wanted: int, *, last_position: int) -> None:
-    position = last_position
-    while len(leases) < wanted:
-        draw = _draw(participation, position + 1, ahead=bool(leases))
-        if draw is None:
-            return
+def reserve_batch(participation: Participation) -> int:
+    """Set the next pairs of a session aside; how many, at most BATCH."""
+    with transaction.atomic():
+        person = locked(participation.pk)
+        n_added = top_up(person)
+        change(RENEW, person.n_answered, person.lease_seconds, person.pk)
+    return n_added
+
+
+def top_up(person: Person, *, may_wait: bool = False) -> int:
+    """Take again what was returned, then draw, a batch at most; how many pairs were added."""
+    wanted = person.n_left if person.reserves_session else min(person.window, person.n_left)
+    [[n_held]] = fetch_all(COUNT_HELD, person.pk)
+    wanted = min(wanted - n_held, 1 if may_wait else BATCH)
+    n_added = _retake(person, wanted, may_wait=may_wait) if wanted > 0 else 0
+    if n_added >= wanted:
+        return n_added
+    [[position]] = fetch_all(LAST_POSITION, person.pk)
+    # Who draws ahead of need leaves the last place of an item to those who have nothing; a reserved session is needed.
+    draws = Draws(person, may_wait=may_wait)
+    while n_added < wanted:
         position += 1
-        leases.append(_assign(participation, draw, position))
+        draws.is_ahead = not person.reserves_session and n_held + n_added > 0
+        if (draw := draws.at(position)) is None:
+            break
+        _assign(person, draw, position)
+        n_added += 1
+    return n_added
 
 
-def _assign(participation: Participation, draw: Draw, position: int) -> Assignment:
-    assignment = Assignment(
-        item=draw.item,
-        participation=participation,
-        position=position,
-        reason=draw.reason,
-        draw_start=draw.start,
-        draw_n_held=draw.n_held,
-        leased_at=Now(),
-        leased_until=in_seconds(participation.study.lease_seconds),
+@dataclass(frozen=True)
+class Draw:
+    item: int
+    purpose: str
+    reason: str  # the rule that allowed the item
+    start: int | None = None  # where on the ring the draw began
+    n_held: int | None = None  # the fewest holders it saw
+
+
+ASSIGN = """
+INSERT INTO annotation_assignment (public_id, item_id, participation_id, occurrence, purpose, position, original_side,
+  reason, draw_start, draw_n_held, original_key, anonymized_key, reserved_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {now})"""
+
+
+def _assign(person: Person, draw: Draw, position: int) -> None:
+    change(
+        ASSIGN,
+        uuid_value(uuid4()),
+        draw.item,
+        person.pk,
+        int(draw.purpose == Purpose.REPEAT),
+        draw.purpose,
+        position,
+        original_side(person.side, person.seed, position),
+        draw.reason,
+        draw.start,
+        draw.n_held,
+        uuid_value(uuid4()) if person.mode == Mode.HA2 else None,  # an original has no address at all in HA1
+        uuid_value(uuid4()),
     )
-    if participation.study.mode == Mode.HA1:
-        assignment.original_key = None  # the original of an HA1 pair has no address at all
-    assignment.save(force_insert=True)
-    return assignment
 
 
 # Drawing ----------------------------------------------------------------------------------------------------------
 
+# Conditions on an item `i`. They are nested so that both databases ask an index for one pair at a time, however long
+# the person's history is.
+_OF_SAME_ORIGINAL = (
+    'EXISTS (SELECT 1 FROM annotation_item h WHERE h.study_id = i.study_id AND h."group" = i."group" AND '
+)
+_MINE = "EXISTS (SELECT 1 FROM annotation_assignment a WHERE a.participation_id = %s AND a.item_id = "
+NOT_MINE = "NOT " + _MINE + "i.id)"
+NEW_ORIGINAL = "NOT " + _OF_SAME_ORIGINAL + _MINE + "h.id))"
+APART = NOT_MINE + " AND NOT " + _OF_SAME_ORIGINAL + _MINE + "h.id AND a.position >= %s))"
 
-def draw_start(seed: int, position: int) -> int:
-    """The place on the ring where the draw for this position begins; the same for ever."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{position}".encode()).digest()[:8]) % RING
+# Nobody judges a picture alone whose original they have seen, or will: HA1 leaves out what this person holds or was
+# shown in HA2, and HA2 what they hold in HA1, in any study of the project.
+_UNSPOILT = """NOT EXISTS (
+  SELECT 1 FROM annotation_participation o
+  JOIN annotation_study s ON s.id = o.study_id AND s.mode = %s
+  JOIN annotation_item h ON h.study_id = s.id AND h."group" = i."group"
+  JOIN annotation_assignment a ON a.participation_id = o.id AND a.item_id = h.id
+  WHERE o.annotator_id = %s AND """
+UNSPOILT = {
+    Mode.HA1: (Mode.HA2, _UNSPOILT + "(a.served_at IS NOT NULL OR a.returned_at IS NULL))"),
+    Mode.HA2: (Mode.HA1, _UNSPOILT + "a.answered_at IS NULL AND a.returned_at IS NULL)"),
+}
+
+_ITEM = "SELECT i.id FROM annotation_item i WHERE i.study_id = %s AND i.state = 'open' AND "
+# The first condition is the index's own; the second leaves a place to others, for who draws ahead.
+_WANTING = "i.n_held < i.goal AND i.n_held < i.goal - %s AND "
+FEWEST = _ITEM.replace("i.id", "i.n_held", 1) + _WANTING + "i.n_held >= %s AND "
+FIRST = _ITEM + _WANTING + "i.n_held = %s AND i.shuffle >= %s AND "
+WIDEST = _ITEM + _WANTING + "i.priority IS NOT NULL AND NOT i.is_core AND "
+CHECK = _ITEM + "NOT (i.role = 'main') AND i.role = %s AND i.shuffle >= %s AND "
+BY_SHUFFLE = " ORDER BY i.shuffle LIMIT 1 "
+
+AGAIN = """
+SELECT a.item_id FROM annotation_assignment a
+WHERE a.participation_id = %s AND a.position >= %s AND a.position <= %s AND a.purpose = 'main'
+AND (a.answered_at IS NOT NULL OR a.returned_at IS NULL)
+AND NOT EXISTS (SELECT 1 FROM annotation_assignment r
+  WHERE r.participation_id = a.participation_id AND r.item_id = a.item_id AND r.occurrence = 1)
+ORDER BY a.position LIMIT 1"""
 
 
-def _draw(participation: Participation, position: int, *, ahead: bool) -> Draw | None:
-    """Take a place at the first item that a rule allows, the strictest rule first.
+@dataclass(frozen=True)
+class Rule:
+    """A condition on an item, with its parameters; its name is the reason of an assignment."""
 
-    Whoever has a pair to rate already draws `ahead`, and leaves the last place of an item to those who have none.
-    """
-    start = draw_start(participation.seed, position)
-    for reason, items in allowed_items(participation, position).items():
-        free = items.filter(n_held__lt=F("goal") - 1) if ahead else items
-        if draw := _take_from(free, start, reason, may_wait=not ahead):
+    name: str
+    condition: str
+    parameters: tuple[Any, ...]
+
+
+def unspoilt(person: Person, rule: Rule) -> Rule:
+    """The rule, for somebody who takes part in other studies of the project too."""
+    if not person.has_others:
+        return rule
+    other_mode, condition = UNSPOILT[Mode(person.mode)]
+    return Rule(rule.name, f"{rule.condition} AND {condition}", (*rule.parameters, other_mode, person.annotator))
+
+
+class Draws:
+    """The draws of one person in one transaction."""
+
+    def __init__(self, person: Person, *, may_wait: bool) -> None:
+        self.person = person
+        self.is_ahead = False
+        # Rows that others are just taking are skipped: who holds one item and waited for another could wait in a
+        # circle. A draw that holds nothing yet may wait, so that nobody hears "no more" while others merely look.
+        self._lock = "{lock_item}" if may_wait else "{skip_locked}"
+        self._strictest = unspoilt(person, Rule("new original", NEW_ORIGINAL, (person.pk,)))
+        # The fewest holders of an item that the strictest rule allows; None when it allows none. Within the
+        # transaction it allows fewer and fewer.
+        self._fewest: int | None = 0
+
+    def at(self, position: int) -> Draw | None:
+        """What the position is for, or a pair that counts where that cannot be had."""
+        person = self.person
+        purpose = purpose_at(person.plan, person.seed, person.n_planned, position)
+        start = draw_start(person.seed, position)
+        if purpose == Purpose.REPEAT and (draw := self._repeat(position)):
             return draw
-    return None
+        if purpose in (Purpose.CHECK, Purpose.PRACTICE) and (draw := self._check(purpose, start)):
+            return draw
+        if purpose == Purpose.WARM_UP:
+            return self._counting(purpose, start, position)
+        return self._favoured(start, position) or self._counting(Purpose.MAIN, start, position)
 
+    def _counting(self, purpose: str, start: int, position: int) -> Draw | None:
+        if self._fewest is not None:
+            draw, self._fewest = self._first(purpose, self._strictest, start, self._fewest)
+            if draw:
+                return draw
+        for rule in self._relaxed(position):
+            draw, _ = self._first(purpose, rule, start, 0)
+            if draw:
+                return draw
+        return None
 
-def allowed_items(participation: Participation, position: int) -> dict[str, QuerySet[Item]]:
-    """What this person may be given, by rule; a later rule is asked only when an earlier one allows nothing."""
-    mine = Assignment.objects.filter(participation=participation)
-    items: QuerySet[Item] = participation.study.items.wanting_ratings().exclude(
-        Exists(mine.filter(item=OuterRef("pk")))
-    )
-    items = unspoilt(items, participation)  # never relaxed
-    same_group = mine.filter(item__group=OuterRef("group"))
-    apart = items.exclude(Exists(same_group.held()))  # one version of an original at a time
-    return {
-        "new original": items.exclude(Exists(same_group)),
-        "spaced": apart.exclude(Exists(same_group.filter(position__gte=position - SPACING))),
-        "unspaced": apart,
-    }
+    def _relaxed(self, position: int) -> Iterator[Rule]:
+        """The rules after the strictest, in a study that has too few originals for a session."""
+        person = self.person
+        if person.has_few_originals:
+            yield unspoilt(person, Rule("spaced", APART, (person.pk, person.pk, position - person.spacing)))
+            yield unspoilt(person, Rule("not in a row", APART, (person.pk, person.pk, position - 1)))
+            yield unspoilt(person, Rule("any version", NOT_MINE, (person.pk,)))
 
+    def _first(self, purpose: str, rule: Rule, start: int, fewest: int) -> tuple[Draw | None, int | None]:
+        """Of the items with the fewest holders, at least so many, the first at or after the start, wrapping round."""
+        study, ahead = self.person.study, int(self.is_ahead)
+        level: int | None = fewest
+        while level is not None:
+            for begin in (start, 0):
+                which = FIRST + rule.condition + BY_SHUFFLE
+                if item := self._take(purpose, which, study, ahead, level, begin, *rule.parameters):
+                    return Draw(item, purpose, rule.name, start, level), level
+            statement = FEWEST + rule.condition + " ORDER BY i.n_held LIMIT 1"
+            row = fetch_one(statement, study, ahead, level + 1, *rule.parameters)
+            level = row[0] if row else None
+        return None, None
 
-def unspoilt(items: QuerySet[Item], participation: Participation) -> QuerySet[Item]:
-    """Without what would spoil an HA1 answer: nobody judges a picture alone whose original they have seen.
-
-    So HA1 leaves out what this person was given in HA2, and HA2 what they hold in HA1.
-    """
-    theirs = Assignment.objects.filter(
-        participation__annotator=participation.annotator_id, item__group=OuterRef("group")
-    )
-    if participation.study.mode == Mode.HA1:
-        return items.exclude(Exists(theirs.filter(participation__study__mode=Mode.HA2)))
-    return items.exclude(Exists(theirs.held().filter(participation__study__mode=Mode.HA1)))
-
-
-def _take_from(items: QuerySet[Item], start: int, reason: str, *, may_wait: bool) -> Draw | None:
-    """Of the items with the fewest holders, the first at or after the start, wrapping round.
-
-    Rows that others are just taking are skipped: who holds one item and waited for another could deadlock. Only a
-    draw that holds nothing yet may wait, so that nobody hears "no more" while others merely look at the last places.
-    """
-    for _ in range(TRIES):
-        fewest = items.order_by("n_held").values_list("n_held", flat=True).first()
-        if fewest is None:
+    def _favoured(self, start: int, position: int) -> Draw | None:
+        """The pair whose score is least sure, where the study asks for it; never of the core."""
+        person = self.person
+        if not person.favours_wide or lot(person.seed, position, "core") % 100 < person.core_percent:
             return None
-        level = items.filter(n_held=fewest).order_by("shuffle").select_related("pair__original", "pair__anonymized")
-        free = level.select_for_update(skip_locked=True, of=("self",))
-        item = free.filter(shuffle__gte=start).first() or free.first()
-        if item is None and may_wait:
-            item = level.first()
-        if item and _take(item):
-            return Draw(item, start, fewest, reason)
-    return None
+        rule = self._strictest
+        which = WIDEST + rule.condition + " ORDER BY i.priority DESC, i.shuffle LIMIT 1 "
+        item = self._take(Purpose.MAIN, which, person.study, int(self.is_ahead), *rule.parameters)
+        return Draw(item, Purpose.MAIN, "least sure", start) if item else None
+
+    def _take(self, purpose: str, which: str, *parameters: Any) -> int | None:
+        """The item, with one of its places taken where the answer will count."""
+        if purpose == Purpose.MAIN:
+            row = fetch_one(TAKE.replace("(which)", f"({which}{self._lock})"), *parameters)
+        else:
+            row = fetch_one(which, *parameters)
+        return int(row[0]) if row else None
+
+    def _check(self, purpose: str, start: int) -> Draw | None:
+        person = self.person
+        for rule in (self._strictest, unspoilt(person, Rule("any version", NOT_MINE, (person.pk,)))):
+            for begin in (start, 0):
+                row = fetch_one(CHECK + rule.condition + BY_SHUFFLE, person.study, purpose, begin, *rule.parameters)
+                if row:
+                    return Draw(int(row[0]), purpose, purpose, start)
+        return None
+
+    def _repeat(self, position: int) -> Draw | None:
+        """A pair that this person was given long enough before, and not twice yet."""
+        person = self.person
+        first = person.n_practice + person.n_warm_up + 1
+        last = position - person.repeat_distance
+        if last < first:
+            return None
+        start = first + lot(person.seed, position) % (last - first + 1)
+        row = fetch_one(AGAIN, person.pk, start, last) or fetch_one(AGAIN, person.pk, first, start)
+        return Draw(int(row[0]), Purpose.REPEAT, "repeat", start) if row else None
 
 
-def _take(item: Item) -> bool:
-    """Take one of the places of an item. False when others have taken the last one meanwhile."""
-    return bool(Item.objects.wanting_ratings().filter(pk=item.pk).update(n_held=F("n_held") + 1))
+TAKE = "UPDATE annotation_item SET n_held = n_held + 1 WHERE id = (which) AND n_held < goal RETURNING id"
+
+# Coming back ------------------------------------------------------------------------------------------------------
+
+RETURNED = """
+SELECT a.id, a.item_id, a.purpose FROM annotation_assignment a JOIN annotation_item i ON i.id = a.item_id
+WHERE a.participation_id = %s AND a.answered_at IS NULL AND a.returned_at IS NOT NULL AND i.state = 'open'
+AND (a.purpose <> 'main' OR i.n_held < i.goal)
+AND (a.purpose <> 'repeat' OR EXISTS (SELECT 1 FROM annotation_assignment m
+  WHERE m.participation_id = a.participation_id AND m.item_id = a.item_id AND m.occurrence = 0
+  AND (m.answered_at IS NOT NULL OR m.returned_at IS NULL)))
+AND """
+
+TAKE_THIS = TAKE.replace("(which)", "(SELECT i.id FROM annotation_item i WHERE i.id = %s AND i.n_held < i.goal (lock))")
 
 
-def _retake(item: Item, *, may_wait: bool) -> bool:
-    """Take a place again after a lease ran out; for who may wait, see `_take_from`."""
-    free = Item.objects.wanting_ratings().select_for_update(skip_locked=True).filter(pk=item.pk)
-    return (may_wait or free.first() is not None) and _take(item)
+def _retake(person: Person, n: int, *, may_wait: bool) -> int:
+    """Of the pairs that were given free when this person's time ran out, those that are still to be had."""
+    rule = unspoilt(person, Rule("returned", "1 = 1", ()))
+    found = fetch_all(RETURNED + rule.condition + " ORDER BY a.position LIMIT %s", person.pk, *rule.parameters, n)
+    take = TAKE_THIS.replace("(lock)", "{lock_item}" if may_wait else "{skip_locked}")
+    retaken = [pk for pk, item, purpose in found if purpose != Purpose.MAIN or fetch_one(take, item)]
+    if retaken:
+        Assignment.objects.filter(pk__in=retaken).update(returned_at=None)
+    return len(retaken)
 
 
-# Leases that run out ----------------------------------------------------------------------------------------------
+# The end, and leases that run out ---------------------------------------------------------------------------------
 
 
-def expired_leases(study: Study) -> QuerySet[Assignment]:
-    return Assignment.objects.held().filter(item__study=study, leased_until__lt=Now())
+def _finish(person: Person) -> None:
+    """The end: pictures can no longer be fetched. What is still held goes back by `give_back`, after the commit."""
+    change(FINISH, person.n_answered, person.pk)
 
 
-def return_expired_leases(study: Study) -> int:
-    """Give the places of expired leases to others; how many. Answers that come later are kept and marked late."""
-    return sum(_return(assignment) for assignment in expired_leases(study).order_by("item_id"))
+_MAY_COME = _ITEM + "i.role = 'main' AND i.n_rated < i.goal AND (" + _MINE + "i.id AND a.answered_at IS NULL) OR "
 
 
-@transaction.atomic
-def _return(assignment: Assignment) -> bool:
-    # The answer may arrive at this very moment: whichever update comes second finds no row.
-    if not Assignment.objects.held().filter(pk=assignment.pk).update(returned_at=Now()):
-        return False
-    Item.objects.filter(pk=assignment.item_id).update(n_held=F("n_held") - 1)
-    return True
+def _may_still_come(person: Person) -> bool:
+    """Whether a pair may yet be free for this person: one that lacks answers, whoever holds it now."""
+    rule = Rule("any version", NOT_MINE, (person.pk,)) if person.has_few_originals else None
+    rule = rule or Rule("new original", NEW_ORIGINAL, (person.pk,))
+    statement, parameters = _MAY_COME + rule.condition + ")", (person.study, person.pk, *rule.parameters)
+    if person.mode == Mode.HA1:  # what is spoilt for HA1 stays so; HA2 waits for an answer only
+        spoilt = unspoilt(person, Rule("", "", ()))
+        statement, parameters = statement + spoilt.condition, (*parameters, *spoilt.parameters)
+    return fetch_one(statement + " LIMIT 1", *parameters) is not None
+
+
+GIVE_BACK = """
+UPDATE annotation_assignment SET returned_at = {now}
+WHERE participation_id = %s AND answered_at IS NULL AND returned_at IS NULL"""
+
+
+def give_back(participation: int, *, unpainted_only: bool = False) -> int:
+    """Give what a participation holds to others; how many pairs. Answers that come later are kept and marked late."""
+    which = GIVE_BACK + (" AND painted_at IS NULL" if unpainted_only else "")
+    with transaction.atomic():
+        # In step with its owner, who may be answering or coming back at this very moment.
+        list(Participation.objects.select_for_update(no_key=True).filter(pk=participation).values_list("pk"))
+        returned = fetch_all(which + " RETURNING item_id, purpose", participation)
+        free_places(item for item, purpose in returned if purpose == Purpose.MAIN)
+    return len(returned)
+
+
+def free_places(items: Iterable[int]) -> None:
+    """One holder less for each of these items, in the order in which everybody locks several. Call within `atomic`."""
+    for item in sorted(items):
+        change("UPDATE annotation_item SET n_held = n_held - 1 WHERE id = %s", item)
+
+
+def expired(study: int) -> QuerySet[Participation]:
+    """Those whose time has run out and who still hold pairs."""
+    held = Assignment.objects.held().filter(participation=OuterRef("pk"))
+    return Participation.objects.filter(Exists(held), study=study, leased_until__lt=Now())
+
+
+def return_expired_leases(study: int) -> int:
+    """Give the pairs of those whose time has run out to others; how many.
+
+    What was never on a screen goes first. A pair that was is given away only when nothing else is left: its answer
+    may be on its way.
+    """
+    for unpainted_only in (True, False):
+        n_returned = 0
+        for pk in expired(study).order_by("leased_until").values_list("pk", flat=True):
+            with transaction.atomic():
+                late = Participation.objects.select_for_update(no_key=True).filter(pk=pk, leased_until__lt=Now())
+                if late.first():  # has not come back meanwhile
+                    n_returned += give_back(pk, unpainted_only=unpainted_only)
+        if n_returned:
+            return n_returned
+    return 0

@@ -1,12 +1,11 @@
 """How a person comes into a study."""
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 
-from annotation.assign import expired_leases
+from annotation.assign import expired, reserve_batch, reserve_session, return_expired_leases
 from annotation.models.people import Annotator, Invitation, Participation
-from annotation.models.studies import Study, StudyText
+from annotation.models.studies import Item, Study, StudyText
 
 
 class CannotJoin(Exception):
@@ -18,29 +17,35 @@ class CannotJoin(Exception):
 
 
 def refusal(study: Study, invitation: Invitation | None = None) -> str | None:
-    """Why nobody new can begin now: `revoked`, `closed`, `full`, or None."""
+    """Why nobody new can begin now: `revoked`, `closed`, `full`, or None.
+
+    `_begin` knows one more, `seen`: all that is left would be spoilt for this person.
+    """
     if invitation and invitation.revoked_at:
         return "revoked"
     if not study.is_open or study.simulated:  # a program's ratings and people's are never mixed
         return "closed"
-    if study.items.wanting_ratings().exists() or expired_leases(study).exists():
+    if study.items.wanting_ratings().exists() or expired(study.pk).exists():
         return None
     return "full"
 
 
-@transaction.atomic
 def join_by_invitation(invitation: Invitation, *, agreed_to: StudyText) -> Participation:
     """Begin, or go on where the holder of a personal link has begun. `agreed_to` is the text they were shown."""
-    # Two clicks on a personal link at once: the second waits, then finds the first one's participation.
-    invitation = (
-        Invitation.objects.select_for_update(of=("self",)).select_related("study__campaign").get(pk=invitation.pk)
-    )
-    if begun := personal_participation(invitation):
-        return begun
-    if code := refusal(invitation.study, invitation):
-        raise CannotJoin(code)
-    annotator = Annotator.objects.create(project=invitation.study.project)
-    return _begin(invitation.study, annotator, invitation, agreed_to)
+    _make_room(invitation.study)
+    with transaction.atomic():
+        # Two clicks on a personal link at once: the second waits, then finds the first one's participation.
+        invitation = (
+            Invitation.objects.select_for_update(of=("self",)).select_related("study__campaign").get(pk=invitation.pk)
+        )
+        if begun := personal_participation(invitation):
+            return begun
+        if code := refusal(invitation.study, invitation):
+            raise CannotJoin(code)
+        annotator = Annotator.objects.create(project=invitation.study.project)
+        begun = _begin(invitation.study, annotator, invitation, agreed_to)
+    reserve_session(begun)
+    return begun
 
 
 def personal_participation(invitation: Invitation) -> Participation | None:
@@ -53,24 +58,38 @@ def personal_participation(invitation: Invitation) -> Participation | None:
 def join_as_member(study: Study, user_id: int, *, agreed_to: StudyText) -> Participation:
     """Begin or go on as a member of the project, under the same pseudonym in all its studies."""
     annotator, _ = Annotator.objects.get_or_create(project=study.project, user_id=user_id)
-    begun = (
-        Participation.objects.select_related("study").filter(annotator=annotator, campaign=study.campaign_id).first()
-    )
+    begun = _participation_of(annotator, study)
     if begun is None:
         if code := refusal(study):
             raise CannotJoin(code)
+        _make_room(study)
         try:
             with transaction.atomic():
-                return _begin(study, annotator, None, agreed_to)
+                begun = _begin(study, annotator, None, agreed_to)
         except IntegrityError:  # the same person in another tab
-            begun = Participation.objects.select_related("study").get(annotator=annotator, campaign=study.campaign_id)
+            begun = _participation_of(annotator, study)
+            assert begun is not None  # noqa: S101  it is what the constraint has found
+        else:
+            reserve_session(begun)
     if begun.study_id != study.pk:
         raise CannotJoin("other_study")
     return begun
 
 
+def _participation_of(annotator: Annotator, study: Study) -> Participation | None:
+    mine = Participation.objects.select_related("study").filter(annotator=annotator, campaign=study.campaign_id)
+    return mine.first()
+
+
+def _make_room(study: Study) -> None:
+    """Where all places are taken: give those free that nobody came back for."""
+    if not study.items.wanting_ratings().exists():
+        return_expired_leases(study.pk)
+
+
 def _begin(study: Study, annotator: Annotator, invitation: Invitation | None, agreed_to: StudyText) -> Participation:
-    return Participation.objects.create(
+    """A participation with its first pairs set aside; without any it is not begun. The rest is set aside at leisure."""
+    begun = Participation.objects.create(
         study=study,
         campaign=study.campaign,
         annotator=annotator,
@@ -78,5 +97,35 @@ def _begin(study: Study, annotator: Annotator, invitation: Invitation | None, ag
         language=study.language,
         consent_text=agreed_to,
         consented_at=Now(),
-        n_planned=min(study.session_size, study.items.filter(Q(state="open")).count()),
+        n_planned=session_length(study),
     )
+    if not reserve_batch(begun):
+        raise CannotJoin("seen" if study.items.wanting_ratings().exists() else "full")
+    return begun
+
+
+def session_length(study: Study) -> int:
+    """How many pairs a new session has: as the study says, or as many as there are."""
+    return min(study.session_size, study.items.filter(state=Item.State.OPEN)[: study.session_size].count())
+
+
+def n_further(participation: Participation) -> int:
+    """How many pairs a person who has finished may rate in another session."""
+    study = participation.study
+    if not study.is_open or study.person_limit is None or participation.finished_at is None:
+        return 0
+    return max(0, min(study.session_size, study.person_limit - participation.n_planned))
+
+
+def begin_another_session(participation: Participation) -> None:
+    """Go on after the end of a session, up to what the study allows one person. Raises CannotJoin("full")."""
+    _make_room(participation.study)
+    with transaction.atomic():
+        mine = Participation.objects.select_for_update(of=("self",)).select_related("study").get(pk=participation.pk)
+        if not (further := n_further(mine)):  # in another tab it has begun already, or the study has stopped
+            return
+        mine.n_planned, mine.finished_at = mine.n_answered + further, None
+        mine.save(update_fields=["n_planned", "finished_at"])
+        if not reserve_batch(mine):
+            raise CannotJoin("full")
+    reserve_session(mine)

@@ -15,12 +15,12 @@ def erase_participation(participation: Participation) -> None:
 
     The annotator goes too when this was their last participation in the project.
     """
-    locked = Participation.objects.select_for_update(of=("self",)).select_related("study", "annotator")
-    mine = locked.get(pk=participation.pk)
-    for assignment in mine.assignments.select_for_update(of=("self",)).order_by("item_id"):
-        _give_back(assignment)
-    study, annotator = mine.study, mine.annotator
+    # In step with the person, who may be answering at this very moment.
+    held = Participation.objects.select_for_update(of=("self",)).select_related("study", "annotator")
+    mine = held.get(pk=participation.pk)
     had_ratings = mine.assignments.exclude(answered_at=None).exists()
+    _give_places_back(mine)
+    study, annotator = mine.study, mine.annotator
     mine.delete()
     if not annotator.participations.exists():
         annotator.delete()
@@ -28,11 +28,13 @@ def erase_participation(participation: Participation) -> None:
         _note_in_releases(study.campaign.project_id, study.public_id.hex)
 
 
-def _give_back(assignment: Assignment) -> None:
-    is_rated = assignment.answered_at is not None and assignment.purpose == Assignment.Purpose.MAIN
-    is_held = assignment.answered_at is None and assignment.returned_at is None
-    if is_rated or is_held:
-        Item.objects.filter(pk=assignment.item_id).update(n_held=F("n_held") - 1, n_rated=F("n_rated") - int(is_rated))
+def _give_places_back(participation: Participation) -> None:
+    counting = participation.assignments.filter(purpose=Assignment.Purpose.MAIN).order_by("item_id")
+    rated = list(counting.exclude(answered_at=None).values_list("item_id", flat=True))
+    held = list(counting.held().values_list("item_id", flat=True))
+    is_rated = set(rated)
+    for item in sorted(rated + held):  # in the order in which everybody locks several
+        Item.objects.filter(pk=item).update(n_held=F("n_held") - 1, n_rated=F("n_rated") - int(item in is_rated))
 
 
 def _note_in_releases(project: int, study: str) -> None:

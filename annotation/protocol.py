@@ -5,26 +5,31 @@ client; sending it again is safe and gives the same acknowledgement.
 """
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models.functions import Now
 from django.urls import reverse
 
 from annotation.answer import (
     NOT_GIVEN,
+    Answer,
     AnswerRefused,
+    Recorded,
     UnknownAssignment,
     checked_score,
+    count_answers,
+    record,
     revise_rating,
-    submit_rating,
 )
-from annotation.assign import Session, next_pairs
+from annotation.assign import Lease, Person, Session, locked, served, settled
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
-from datasets.models.pictures import Image
+from annotation.models.studies import Item
+from annotation.sql import change, uuid_value
 
 log = logging.getLogger(__name__)
 MAX_ANSWERS = 100  # in one request
@@ -37,21 +42,13 @@ class InvalidAnswer(AnswerRefused):
 
 
 @dataclass(frozen=True)
-class Answer:
-    key: UUID
-    assignment: UUID
-    score: int
-    seconds: float | None = None
-    revises: bool = False
-
-
-@dataclass(frozen=True)
 class Acknowledgement:
     key: str
     status: str  # stored, or refused with a code and a sentence
     code: str = ""
     detail: str = ""
     score: int | None = None  # what is stored now
+    feedback: str = ""  # to a practice pair
     http_status: int = 200
 
 
@@ -63,10 +60,17 @@ def parsed_answer(data: Any) -> Answer:
         key, assignment = UUID(str(data.get("key"))), UUID(str(data.get("assignment")))
     except ValueError as error:
         raise InvalidAnswer("key and assignment must both be UUIDs.") from error
-    seconds = data.get("seconds")
-    if seconds is not None and not _is_duration(seconds):
-        raise InvalidAnswer(f"seconds must be a number from 0 to {MAX_SECONDS}, or null.")
-    return Answer(key, assignment, checked_score(data.get("score")), seconds, data.get("revises") is True)
+    for name in ("seconds", "hidden_seconds"):
+        if data.get(name) is not None and not _is_duration(data[name]):
+            raise InvalidAnswer(f"{name} must be a number from 0 to {MAX_SECONDS}, or null.")
+    return Answer(
+        key=key,
+        assignment=assignment,
+        score=checked_score(data.get("score")),
+        seconds=data.get("seconds"),
+        hidden_seconds=data.get("hidden_seconds"),
+        revises=data.get("revises") is True,
+    )
 
 
 def _is_duration(value: Any) -> bool:
@@ -76,25 +80,81 @@ def _is_duration(value: Any) -> bool:
 
 def take_turn(participation: Participation, answers: list[Any], *, painted: str | None = None) -> dict[str, Any]:
     """Store answers one by one (a refused one spoils no other), then say what is next."""
-    acknowledgements = [_acknowledged(participation, data) for data in answers]
-    _note_painted(participation, painted)
-    session = next_pairs(participation)
-    return {"acknowledgements": acknowledgements, **session_data(participation, session)}
+    acknowledgements = [_acknowledged(participation, data) for data in answers[:-1]]
+    if answers:
+        last, session = _last_and_next(participation, answers[-1], painted)
+        acknowledgements.append(last)
+    else:
+        session = _next(participation, painted)
+    return {"acknowledgements": acknowledgements, **session_data(participation, settled(participation, session))}
+
+
+def _last_and_next(participation: Participation, data: Any, painted: str | None) -> tuple[Acknowledgement, Session]:
+    """The way of nearly every turn: one answer and what comes next, in one transaction."""
+    try:
+        with transaction.atomic():
+            person = locked(participation.pk)
+            acknowledgement = _stored(person, data)
+            _note_painted(person, painted)
+            return acknowledgement, served(person)
+    except AnswerRefused as refusal:
+        return _refused(participation, data, refusal), _next(participation, painted)
+
+
+def _next(participation: Participation, painted: str | None) -> Session:
+    with transaction.atomic():
+        person = locked(participation.pk)
+        _note_painted(person, painted)
+        return served(person)
 
 
 def _acknowledged(participation: Participation, data: Any) -> Acknowledgement:
-    key = _echo(data.get("key", "")) if isinstance(data, dict) else ""
     try:
-        answer = parsed_answer(data)
-        assignment = participation.assignments.filter(public_id=answer.assignment).first()
-        if assignment is None:
-            raise UnknownAssignment(NOT_GIVEN)
-        verb = revise_rating if answer.revises else submit_rating
-        rating = verb(assignment, score=answer.score, seconds=answer.seconds, key=answer.key)
+        with transaction.atomic():
+            person = locked(participation.pk)
+            acknowledgement = _stored(person, data)
+            count_answers(person)
+            return acknowledgement
     except AnswerRefused as refusal:
-        log.info("participation %s: answer refused, %s", participation.pk, refusal.code)
-        return Acknowledgement(key, "refused", refusal.code, str(refusal), http_status=refusal.status)
-    return Acknowledgement(key, "stored", score=rating.score)
+        return _refused(participation, data, refusal)
+
+
+def _stored(person: Person, data: Any) -> Acknowledgement:
+    answer = parsed_answer(data)
+    if answer.revises:
+        score = _revised(person, answer)
+        return Acknowledgement(_key(data), "stored", score=score)
+    said = record(person, answer)
+    return Acknowledgement(_key(data), "stored", score=said.score, feedback=_feedback(said))
+
+
+def _revised(person: Person, answer: Answer) -> int:
+    mine = Assignment.objects.filter(participation=person.pk, public_id=answer.assignment).first()
+    if mine is None:
+        raise UnknownAssignment(NOT_GIVEN)
+    return revise_rating(mine, score=answer.score, seconds=answer.seconds, key=answer.key).score
+
+
+def _feedback(said: Recorded) -> str:
+    """After a practice pair, and after nothing else: how such pairs are meant to be rated."""
+    if said.purpose != Assignment.Purpose.PRACTICE:
+        return ""
+    item = Item.objects.get(pk=said.item)
+    if item.expected_low is None or item.expected_high is None:
+        return ""
+    expected = f"from {item.expected_low} to {item.expected_high}"
+    if item.expected_low == item.expected_high:
+        expected = f"with {item.expected_low}"
+    return f"This was for practice. It is usually rated {expected}; you chose {said.score}."
+
+
+def _refused(participation: Participation, data: Any, refusal: AnswerRefused) -> Acknowledgement:
+    log.info("participation %s: answer refused, %s", participation.pk, refusal.code)
+    return Acknowledgement(_key(data), "refused", refusal.code, str(refusal), http_status=refusal.status)
+
+
+def _key(data: Any) -> str:
+    return _echo(data.get("key", "")) if isinstance(data, dict) else ""
 
 
 def _echo(key: Any) -> str:
@@ -102,15 +162,16 @@ def _echo(key: Any) -> str:
     return str(key)[:MAX_KEY].encode(errors="replace").decode()
 
 
-def _note_painted(participation: Participation, painted: str | None) -> None:
+PAINTED = """
+UPDATE annotation_assignment SET painted_at = {now}
+WHERE public_id = %s AND participation_id = %s AND painted_at IS NULL AND served_at IS NOT NULL"""
+
+
+def _note_painted(person: Person, painted: str | None) -> None:
     """Remember when a pair was on the screen for the first time."""
     if painted:
-        try:
-            on_screen = participation.assignments.filter(public_id=UUID(str(painted)), painted_at=None)
-        except ValueError:
-            return  # only a hint; the answers beside it count
-        with transaction.atomic():  # for SQLite: a transaction waits its turn in the fair queue, a lone update does not
-            on_screen.update(painted_at=Now())
+        with suppress(ValueError):  # only a hint; the answers beside it count
+            change(PAINTED, uuid_value(UUID(str(painted))), person.pk)
 
 
 def session_data(participation: Participation, session: Session) -> dict[str, Any]:
@@ -123,20 +184,31 @@ def session_data(participation: Participation, session: Session) -> dict[str, An
     }
 
 
-def lease_data(participation: Participation, lease: Assignment) -> dict[str, Any]:
-    pair = lease.item.pair
-    pictures = [_picture(participation, "anonymized", lease.anonymized_key, pair.anonymized)]
-    if lease.original_key and pair.original:
-        original = _picture(participation, "original", lease.original_key, pair.original)
+def lease_data(participation: Participation, lease: Lease) -> dict[str, Any]:
+    pictures = [_picture(participation, "anonymized", lease.anonymized_key, lease.anonymized_size)]
+    if lease.original_key and lease.original_size:
+        original = _picture(participation, "original", lease.original_key, lease.original_size)
         pictures.insert(0 if lease.original_side == Assignment.Side.LEFT else 1, original)
     return {
-        "assignment": str(lease.public_id),
+        "assignment": lease.public_id,
         "position": lease.position,
         "mode": participation.study.mode,
+        "instruction": instruction(lease),
         "pictures": pictures,
     }
 
 
-def _picture(participation: Participation, side: str, key: UUID, image: Image) -> dict[str, Any]:
-    url = reverse("annotation:picture", args=[participation.public_id, key])
-    return {"side": side, "url": url, "width": image.width, "height": image.height}
+def instruction(lease: Lease) -> str:
+    """What an explicit-instruction check asks for, in the place of the question."""
+    return f"For this one, please choose {lease.instructed_score}." if lease.instructed_score else ""
+
+
+def _picture(participation: Participation, side: str, key: str, size: tuple[int, int]) -> dict[str, Any]:
+    url = f"{_pictures_address(participation.public_id)}{key}/"
+    return {"side": side, "url": url, "width": size[0], "height": size[1]}
+
+
+@lru_cache(maxsize=256)
+def _pictures_address(participation: UUID) -> str:
+    address = reverse("annotation:picture", args=[participation, participation])
+    return address.removesuffix(f"{participation}/")

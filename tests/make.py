@@ -5,6 +5,7 @@ import itertools
 import random
 import uuid
 from datetime import timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,9 @@ def study(
     campaign = fields.pop("campaign", None) or Campaign.objects.create(project=of, slug=f"c{n}", name=f"Campaign {n}")
     if n_pairs:
         pairs(of, n_pairs, per_group=per_group)
-    defaults = {"mode": "HA2", "name": f"Study {n}", "goal": 2, "session_size": 100}
+    # Pairs that count and nothing else, drawn as one goes: what a session holds besides is named where it matters.
+    defaults = {"mode": "HA2", "name": f"Study {n}", "goal": 2, "session_size": 100, "reserves_session": False}
+    defaults |= {"n_warm_up": 0, "repeat_percent": 0}
     made = studies.create_study(of, campaign=campaign, pairs=Pair.objects.filter(project=of), **defaults | fields)
     if is_open:
         studies.change_state(made, Study.State.OPEN)
@@ -140,7 +143,11 @@ def browser(of: Participation, **fields: Any) -> Client:
 
 
 def leases(of: Participation) -> list[Assignment]:
-    return next_pairs(of).leases
+    """What is in front of this person, in order."""
+    given = Assignment.objects.select_related("item", "participation").in_bulk(
+        [lease.pk for lease in next_pairs(of).leases]
+    )
+    return sorted(given.values(), key=attrgetter("position"))
 
 
 def rate(of: Participation, *scores: int) -> None:
@@ -161,7 +168,7 @@ def fill_in(of: Study, *, n_people: int, seed: int = 1) -> None:
     """Rows as the verbs would write them: quick enough for thousands."""
     now, scores = timezone.now(), random.Random(seed)
     items, people = list(of.items.order_by("pk")), [participation(of) for _ in range(n_people)]
-    given = {"leased_at": now, "leased_until": now, "answered_at": now, "reason": "new original"}
+    given = {"reserved_at": now, "served_at": now, "answered_at": now, "reason": "new original"}
     assignments = Assignment.objects.bulk_create(
         Assignment(item=item, participation=person, position=position, **given)
         for person in people
@@ -175,6 +182,7 @@ def fill_in(of: Study, *, n_people: int, seed: int = 1) -> None:
         for each in ratings
     )
     of.items.update(n_held=n_people, n_rated=n_people)
+    of.participations.update(n_answered=len(items))
 
 
 def more_wanted(of: Study) -> Study:
@@ -207,9 +215,9 @@ def answer(assignment: Assignment | str, score: Any = 7, **fields: Any) -> dict[
 
 
 def expire(*given: Assignment) -> None:
-    """Let the time for these pairs run out."""
-    ids = [assignment.pk for assignment in given]
-    Assignment.objects.filter(pk__in=ids).update(leased_until=timezone.now() - timedelta(minutes=1))
+    """Let the time of those who hold these pairs run out."""
+    people = [assignment.participation_id for assignment in given]
+    Participation.objects.filter(pk__in=people).update(leased_until=timezone.now() - timedelta(minutes=1))
 
 
 def rate_all(of: Participation, score: int = 5) -> None:

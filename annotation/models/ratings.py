@@ -48,7 +48,7 @@ class Assignment(models.Model):
     served_at = models.DateTimeField(null=True, blank=True)  # first sent to the person's browser
     painted_at = models.DateTimeField(null=True, blank=True)
     answered_at = models.DateTimeField(null=True, blank=True)
-    # When the time of its participation ran out and the item was given free for others. A later answer is kept, and marked late.
+    # When its person's time ran out and the item was given free for others. A later answer is kept, and marked late.
     returned_at = models.DateTimeField(null=True, blank=True)
 
     objects = AssignmentQuerySet.as_manager()

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,7 +16,14 @@ from django.views.decorators.http import require_GET, require_http_methods
 from annotation.access import acts_for, participation_required, remember, remembered, resume_token, resumed_id
 from annotation.answer import AlreadyRated
 from annotation.assign import next_pairs
-from annotation.join import CannotJoin, join_as_member, join_by_invitation, personal_participation, refusal
+from annotation.join import (
+    CannotJoin,
+    join_as_member,
+    join_by_invitation,
+    personal_participation,
+    refusal,
+    session_length,
+)
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Study, StudyText
@@ -71,10 +78,9 @@ def _begun_here(request: HttpRequest, invitation: Invitation) -> QuerySet[Partic
 
 def _begun_page(request: HttpRequest, study: Study, begun_here: QuerySet[Participation]) -> HttpResponse:
     """The way back for whoever has begun in this browser, and the way in for the next person at it."""
-    counted = begun_here.annotate(n_done=Count("assignments__answered_at"))
     context = {
         "study": study,
-        "unfinished": counted.filter(finished_at=None),
+        "unfinished": begun_here.filter(finished_at=None),
         "someone_else": f"{request.path}?{SOMEONE_ELSE}=1",
         "latest": begun_here[0],
     }
@@ -122,7 +128,7 @@ def _consent_page(request: HttpRequest, study: Study, *, refused: str | None) ->
         error = "Tick the box if you agree; without it you cannot take part."
     elif request.method == "POST":
         error, status = "This text has changed since you opened the page. Please read it again.", 409
-    n_ratings = min(study.session_size, study.items.count())
+    n_ratings = session_length(study)
     context = {
         "study": study,
         "consent": current_texts(study)["consent"],
@@ -236,7 +242,7 @@ def _context(request: HttpRequest, participation: Participation) -> dict[str, An
         "study": participation.study,
         "texts": texts_of(participation.study),
         "progress": {
-            "done": participation.assignments.exclude(answered_at=None).count(),
+            "done": participation.n_answered,
             "total": participation.n_planned,
         },
         "resume_url": request.build_absolute_uri(resume_path),

@@ -6,7 +6,12 @@ from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
 
 RATED = Q(assignments__rating__isnull=False, assignments__purpose=Assignment.Purpose.MAIN)
-HELD = Q(assignments__isnull=False, assignments__answered_at=None, assignments__returned_at=None)
+HELD = Q(
+    assignments__isnull=False,
+    assignments__purpose=Assignment.Purpose.MAIN,
+    assignments__answered_at=None,
+    assignments__returned_at=None,
+)
 
 
 def assert_places_add_up(study: Study) -> None:

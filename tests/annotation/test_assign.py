@@ -7,7 +7,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotation.answer import submit_rating
-from annotation.assign import SPACING, draw_start, next_pairs, return_expired_leases
+from annotation.assign import next_pairs, return_expired_leases
+from annotation.order import draw_start
 from annotation.join import CannotJoin, join_as_member, join_by_invitation
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
@@ -140,7 +141,7 @@ def test_a_pair_that_ran_out_does_not_come_back_alone_once_its_original_was_seen
     member = make.member(beside.project)
     mine = as_member(alone, member.pk)
     make.expire(*make.leases(mine))
-    return_expired_leases(alone)
+    return_expired_leases(alone.pk)
     [shown] = rate_to_the_end(as_member(beside, member.pk))
     assert shown.item.group not in {each.item.group for each in make.leases(mine)}
 
@@ -254,7 +255,7 @@ def test_the_holder_who_comes_back_in_time_finds_the_pair_with_a_fresh_lease(
     [held] = holder.assignments.all()
     make.expire(held)
     assert make.leases(holder) == [held]
-    assert return_expired_leases(study) == 0
+    assert return_expired_leases(study.pk) == 0
 
 
 def test_the_holder_takes_an_expired_pair_again_while_nobody_else_has_it(
@@ -263,7 +264,7 @@ def test_the_holder_takes_an_expired_pair_again_while_nobody_else_has_it(
     study, holder = crowded
     [held] = holder.assignments.all()
     make.expire(held)
-    return_expired_leases(study)
+    return_expired_leases(study.pk)
     [again] = make.leases(holder)
     assert again.pk == held.pk
     answer(again)
@@ -284,7 +285,7 @@ def test_pairs_taken_again_do_not_overfill_the_window() -> None:
     participation = make.participation(study)
     for _ in range(2):  # three leases run out and are wanted by nobody; then three more
         make.expire(*make.leases(participation))
-        return_expired_leases(study)
+        return_expired_leases(study.pk)
         study.items.filter(assignments__isnull=False).update(n_held=study.goal)
     study.items.update(n_held=0)
     assert len(make.leases(participation)) == study.window
@@ -294,7 +295,7 @@ def test_leases_of_a_closed_study_run_out_too(crowded: tuple[Study, Participatio
     study, holder = crowded
     change_state(study, Study.State.CLOSED)
     make.expire(*holder.assignments.all())
-    assert return_expired_leases(study) == 1
+    assert return_expired_leases(study.pk) == 1
     assert_places_add_up(study)
 
 
@@ -303,7 +304,7 @@ def test_what_a_person_holds_beyond_their_session_goes_back() -> None:
     participation = make.participation(study)
     late, held = make.leases(participation)
     make.expire(late)
-    return_expired_leases(study)
+    return_expired_leases(study.pk)
     Item.objects.filter(pk=late.item_id).update(state=Item.State.WITHDRAWN)
     assert len(make.leases(participation)) == 2  # another pair instead
     answer(held)
@@ -447,7 +448,7 @@ def n_queries_of_a_return(n_left: int) -> int:
     participation = make.participation(study)
     for _ in range(n_left):
         make.expire(*make.leases(participation))
-        return_expired_leases(study)
+        return_expired_leases(study.pk)
         study.items.filter(assignments__isnull=False).update(n_held=study.goal)
     return queries_of(lambda: next_pairs(participation))
 

@@ -89,7 +89,7 @@ def test_places_add_up_where_every_lease_runs_out_at_once() -> None:
     people = [make.participation(study) for _ in range(8)]
     at_once(*[lambda person=person: rate_all(person) for person in people])
     assert all(item.n_rated >= item.goal for item in study.items.all())
-    return_expired_leases(study)
+    return_expired_leases(study.pk)
     assert_places_add_up(study)
 
 
@@ -115,7 +115,7 @@ def test_a_lease_may_run_out_while_it_is_answered() -> None:
     study = make.study(n_pairs=2, goal=REPEATS * 2, window=1)
     for _ in range(REPEATS):
         lease = expiring_lease(study)
-        at_once(lambda: return_expired_leases(study), lambda lease=lease: score_or_refusal(lease, 5))
+        at_once(lambda: return_expired_leases(study.pk), lambda lease=lease: score_or_refusal(lease, 5))
         assert_places_add_up(study)
     assert Rating.objects.count() == REPEATS
 
@@ -124,7 +124,7 @@ def test_a_lease_may_run_out_while_its_holder_comes_back() -> None:
     study = make.study(n_pairs=2, goal=REPEATS * 2, window=1)
     for _ in range(REPEATS):
         holder = expiring_lease(study).participation
-        at_once(lambda: return_expired_leases(study), lambda holder=holder: next_pairs(holder))
+        at_once(lambda: return_expired_leases(study.pk), lambda holder=holder: next_pairs(holder))
         assert_places_add_up(study)
 
 
@@ -132,7 +132,7 @@ def test_a_late_answer_may_arrive_while_its_holder_comes_back() -> None:
     study = make.study(n_pairs=2, goal=REPEATS * 2, window=1)
     for _ in range(REPEATS):
         lease = expiring_lease(study)
-        return_expired_leases(study)
+        return_expired_leases(study.pk)
         at_once(
             lambda lease=lease: score_or_refusal(lease, 5), *[lambda lease=lease: next_pairs(lease.participation)] * 3
         )
@@ -142,7 +142,7 @@ def test_a_late_answer_may_arrive_while_its_holder_comes_back() -> None:
 def test_several_may_return_the_same_expired_leases() -> None:
     study = make.study(n_pairs=6)
     make.expire(*make.leases(make.participation(study)))
-    assert sum(at_once(*[lambda: return_expired_leases(study)] * 4)) == 3
+    assert sum(at_once(*[lambda: return_expired_leases(study.pk)] * 4)) == 3
     assert_places_add_up(study)
 
 

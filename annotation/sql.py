@@ -1,0 +1,65 @@
+"""The statements that every answer takes, written out once for both databases.
+
+The ORM builds a statement anew each time, which costs some twenty times what the database then needs for it; what
+happens once per answer is therefore written here and in the modules that own it, everything else is left to the ORM.
+"""
+
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+# What the two databases spell differently. Moments are the database's, the only clock that all hosts share.
+DIALECTS = {
+    "sqlite": {
+        "now": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')",
+        "in_seconds": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', %s || ' seconds')",
+        "seconds_since_served": "(JULIANDAY('NOW') - JULIANDAY(served_at)) * 86400",
+        "lock_participation": "",  # a transaction that writes has the database to itself from its beginning
+        "lock_item": "",
+        "skip_locked": "",
+    },
+    "postgresql": {
+        "now": "STATEMENT_TIMESTAMP()",
+        "in_seconds": "STATEMENT_TIMESTAMP() + %s * INTERVAL '1 second'",
+        "seconds_since_served": "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - served_at)::float8",
+        "lock_participation": "FOR NO KEY UPDATE OF p",
+        "lock_item": "FOR NO KEY UPDATE OF i",
+        "skip_locked": "FOR NO KEY UPDATE OF i SKIP LOCKED",
+    },
+}
+
+
+@cache
+def _spelled(statement: str, vendor: str) -> str:
+    return statement.format(**DIALECTS[vendor])
+
+
+def fetch_all(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """The rows of a statement, with %s for its parameters and {now} and the like for what the databases spell apart."""
+    with connection.cursor() as cursor:
+        cursor.execute(_spelled(statement, connection.vendor), parameters)
+        return cursor.fetchall()
+
+
+def fetch_one(statement: str, *parameters: Any) -> tuple[Any, ...] | None:
+    rows = fetch_all(statement, *parameters)
+    return rows[0] if rows else None
+
+
+def change(statement: str, *parameters: Any) -> int:
+    """How many rows a statement without RETURNING has changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(_spelled(statement, connection.vendor), parameters)
+        return cursor.rowcount
+
+
+def uuid_value(value: UUID) -> UUID | str:
+    """A UUID as the database stores it."""
+    return value if connection.features.has_native_uuid_field else value.hex
+
+
+def uuid_text(value: UUID | str) -> str:
+    """A stored UUID with its dashes."""
+    return str(value if isinstance(value, UUID) else UUID(value))
