@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -61,10 +61,17 @@ class Lease:
 class Session:
     """Where a participation stands: the pairs that are in front of the person, in order, and how far it has come."""
 
+    person: "Person"
     leases: list[Lease]
-    n_done: int
-    n_planned: int
     is_finished: bool
+
+    @property
+    def n_done(self) -> int:
+        return self.person.n_answered
+
+    @property
+    def n_planned(self) -> int:
+        return self.person.n_planned
 
 
 @dataclass
@@ -72,6 +79,7 @@ class Person:
     """A participation whose row is locked, and the rules of its study."""
 
     pk: int
+    public_id: UUID | str  # as the database stores it
     study: int
     annotator: int
     seed: int
@@ -114,7 +122,7 @@ class Person:
 
 
 LOCK = """
-SELECT p.id, p.study_id, p.annotator_id, p.seed, p.n_planned, p.n_answered,
+SELECT p.id, p.public_id, p.study_id, p.annotator_id, p.seed, p.n_planned, p.n_answered,
   p.finished_at IS NOT NULL OR p.withdrawn_at IS NOT NULL,
   EXISTS (SELECT 1 FROM annotation_participation o WHERE o.annotator_id = p.annotator_id AND o.id <> p.id),
   s.mode, s.state, s."window", s.lease_seconds, s.reserves_session, s.spacing, s.side,
@@ -171,40 +179,43 @@ def next_pairs(participation: Participation) -> Session:
     """
     with transaction.atomic():
         session = served(locked(participation.pk))
-    return settled(participation, session)
+    return settled(session)
 
 
-def settled(participation: Participation, session: Session) -> Session:
+def settled(session: Session) -> Session:
     """The same, after what needs a transaction of its own: a look at places nobody came back for, and the end."""
     if not session.leases and not session.is_finished:
-        session = _second_look(participation)
+        session = _second_look(session.person)
     if session.is_finished:
-        give_back(participation.pk)
+        give_back(session.person.pk)
     return session
 
 
-def _second_look(participation: Participation) -> Session:
+def _second_look(waiting: Person) -> Session:
     """For whoever got nothing: first wait for the rows that were skipped, then take what others have left behind."""
-    with transaction.atomic():
-        session = served(locked(participation.pk), may_wait=True)
-    while not session.leases and not session.is_finished and return_expired_leases(participation.study_id):
-        with transaction.atomic():
-            session = served(locked(participation.pk), may_wait=True)
+    session = _looked_again(waiting)
+    while not session.leases and not session.is_finished and return_expired_leases(waiting.study):
+        session = _looked_again(waiting)
     if session.leases or session.is_finished:
         return session
     with transaction.atomic():
-        person = locked(participation.pk)
+        person = locked(waiting.pk)
         if not person.is_open or _may_still_come(person):
             return session
         _finish(person)
-    return Session([], session.n_done, session.n_planned, is_finished=True)
+    return Session(person, [], is_finished=True)
+
+
+def _looked_again(person: Person) -> Session:
+    with transaction.atomic():
+        return served(locked(person.pk), may_wait=True)
 
 
 def served(person: Person, *, may_wait: bool = False) -> Session:
     """The pairs in front of a locked person, each noted as sent; the session's end if it was the last one."""
     if person.has_ended or person.n_left <= 0:
         _finish(person)
-        return Session([], person.n_answered, person.n_planned, is_finished=True)
+        return Session(person, [], is_finished=True)
     n_shown = min(person.window, person.n_left)
     leases = _held(person, n_shown)
     if len(leases) < n_shown and person.is_open and top_up(person, may_wait=may_wait):
@@ -212,7 +223,7 @@ def served(person: Person, *, may_wait: bool = False) -> Session:
     if not all(lease.is_served for lease in leases):
         change(SERVE, person.pk, leases[-1].position)
     change(RENEW, person.n_answered, person.lease_seconds, person.pk)
-    return Session(leases, person.n_answered, person.n_planned, is_finished=False)
+    return Session(person, leases, is_finished=False)
 
 
 def _held(person: Person, n: int) -> list[Lease]:

@@ -8,7 +8,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
@@ -29,7 +29,7 @@ from annotation.assign import Lease, Person, Session, locked, served, settled
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item
-from annotation.sql import change, uuid_value
+from annotation.sql import change, uuid_text, uuid_value
 
 log = logging.getLogger(__name__)
 MAX_ANSWERS = 100  # in one request
@@ -86,7 +86,7 @@ def take_turn(participation: Participation, answers: list[Any], *, painted: str 
         acknowledgements.append(last)
     else:
         session = _next(participation, painted)
-    return {"acknowledgements": acknowledgements, **session_data(participation, settled(participation, session))}
+    return {"acknowledgements": acknowledgements, **session_data(settled(session))}
 
 
 def _last_and_next(participation: Participation, data: Any, painted: str | None) -> tuple[Acknowledgement, Session]:
@@ -174,25 +174,26 @@ def _note_painted(person: Person, painted: str | None) -> None:
             change(PAINTED, uuid_value(UUID(str(painted))), person.pk)
 
 
-def session_data(participation: Participation, session: Session) -> dict[str, Any]:
+def session_data(session: Session) -> dict[str, Any]:
     """What a person may know of their session: no purpose, no method, no file name, no expected score."""
+    addresses = _addresses(session.person.public_id)
     return {
-        "leases": [lease_data(participation, lease) for lease in session.leases],
+        "leases": [lease_data(lease, session.person.mode, addresses.pictures) for lease in session.leases],
         "progress": {"done": session.n_done, "total": session.n_planned},
         "finished": session.is_finished or not session.leases,
-        "finished_url": reverse("annotation:end", args=[participation.public_id]),
+        "finished_url": addresses.end,
     }
 
 
-def lease_data(participation: Participation, lease: Lease) -> dict[str, Any]:
-    pictures = [_picture(participation, "anonymized", lease.anonymized_key, lease.anonymized_size)]
+def lease_data(lease: Lease, mode: str, pictures_address: str) -> dict[str, Any]:
+    pictures = [_picture("anonymized", pictures_address, lease.anonymized_key, lease.anonymized_size)]
     if lease.original_key and lease.original_size:
-        original = _picture(participation, "original", lease.original_key, lease.original_size)
+        original = _picture("original", pictures_address, lease.original_key, lease.original_size)
         pictures.insert(0 if lease.original_side == Assignment.Side.LEFT else 1, original)
     return {
         "assignment": lease.public_id,
         "position": lease.position,
-        "mode": participation.study.mode,
+        "mode": mode,
         "instruction": instruction(lease),
         "pictures": pictures,
     }
@@ -203,12 +204,18 @@ def instruction(lease: Lease) -> str:
     return f"For this one, please choose {lease.instructed_score}." if lease.instructed_score else ""
 
 
-def _picture(participation: Participation, side: str, key: str, size: tuple[int, int]) -> dict[str, Any]:
-    url = f"{_pictures_address(participation.public_id)}{key}/"
-    return {"side": side, "url": url, "width": size[0], "height": size[1]}
+def _picture(side: str, address: str, key: str, size: tuple[int, int]) -> dict[str, Any]:
+    return {"side": side, "url": f"{address}{key}/", "width": size[0], "height": size[1]}
 
 
-@lru_cache(maxsize=256)
-def _pictures_address(participation: UUID) -> str:
-    address = reverse("annotation:picture", args=[participation, participation])
-    return address.removesuffix(f"{participation}/")
+class _Addresses(NamedTuple):
+    pictures: str  # to which a picture's key is added
+    end: str
+
+
+@lru_cache(maxsize=1024)
+def _addresses(participation: UUID | str) -> _Addresses:
+    """Of a participation's pages: worked out once, since an answer needs several."""
+    public_id = uuid_text(participation)
+    pictures = reverse("annotation:picture", args=[public_id, public_id]).removesuffix(f"{public_id}/")
+    return _Addresses(pictures, reverse("annotation:end", args=[public_id]))

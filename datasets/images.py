@@ -36,6 +36,6 @@ def image_row(project: Project, picture: Picture) -> Image:
     return image
 
 
-def picture_response(request: HttpRequest, image: Image) -> HttpResponseBase:
-    """The display file, for a caller who has checked that this person may see it. No name, no hash, no ETag."""
-    return file_response(request, str(image.display.name), content_type=image.content_type)
+def picture_response(request: HttpRequest, name: str, content_type: str) -> HttpResponseBase:
+    """The display file of this name, for a caller who has checked that this person may see it. No hash, no ETag."""
+    return file_response(request, name, content_type=content_type)

@@ -37,7 +37,8 @@ def pairs(request: HttpRequest, project: str) -> HttpResponse:
 @require_GET
 def picture(request: HttpRequest, project: str, image: int) -> HttpResponseBase:
     mine = Image.objects.filter(project__in=Project.objects.managed_by(request.user), project__slug=project)
-    return picture_response(request, get_object_or_404(mine, pk=image))
+    found = get_object_or_404(mine, pk=image)
+    return picture_response(request, str(found.display.name), found.content_type)
 
 
 @require_http_methods(["GET", "POST"])

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation.access import acts_for, participation_required, remember, remembered, resume_token, resumed_id
+from annotation.access import ACTS_FOR, acts_for, participation_required, remember, remembered, resume_token, resumed_id
 from annotation.answer import AlreadyRated
 from annotation.assign import next_pairs
 from annotation.join import (
@@ -25,9 +25,9 @@ from annotation.join import (
     session_length,
 )
 from annotation.models.people import Invitation, Participation
-from annotation.models.ratings import Assignment
 from annotation.models.studies import Study, StudyText
 from annotation.protocol import session_data, take_turn
+from annotation.sql import fetch_one, uuid_value
 from annotation.wording import current_texts
 from datasets.images import picture_response
 from datasets.models.projects import user_id
@@ -177,7 +177,7 @@ def rate(request: HttpRequest, participation: Participation) -> HttpResponse:
             return redirect("annotation:rate", participation.public_id)
         error = acknowledgement.detail
     else:
-        turn = session_data(participation, next_pairs(participation))
+        turn = session_data(next_pairs(participation))
     if turn["finished"]:
         return redirect("annotation:end", participation.public_id)
     leases = turn["leases"]
@@ -199,20 +199,26 @@ def _posted_answer(request: HttpRequest) -> dict[str, Any]:
 @require_GET
 def picture(request: HttpRequest, participation: UUID, key: UUID) -> HttpResponseBase:
     """A picture of a pair that this person holds or held. One query finds it and says whether they may see it."""
-    mine = Assignment.objects.filter(
-        acts_for(request, participation, prefix="participation__"),
-        Q(anonymized_key=key) | Q(original_key=key),
-        participation__withdrawn_at=None,
-        participation__finished_at=None,
-    ).select_related("item__pair__original", "item__pair__anonymized")
-    assignment = mine.first()
-    if assignment is None:
+    found = fetch_one(SHOWN, *[uuid_value(key)] * 3, *acts_for(request, participation))
+    if found is None:
         raise Http404("no such picture, or not for this person")
-    pair = assignment.item.pair
-    image = pair.anonymized if assignment.anonymized_key == key else pair.original
-    if image is None:
-        raise Http404("this pair has no original")
-    return picture_response(request, image)
+    name, content_type = found
+    return picture_response(request, name, content_type)
+
+
+SHOWN = (
+    """
+SELECT image.display, image.content_type FROM annotation_assignment a
+JOIN annotation_participation p ON p.id = a.participation_id
+JOIN annotation_annotator n ON n.id = p.annotator_id
+JOIN annotation_item i ON i.id = a.item_id
+JOIN datasets_pair pair ON pair.id = i.pair_id
+JOIN datasets_image image
+  ON image.id = CASE WHEN a.anonymized_key = %s THEN pair.anonymized_id ELSE pair.original_id END
+WHERE (a.anonymized_key = %s OR a.original_key = %s) AND a.served_at IS NOT NULL
+AND p.withdrawn_at IS NULL AND p.finished_at IS NULL AND"""
+    + ACTS_FOR
+)
 
 
 # Stopping ----------------------------------------------------------------------------------------------------------

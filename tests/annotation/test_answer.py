@@ -485,7 +485,7 @@ def test_no_answer_of_the_site_hints_at_how_a_picture_was_made_or_should_be_rate
 
 def test_a_pair_says_just_what_the_page_needs() -> None:
     [lease, *_] = send(make.participation(make.study(mode="HA2"))).json()["leases"]
-    assert set(lease) == {"assignment", "position", "mode", "pictures"}
+    assert set(lease) == {"assignment", "position", "mode", "instruction", "pictures"}
     assert [picture["side"] for picture in lease["pictures"]] == ["original", "anonymized"]
     assert {name for picture in lease["pictures"] for name in picture} == {"side", "url", "width", "height"}
 

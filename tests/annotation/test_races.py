@@ -95,7 +95,7 @@ def test_places_add_up_where_every_lease_runs_out_at_once() -> None:
 
 def test_two_tabs_get_the_same_pairs() -> None:
     participation = make.participation(study := make.study(n_pairs=8))
-    tabs = at_once(*[lambda: next_pairs(participation).leases] * 4)
+    tabs = at_once(*[lambda: make.leases(participation)] * 4)
     assert tabs == [tabs[0]] * 4
     assert [each.position for each in tabs[0]] == [1, 2, 3]
     assert_places_add_up(study)
