@@ -32,6 +32,7 @@ from annotation.order import Purpose, SessionPlan, draw_start, lot, original_sid
 from annotation.sql import change, fetch_all, fetch_one, uuid_text, uuid_value
 from datasets.models.releases import Mode
 
+TRIES = 8  # looks at the places with the fewest holders, where others were faster each time
 BATCH = 20  # draws in one transaction: some milliseconds, so that nobody who rates has to wait
 
 
@@ -407,9 +408,7 @@ class Draws:
     def __init__(self, person: Person, *, may_wait: bool) -> None:
         self.person = person
         self.is_ahead = False
-        # Rows that others are just taking are skipped: who holds one item and waited for another could wait in a
-        # circle. A draw that holds nothing yet may wait, so that nobody hears "no more" while others merely look.
-        self._lock = "{lock_item}" if may_wait else "{skip_locked}"
+        self.may_wait = may_wait
         self._strictest = unspoilt(person, Rule("new original", NEW_ORIGINAL, (person.pk,)))
         # The fewest holders of an item that the strictest rule allows; None when it allows none. Within the
         # transaction it allows fewer and fewer.
@@ -451,13 +450,17 @@ class Draws:
         """Of the items with the fewest holders, at least so many, the first at or after the start, wrapping round."""
         study, ahead = self.person.study, int(self.is_ahead)
         level: int | None = fewest
+        n_lost = 0
         while level is not None:
             for begin in (start, 0):
                 which = FIRST + rule.condition + BY_SHUFFLE
                 if item := self._take(purpose, which, study, ahead, level, begin, *rule.parameters):
                     return Draw(item, purpose, rule.name, start, level), level
+            # Who has waited for a place that another took in the end looks at the same level again, but not for ever.
+            n_lost += 1
+            at_least = level if self.may_wait and n_lost < TRIES else level + 1
             statement = FEWEST + rule.condition + " ORDER BY i.n_held LIMIT 1"
-            row = fetch_one(statement, study, ahead, level + 1, *rule.parameters)
+            row = fetch_one(statement, study, ahead, at_least, *rule.parameters)
             level = row[0] if row else None
         return None, None
 
@@ -474,7 +477,7 @@ class Draws:
     def _take(self, purpose: str, which: str, *parameters: Any) -> int | None:
         """The item, with one of its places taken where the answer will count."""
         if purpose == Purpose.MAIN:
-            row = fetch_one(TAKE.replace("(which)", f"({which}{self._lock})"), *parameters)
+            row = fetch_one(TAKE.replace("(which)", f"({which}{_lock(self.may_wait)})"), *parameters)
         else:
             row = fetch_one(which, *parameters)
         return int(row[0]) if row else None
@@ -500,6 +503,16 @@ class Draws:
         return Draw(int(row[0]), Purpose.REPEAT, "repeat", start) if row else None
 
 
+def _lock(may_wait: bool) -> str:
+    """How an item is chosen whose place is then taken.
+
+    Rows that others are just taking are skipped: who holds one item and waited for another could wait in a circle. A
+    draw that holds nothing yet chooses without a lock, so that it waits at the update, for one row: nobody hears "no
+    more" while others merely look.
+    """
+    return "" if may_wait else "{skip_locked}"
+
+
 TAKE = "UPDATE annotation_item SET n_held = n_held + 1 WHERE id = (which) AND n_held < goal RETURNING id"
 
 # Coming back ------------------------------------------------------------------------------------------------------
@@ -520,7 +533,7 @@ def _retake(person: Person, n: int, *, may_wait: bool) -> int:
     """Of the pairs that were given free when this person's time ran out, those that are still to be had."""
     rule = unspoilt(person, Rule("returned", "1 = 1", ()))
     found = fetch_all(RETURNED + rule.condition + " ORDER BY a.position LIMIT %s", person.pk, *rule.parameters, n)
-    take = TAKE_THIS.replace("(lock)", "{lock_item}" if may_wait else "{skip_locked}")
+    take = TAKE_THIS.replace("(lock)", _lock(may_wait))
     retaken = [pk for pk, item, purpose in found if purpose != Purpose.MAIN or fetch_one(take, item)]
     if retaken:
         Assignment.objects.filter(pk__in=retaken).update(returned_at=None)

@@ -124,6 +124,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         # A file, not memory: threads and worker processes of the tests must share it.
         "TEST": {"NAME": str(VAR_DIR / "test.sqlite3")},
     }
+else:
+    # Statements that come again and again are planned once a connection: planning costs more than an answer's rows.
+    DATABASES["default"].setdefault("OPTIONS", {}).update(server_side_binding=True, prepare_threshold=5)
 DATABASES["default"]["CONN_MAX_AGE"] = None  # each thread keeps its connection: opening one costs more than an answer
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a database that was started again costs nobody an error
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
