@@ -147,6 +147,8 @@ def _simulated_release(project: Project) -> None:
         "Simulated panel, HA2",
         simulated=True,
         goal=PANEL_GOAL,
+        n_warm_up=0,
+        repeat_percent=0,
         session_size=ceil(n_pairs * PANEL_GOAL / PANEL_SIZE),
     )
     if study.state == Study.State.DRAFT:

@@ -13,6 +13,7 @@ urlpatterns = [
     path("rate/<uuid:participation>/answer/", AnswerView.as_view(), name="answer"),
     path("rate/<uuid:participation>/rest/", annotators.rest, name="rest"),
     path("rate/<uuid:participation>/end/", annotators.end, name="end"),
+    path("rate/<uuid:participation>/another/", annotators.another_session, name="another-session"),
     path("rate/<uuid:participation>/picture/<uuid:key>/", annotators.picture, name="picture"),
     path("projects/<slug:project>/", researchers.project, name="project"),
     path("projects/<slug:project>/studies/new/", researchers.study_new, name="study-new"),

@@ -27,7 +27,9 @@ pytestmark = pytest.mark.django_db
 
 PUBLIC = {"health", "login", "admin-login", "annotation:join", "annotation:resume"}
 # Open to the person whose participation it is, logged in or not.
-PERSONAL = {f"annotation:{name}" for name in ("rate", "instructions", "answer", "rest", "end", "picture")}
+PERSONAL = {
+    f"annotation:{name}" for name in ("rate", "instructions", "answer", "rest", "end", "another-session", "picture")
+}
 # Open to everybody with a log-in.
 COMMON = {"home", "logout"}
 # Open to every member of the project.

@@ -11,15 +11,17 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.access import ACTS_FOR, acts_for, participation_required, remember, remembered, resume_token, resumed_id
 from annotation.answer import AlreadyRated
 from annotation.assign import next_pairs
 from annotation.join import (
     CannotJoin,
+    begin_another_session,
     join_as_member,
     join_by_invitation,
+    n_further,
     personal_participation,
     refusal,
     session_length,
@@ -173,6 +175,8 @@ def rate(request: HttpRequest, participation: Participation) -> HttpResponse:
         [acknowledgement] = turn["acknowledgements"]
         if acknowledgement.code == AlreadyRated.code:  # the back button: the person must know which answer counts
             messages.warning(request, acknowledgement.detail)
+        elif acknowledgement.feedback:
+            messages.info(request, acknowledgement.feedback)
         if acknowledgement.status == "stored" or acknowledgement.code == AlreadyRated.code:
             return redirect("annotation:rate", participation.public_id)
         error = acknowledgement.detail
@@ -237,8 +241,22 @@ def end(request: HttpRequest, participation: Participation) -> HttpResponse:
     session = next_pairs(participation)
     if session.leases:
         return redirect("annotation:rate", participation.public_id)
-    context = _context(request, participation) | {"is_finished": session.is_finished}
+    participation.refresh_from_db(fields=["finished_at", "n_planned"])
+    further = n_further(participation) if session.is_finished else 0
+    context = _context(request, participation) | {"is_finished": session.is_finished, "n_further": further}
     return render(request, "annotation/end.html", context)
+
+
+@participation_required
+@require_POST
+def another_session(request: HttpRequest, participation: Participation) -> HttpResponse:
+    """Whoever has finished and may rate more begins again."""
+    try:
+        begin_another_session(participation)
+    except CannotJoin:
+        messages.info(request, "There is nothing left to rate at the moment. Thank you.")
+        return redirect("annotation:end", participation.public_id)
+    return redirect("annotation:rate", participation.public_id)
 
 
 def _context(request: HttpRequest, participation: Participation) -> dict[str, Any]:

@@ -69,29 +69,32 @@ function outboxAt(storageKey) {
   };
 }
 
-/* Seconds in which the pair was on the screen and the page was visible. */
+/* Seconds since the pair was on the screen: with the page in view, and with it hidden behind another tab. */
 function viewingClock() {
   let on = false;
-  let banked = 0;
+  let banked = { seen: 0, hidden: 0 };
   let since = null;
+  let state = "seen";
 
   function turn() {
-    if (since !== null) banked += performance.now() - since;
-    since = on && !document.hidden ? performance.now() : null;
+    if (since !== null) banked[state] += performance.now() - since;
+    state = document.hidden ? "hidden" : "seen";
+    since = on ? performance.now() : null;
   }
 
   document.addEventListener("visibilitychange", turn);
   return {
     start() {
       on = true;
-      banked = 0;
+      banked = { seen: 0, hidden: 0 };
       since = null;
       turn();
     },
     stop() {
-      on = false;
       turn();
-      return Math.round(banked) / 1000;
+      on = false;
+      since = null;
+      return { seconds: Math.round(banked.seen) / 1000, hidden_seconds: Math.round(banked.hidden) / 1000 };
     },
   };
 }
@@ -156,6 +159,11 @@ function paint({ figures, size }) {
   pairBox.replaceChildren(...figures);
 }
 
+/* Some pairs ask for one score in so many words. */
+function ask({ instruction }) {
+  question.textContent = instruction || question.dataset.question;
+}
+
 function noteInsteadOfPair(text, action = null) {
   const note = document.createElement("div");
   note.className = "pair-note";
@@ -196,6 +204,7 @@ async function showCurrent() {
     return;
   }
   paint(pair);
+  ask(pair.lease);
   await painted();
   if (ended) return;
   scale.disabled = false;
@@ -232,7 +241,7 @@ function confirmAnswer(event) {
   }
   const { assignment } = current.lease;
   answered.add(assignment);
-  outbox.add({ key: uuid4(), assignment, score, seconds: clock.stop() });
+  outbox.add({ key: uuid4(), assignment, score, ...clock.stop() });
   current = null;
   clearScale();
   showProgress();
@@ -348,7 +357,8 @@ function takeReply(reply) {
 /* Stored, repeated or refused: each ends the matter. A refused assignment may be asked again if the server still leases it. */
 function settle(acknowledgements) {
   const answers = new Map(outbox.all().map((answer) => [answer.key, answer]));
-  for (const { key, status, detail } of acknowledgements) {
+  for (const { key, status, detail, feedback } of acknowledgements) {
+    if (feedback) tell(feedback);
     if (status !== "refused") continue;
     answered.delete(answers.get(key)?.assignment);
     tell(`One answer was not accepted. ${detail}`);
