@@ -29,7 +29,7 @@ from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
 from annotation.order import Purpose, SessionPlan, draw_start, lot, original_side, purpose_at
-from annotation.sql import change, fetch_all, fetch_one, uuid_text, uuid_value
+from annotation.sql import change, fetch_all, fetch_one, prefer_indexes, uuid_text, uuid_value
 from datasets.models.releases import Mode
 
 TRIES = 8  # looks at the places with the fewest holders, where others were faster each time
@@ -276,7 +276,8 @@ def reserve_session(participation: Participation) -> None:
         person = locked(participation.pk)
         [[n_held]] = fetch_all(COUNT_HELD, person.pk)
         if person.reserves_session and n_held < person.n_left:
-            Participation.objects.filter(pk=person.pk).update(n_planned=person.n_answered + n_held)
+            participation.n_planned = person.n_answered + n_held
+            participation.save(update_fields=["n_planned"])
 
 
 def reserve_batch(participation: Participation) -> int:
@@ -296,6 +297,7 @@ def top_up(person: Person, *, may_wait: bool = False) -> int:
     n_added = _retake(person, wanted, may_wait=may_wait) if wanted > 0 else 0
     if n_added >= wanted:
         return n_added
+    prefer_indexes()
     [[position]] = fetch_all(LAST_POSITION, person.pk)
     # Who draws ahead of need leaves the last place of an item to those who have nothing; a reserved session is needed.
     draws = Draws(person, may_wait=may_wait)
@@ -344,15 +346,16 @@ def _assign(person: Person, draw: Draw, position: int) -> None:
 
 # Drawing ----------------------------------------------------------------------------------------------------------
 
-# Conditions on an item `i`. They are nested so that both databases ask an index for one pair at a time, however long
-# the person's history is.
+# Conditions on an item `i`. Nested, and with an offset of nothing, so that both databases ask an index for one pair at
+# a time, however long the person's history is: PostgreSQL would make a join of it and might read all of the history.
+_ONE = " LIMIT 1 OFFSET 0)"
 _OF_SAME_ORIGINAL = (
     'EXISTS (SELECT 1 FROM annotation_item h WHERE h.study_id = i.study_id AND h."group" = i."group" AND '
 )
 _MINE = "EXISTS (SELECT 1 FROM annotation_assignment a WHERE a.participation_id = %s AND a.item_id = "
-NOT_MINE = "NOT " + _MINE + "i.id)"
-NEW_ORIGINAL = "NOT " + _OF_SAME_ORIGINAL + _MINE + "h.id))"
-APART = NOT_MINE + " AND NOT " + _OF_SAME_ORIGINAL + _MINE + "h.id AND a.position >= %s))"
+NOT_MINE = "NOT " + _MINE + "i.id" + _ONE
+NEW_ORIGINAL = "NOT " + _OF_SAME_ORIGINAL + _MINE + "h.id" + _ONE + _ONE
+APART = NOT_MINE + " AND NOT " + _OF_SAME_ORIGINAL + _MINE + "h.id AND a.position >= %s" + _ONE + _ONE
 
 # Nobody judges a picture alone whose original they have seen, or will: HA1 leaves out what this person holds or was
 # shown in HA2, and HA2 what they hold in HA1, in any study of the project.
@@ -548,7 +551,9 @@ def _finish(person: Person) -> None:
     change(FINISH, person.n_answered, person.pk)
 
 
-_MAY_COME = _ITEM + "i.role = 'main' AND i.n_rated < i.goal AND (" + _MINE + "i.id AND a.answered_at IS NULL) OR "
+_MAY_COME = (
+    _ITEM + "i.role = 'main' AND i.n_rated < i.goal AND (" + _MINE + "i.id AND a.answered_at IS NULL" + _ONE + " OR "
+)
 
 
 def _may_still_come(person: Person) -> bool:

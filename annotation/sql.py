@@ -53,6 +53,13 @@ def change(statement: str, *parameters: Any) -> int:
         return cursor.rowcount
 
 
+def prefer_indexes() -> None:
+    """For the rest of the transaction. PostgreSQL may plan a draw while a table is still empty, when reading all of it
+    costs nothing, and keeps the plan until statistics are gathered; by then there may be many thousand rows."""
+    if connection.vendor == "postgresql":
+        change("SET LOCAL enable_seqscan = off")
+
+
 def uuid_value(value: UUID) -> UUID | str:
     """A UUID as the database stores it."""
     return value if connection.features.has_native_uuid_field else value.hex

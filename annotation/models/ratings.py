@@ -33,7 +33,10 @@ class Assignment(models.Model):
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="assignments")
-    participation = models.ForeignKey(Participation, on_delete=models.CASCADE, related_name="assignments")
+    # No index of its own: two of the constraints below begin with it, and PostgreSQL must not prefer it to them.
+    participation = models.ForeignKey(
+        Participation, on_delete=models.CASCADE, related_name="assignments", db_index=False
+    )
     occurrence = models.PositiveSmallIntegerField(default=0)
     purpose = models.CharField(max_length=8, choices=Purpose, default=Purpose.MAIN)
     position = models.PositiveIntegerField()  # from 1
@@ -102,7 +105,7 @@ class Rating(models.Model):
 class Revision(models.Model):
     """One answer as it was given. Rows are only ever added; the first is the first answer."""
 
-    rating = models.ForeignKey(Rating, on_delete=models.CASCADE, related_name="revisions")
+    rating = models.ForeignKey(Rating, on_delete=models.CASCADE, related_name="revisions", db_index=False)
     number = models.PositiveSmallIntegerField()
     key = models.UUIDField(unique=True)  # made by the client, so that an answer sent twice is stored once
     score = models.PositiveSmallIntegerField()

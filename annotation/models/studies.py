@@ -225,7 +225,7 @@ class Item(models.Model):
         CHECK = "check"
         PRACTICE = "practice"
 
-    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="items")
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="items", db_index=False)
     pair = models.ForeignKey(Pair, on_delete=models.PROTECT, related_name="items")
     group = models.CharField(max_length=120)  # the pair's, here so that a draw needs no join
     goal = models.PositiveSmallIntegerField()
