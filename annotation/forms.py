@@ -3,7 +3,7 @@ from typing import Any
 
 from django import forms
 
-from annotation import studies
+from annotation import planner, studies
 from annotation.models.studies import Campaign, Study, StudyText
 from annotation.wording import standard_wording
 from datasets.forms import whole_characters
@@ -12,6 +12,15 @@ from datasets.models.projects import Project
 from datasets.models.releases import Mode
 
 NEW_CAMPAIGN = "new"
+
+
+class Grouped(forms.BaseForm):
+    """A form whose fields come under headings, as templates/annotation/_fieldset.html shows them."""
+
+    groups: dict[str, list[str]]
+
+    def fieldsets(self) -> list[tuple[str, list[forms.BoundField]]]:
+        return [(legend, [self[name] for name in names]) for legend, names in self.groups.items()]
 
 
 class StudyForm(forms.ModelForm[Study]):
@@ -128,3 +137,69 @@ class WordingForm(forms.Form):
 class InvitationForm(forms.Form):
     kind = forms.ChoiceField(choices=[("many", "for many people"), ("personal", "for one person")])
     note = forms.CharField(max_length=120, required=False, help_text="For yourself; annotators do not see it.")
+
+
+class PlannerForm(Grouped, forms.Form):
+    """What a planned study is like; whatever is left out is as the page found it."""
+
+    groups = {
+        "The study": ["n_pairs", "n_originals", "goal"],
+        "A session": ["session_size", "n_practice", "n_warm_up", "n_checks", "repeat_percent"],
+        "Time and pay": ["seconds", "minutes_around", "pay", "pay_per"],
+        "People": ["sd", "reliability"],
+    }
+
+    n_pairs = forms.IntegerField(label="Pairs", min_value=1, max_value=100_000_000)
+    n_originals = forms.IntegerField(
+        label="Originals",
+        min_value=1,
+        max_value=100_000_000,
+        help_text="Nobody is shown two versions of one, unless a session is longer than there are originals.",
+    )
+    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=1000)
+    session_size = forms.IntegerField(label="Pairs per session", min_value=1, max_value=10_000)
+    n_practice = forms.IntegerField(label="of them practice", min_value=0, max_value=1000)
+    n_warm_up = forms.IntegerField(label="warm-up, not counted", min_value=0, max_value=1000)
+    n_checks = forms.IntegerField(label="checks", min_value=0, max_value=1000)
+    repeat_percent = forms.IntegerField(label="and hidden repeats, in percent", min_value=0, max_value=50)
+    seconds = forms.FloatField(label="Seconds per answer", min_value=0.1, max_value=3600)
+    minutes_around = forms.FloatField(
+        label="Minutes around a session", min_value=0, max_value=600, help_text="For consent and instructions."
+    )
+    pay = forms.FloatField(label="Pay", min_value=0, max_value=1_000_000, help_text="In any currency.")
+    pay_per = forms.ChoiceField(label="for", choices=[("hour", "an hour"), ("session", "a session")])
+    sd = forms.FloatField(
+        label="Deviation of ratings",
+        min_value=0.01,
+        max_value=9,
+        help_text="How far, in score points, different people's ratings of one pair lie apart: the pooled standard "
+        "deviation within pairs.",
+    )
+    reliability = forms.FloatField(
+        label="Reliability of one rating",
+        min_value=0.001,
+        max_value=1,
+        help_text="ICC(1): the share of all variance that lies between pairs.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": ""} | kwargs)
+
+    def forecast(self) -> planner.Forecast | None:
+        """None where the numbers fit no study; the form then says why."""
+        if not self.is_valid():
+            return None
+        said = self.cleaned_data
+        session = planner.SessionPlan(
+            said["session_size"], said["n_practice"], said["n_warm_up"], said["n_checks"], said["repeat_percent"]
+        )
+        shared = ("n_pairs", "n_originals", "goal", "seconds", "minutes_around", "sd", "reliability")
+        try:
+            return planner.forecast(
+                session=session,
+                pay=planner.Pay(said["pay"], said["pay_per"]),
+                **{name: said[name] for name in shared},
+            )
+        except planner.CannotPlan as error:
+            self.add_error(None, str(error))
+            return None

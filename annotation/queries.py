@@ -14,6 +14,7 @@ from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import SCORES, Item, Study
 from datasets.releases import AGREEMENT_SEED
 from scoring.measures.agreement import agreement_summary
+from scoring.measures.means import Spread, spread
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,18 @@ def study_agreement(study: Study) -> dict[str, Any]:
 
 def agreement(counts: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
     return agreement_summary(counts, np.array(SCORES), groups if len(groups) else None, seed=AGREEMENT_SEED)
+
+
+def study_spread(study: Study) -> Spread | None:
+    """How far people's ratings of one pair lie apart so far; None before any pair has two."""
+    counts, _ = rating_counts(study)
+    return spread(counts, np.array(SCORES))
+
+
+def study_size(study: Study) -> dict[str, int]:
+    """Pairs that are rated, and originals."""
+    items = study.items.rated().filter(state=Item.State.OPEN).order_by()
+    return items.aggregate(n_pairs=Count("pk"), n_originals=Count("group", distinct=True))
 
 
 def score_histogram(counts: np.ndarray) -> list[tuple[int, int]]:
