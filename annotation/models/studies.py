@@ -274,7 +274,9 @@ class Item(models.Model):
                 condition=models.Q(n_held__lt=models.F("goal")),
                 name="item_draw",
             ),
-            models.Index(fields=["study", "role", "shuffle"], condition=~models.Q(role="main"), name="item_check_draw"),
+            models.Index(
+                fields=["study", "role", "shuffle"], condition=~models.Q(role="main"), name="item_check_draw"
+            ),
             # Studies that look for the narrowest interval last: the widest first.
             models.Index(fields=["study", "-priority"], condition=~models.Q(priority=None), name="item_priority"),
             models.Index(fields=["study", "group"], name="item_group"),
