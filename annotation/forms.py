@@ -37,7 +37,7 @@ class StudyForm(forms.ModelForm[Study]):
         help_text="Which pairs the study holds, by source, scope and method. None ticked: all of them.",
     )
 
-    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=1000)
+    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=studies.MAX_GOAL)
     session_size = forms.IntegerField(label="Pairs per person", min_value=1, max_value=10_000)
     seconds_per_pair = forms.IntegerField(
         label="Seconds per pair", min_value=1, max_value=600, help_text="What annotators are told to expect."
@@ -139,6 +139,11 @@ class InvitationForm(forms.Form):
     note = forms.CharField(max_length=120, required=False, help_text="For yourself; annotators do not see it.")
 
 
+class GoalForm(forms.Form):
+    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=studies.MAX_GOAL)
+    reason = forms.CharField(label="Why", max_length=500, help_text="Kept in the history, for whoever reads the data.")
+
+
 class PlannerForm(Grouped, forms.Form):
     """What a planned study is like; whatever is left out is as the page found it."""
 
@@ -156,7 +161,7 @@ class PlannerForm(Grouped, forms.Form):
         max_value=100_000_000,
         help_text="Nobody is shown two versions of one, unless a session is longer than there are originals.",
     )
-    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=1000)
+    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=studies.MAX_GOAL)
     session_size = forms.IntegerField(label="Pairs per session", min_value=1, max_value=10_000)
     n_practice = forms.IntegerField(label="of them practice", min_value=0, max_value=1000)
     n_warm_up = forms.IntegerField(label="warm-up, not counted", min_value=0, max_value=1000)

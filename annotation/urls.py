@@ -20,6 +20,7 @@ urlpatterns = [
     path("studies/<uuid:study>/", researchers.study, name="study"),
     path("studies/<uuid:study>/wording/", researchers.wording, name="wording"),
     path("studies/<uuid:study>/state/", researchers.state, name="state"),
+    path("studies/<uuid:study>/goal/", researchers.goal, name="goal"),
     path("studies/<uuid:study>/pairs/", researchers.more_pairs, name="more-pairs"),
     path("studies/<uuid:study>/delete/", researchers.delete_draft, name="delete-draft"),
     path("studies/<uuid:study>/invite/", researchers.invite, name="invite"),

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import queries, studies
-from annotation.forms import InvitationForm, StudyForm, WordingForm
+from annotation.forms import GoalForm, InvitationForm, StudyForm, WordingForm
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.models.studies import Study
 from annotation.wording import current_texts
@@ -87,6 +87,8 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "invitations": invitations,
         "invitation_form": InvitationForm(label_suffix=""),
         "steps": [state for state, before in studies.STEPS.items() if found.state in before],
+        "goal_form": GoalForm(initial={"goal": found.goal}, label_suffix="", auto_id="id_goal_%s"),
+        "changes": found.changes.select_related("changed_by"),
         "n_further_pairs": n_further,
         "n_left_out": studies.other_pairs(found).count() - n_further,
     }
@@ -111,7 +113,7 @@ def state(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     wanted = request.POST.get("state", "")
     try:
-        studies.change_state(found, wanted)
+        studies.change_state(found, wanted, by=request.user)  # type: ignore[arg-type]
     except studies.NotPossible as error:
         messages.error(request, str(error))
     else:
@@ -120,10 +122,28 @@ def state(request: HttpRequest, study: UUID) -> HttpResponse:
 
 
 @require_POST
+def goal(request: HttpRequest, study: UUID) -> HttpResponse:
+    found = managed_study(request, study)
+    form = GoalForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Say how many ratings each pair should have, from 1 to 1000, and why.")
+        return redirect("annotation:study", found.public_id)
+    try:
+        wanted, reason = form.cleaned_data["goal"], form.cleaned_data["reason"]
+        studies.change_goal(found, wanted, by=request.user, reason=reason)  # type: ignore[arg-type]
+    except studies.NotPossible as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"Each pair wants {found.goal} ratings now.")
+    return redirect("annotation:study", found.public_id)
+
+
+@require_POST
 def more_pairs(request: HttpRequest, study: UUID) -> HttpResponse:
     """Add the project's pairs of the kinds that this study holds already."""
     found = managed_study(request, study)
-    messages.success(request, f"{studies.add_items(found, studies.further_pairs(found))} pairs were added.")
+    n_added = studies.add_items(found, studies.further_pairs(found), by=request.user)  # type: ignore[arg-type]
+    messages.success(request, f"{n_added} pairs were added.")
     return redirect("annotation:study", found.public_id)
 
 
