@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import queries, studies
+from annotation import connectivity, queries, studies
 from annotation.forms import GoalForm, InvitationForm, StudyForm, WordingForm
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.models.studies import Study
@@ -34,7 +34,7 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
         "n_pairs": found.pairs.count(),
         "studies": [{"study": study, "progress": progress[study.pk]} for study in listed],
         "releases": found.releases.exclude(frozen_at=None),
-        "jobs": found.jobs.all()[:8],
+        "jobs": found.jobs.exclude(kind=connectivity.KIND)[:8],
     }
     return render(request, "annotation/project.html", context)
 
@@ -87,6 +87,7 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "invitations": invitations,
         "invitation_form": InvitationForm(label_suffix=""),
         "steps": [state for state, before in studies.STEPS.items() if found.state in before],
+        "connectivity": connectivity.last_check(found),
         "goal_form": GoalForm(initial={"goal": found.goal}, label_suffix="", auto_id="id_goal_%s"),
         "changes": found.changes.select_related("changed_by"),
         "n_further_pairs": n_further,
