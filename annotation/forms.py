@@ -123,7 +123,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
     )
     is_ordered_by_model = forms.BooleanField(
         required=False,
-        label="Give out first the pairs about which the model in use says least",
+        label="Give out first the pairs whose score, as the model in use predicts it, is rare",
         help_text="What is rated first then depends on the model that is to be judged by these ratings.",
     )
     core_percent = forms.IntegerField(

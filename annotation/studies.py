@@ -127,8 +127,7 @@ def add_items(study: Study, pairs: QuerySet[Pair], *, by: AbstractBaseUser | Non
         raise PairsDoNotFit("HA2 shows the original beside the anonymized picture, but some of these pairs have none.")
     places = random.Random(study.seed + study.items.count())
     before, n_added, change = study.items.rated().count(), 0, None
-    rows = pairs.order_by("pk").only("pk", "group").iterator(chunk_size=BATCH)
-    while batch := list(islice(rows, BATCH)):
+    for batch in _batches_of_pairs(pairs):
         with transaction.atomic():
             locked = _locked(study)
             n_added += _added(locked, batch, places)
@@ -137,6 +136,14 @@ def add_items(study: Study, pairs: QuerySet[Pair], *, by: AbstractBaseUser | Non
                 change.after = before + n_added
                 change.save(update_fields=["after"])
     return n_added
+
+
+def _batches_of_pairs(pairs: QuerySet[Pair]) -> Iterator[list[Pair]]:
+    """Each asked for anew: on SQLite nobody can begin to write while a read of theirs is open."""
+    last = 0
+    while batch := list(pairs.filter(pk__gt=last).order_by("pk").only("pk", "group")[:BATCH]):
+        yield batch
+        last = batch[-1].pk
 
 
 def _added(study: Study, batch: list[Pair], places: random.Random) -> int:

@@ -26,22 +26,26 @@ class Spread:
 def spread(counts: ArrayLike, values: ArrayLike) -> Spread | None:
     """Of `counts` (items x values: how many gave an item a value). None where no item has two ratings."""
     table, points = np.asarray(counts, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    table = table[table.sum(axis=1) >= 2]
-    n_items, total = len(table), table.sum()
+    return spread_of_sums(table.sum(axis=1), table @ points, table @ points**2)
+
+
+def spread_of_sums(n: np.ndarray, total: np.ndarray, squares: np.ndarray) -> Spread | None:
+    """The same from each item's number of ratings, their sum, and the sum of their squares."""
+    pairable = n >= 2
+    n, total, squares = n[pairable], total[pairable], squares[pairable]
+    n_items, n_ratings = len(n), n.sum()
     if n_items == 0:
         return None
-    n = table.sum(axis=1)
-    means = table @ points / n
-    within = (table * (points - means[:, None]) ** 2).sum() / (total - n_items)
-    reliability = _reliability(n, means, within) if n_items > 1 else None
-    return Spread(sqrt(within), reliability, n_items, int(total))
+    within = max(float((squares - total**2 / n).sum() / (n_ratings - n_items)), 0.0)  # -1e-15 where all agree
+    reliability = _reliability(n, total, within) if n_items > 1 else None
+    return Spread(sqrt(within), reliability, n_items, int(n_ratings))
 
 
-def _reliability(n: np.ndarray, means: np.ndarray, within: float) -> float | None:
+def _reliability(n: np.ndarray, total: np.ndarray, within: float) -> float | None:
     """ICC(1) = (MSB - MSW) / (MSB + (k0 - 1) MSW), with k0 = (N - sum n^2 / N) / (items - 1)."""
-    total = n.sum()
-    between = (n * (means - (n * means).sum() / total) ** 2).sum() / (len(n) - 1)
-    k0 = (total - (n**2).sum() / total) / (len(n) - 1)
+    n_ratings = n.sum()
+    between = (n * (total / n - total.sum() / n_ratings) ** 2).sum() / (len(n) - 1)
+    k0 = (n_ratings - (n**2).sum() / n_ratings) / (len(n) - 1)
     below = between + (k0 - 1) * within
     return float((between - within) / below) if below > 0 else None
 

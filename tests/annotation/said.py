@@ -1,12 +1,13 @@
 """What people said, as rows: quick, and free of how pairs are given out."""
 
 from collections.abc import Sequence
+from uuid import uuid4
 
 from django.db.models import F
 from django.utils import timezone
 
 from annotation.models.people import Participation
-from annotation.models.ratings import Assignment, Rating
+from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Item, Study
 from tests import make
 
@@ -32,9 +33,12 @@ def say(person: Participation, scores: dict[Item, int | None]) -> Participation:
         )
         for position, (item, _) in enumerate(rated, start=last + 1)
     )
-    Rating.objects.bulk_create(
+    ratings = Rating.objects.bulk_create(
         Rating(assignment=each, score=score, seconds=2.5, created_at=now)
         for each, (_, score) in zip(given, rated, strict=True)
+    )
+    Revision.objects.bulk_create(
+        Revision(rating=each, number=1, key=uuid4(), score=each.score, seconds=2.5, created_at=now) for each in ratings
     )
     ids = [item.pk for item, _ in rated]
     Item.objects.filter(pk__in=ids).update(n_held=F("n_held") + 1, n_rated=F("n_rated") + 1)
