@@ -93,14 +93,15 @@ def forecast(
     _check(n_pairs, n_originals, goal, seconds, pay, sd, reliability, minutes_around)
     session.check()
     n_ratings = n_pairs * goal
-    n_people = max(ceil(n_ratings / session.n_main), _fewest_people(n_pairs, n_originals, goal, session))
+    n_counted = min(session.n_main, n_pairs)  # a session ends where there are no more pairs
+    n_people = max(ceil(n_ratings / n_counted), _fewest_people(n_pairs, n_originals, goal, session))
     n_answers = n_ratings + n_people * session.n_beside
     hours = (n_answers * seconds / 60 + n_people * minutes_around) / 60
     return Forecast(
         n_ratings=n_ratings,
         n_people=n_people,
-        n_counted=session.n_main,
-        minutes=session.size * seconds / 60 + minutes_around,
+        n_counted=n_counted,
+        minutes=(n_counted + session.n_beside) * seconds / 60 + minutes_around,
         hours=hours,
         cost=pay.amount * (hours if pay.per == "hour" else n_people),
         width=expected_width(sd, goal) if goal > 1 else None,

@@ -63,14 +63,15 @@ def _progress(items: Mapping[str, int], people: Mapping[str, int]) -> Progress:
     )
 
 
-def rating_counts(study: Study) -> tuple[np.ndarray, np.ndarray]:
+def rating_counts(study: Study, *, core_only: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """How many gave each rated item each score (items x 10), and the items' groups. One GROUP BY."""
+    said = Rating.objects.filter(
+        assignment__item__study=study,
+        assignment__purpose=Assignment.Purpose.MAIN,
+        assignment__participation__withdrawn_at=None,
+    )
     rows = (
-        Rating.objects.filter(
-            assignment__item__study=study,
-            assignment__purpose=Assignment.Purpose.MAIN,
-            assignment__participation__withdrawn_at=None,
-        )
+        (said.filter(assignment__item__is_core=True) if core_only else said)
         .values("assignment__item", "assignment__item__group", "score")
         .annotate(n=Count("pk"))
         .order_by("assignment__item")
@@ -93,6 +94,11 @@ def rating_counts(study: Study) -> tuple[np.ndarray, np.ndarray]:
 def study_agreement(study: Study) -> dict[str, Any]:
     """Agreement among the ratings so far, with its reason where it is undefined."""
     return agreement(*rating_counts(study))
+
+
+def core_agreement(study: Study) -> dict[str, Any]:
+    """The same, of the pairs that neither adaptive stop nor a model's order touches."""
+    return agreement(*rating_counts(study, core_only=True))
 
 
 def agreement(counts: np.ndarray, groups: np.ndarray) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "project": found.project,
         "progress": queries.study_progress(found),
         "agreement": queries.agreement(counts, groups),
+        "core_agreement": queries.core_agreement(found) if studies.has_core(found) else None,
         "histogram": histogram,
         "most": max((n for _, n in histogram), default=0),
         "people": queries.people_of(found),

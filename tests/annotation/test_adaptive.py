@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from django.db import connection
 from django.db.models import F
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -118,6 +120,20 @@ def test_whatever_people_say_the_core_keeps_its_goal_and_no_goal_falls_below_wha
     for item in study.items.filter(is_core=False):
         assert item.goal in {max(item.n_held, 1), max(item.n_held, 10)}
         assert item.n_rated >= 3 or item.goal >= 10
+
+
+def test_the_page_of_a_biased_study_warns_and_shows_the_agreement_of_its_core() -> None:
+    study = adaptive_study(n_pairs=4, core_percent=50)
+    said(study, [[2 if item.is_core else score for item in study.items.order_by("pk")] for score in (3, 9)])
+    researcher = Client()
+    researcher.force_login(make.member(study.project))
+    reply = researcher.get(reverse("annotation:study", args=[study.public_id]))
+    assert "figures of all its pairs are biased" in reply.content.decode()
+    assert reply.context["core_agreement"]["raw_agreement_within_1"] == 1
+    assert reply.context["agreement"]["raw_agreement_within_1"] == 0.5
+    plain = make.study(study.project, n_pairs=0)
+    page = researcher.get(reverse("annotation:study", args=[plain.public_id])).content.decode()
+    assert "biased" not in page
 
 
 # Stopping ---------------------------------------------------------------------------------------------------------

@@ -274,3 +274,11 @@ def test_the_history_costs_the_same_however_long_it_is(researcher: Client, study
             researcher.get(address)
         costs.append(len(captured))
     assert costs[0] == costs[1]
+
+
+@pytest.mark.parametrize("role", ["annotator", None])
+def test_nobody_else_changes_a_goal(study: Study, role: str | None) -> None:
+    other = Client()
+    other.force_login(make.member(study.project if role else make.project(), role or "admin"))
+    reply = other.post(reverse("annotation:goal", args=[study.public_id]), {"goal": 9, "reason": "x"})
+    assert (reply.status_code, goals(study)) == (404, [2, 2])

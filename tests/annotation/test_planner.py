@@ -107,6 +107,11 @@ def test_minutes_are_those_of_a_full_session() -> None:
     assert foretold(minutes_around=4).minutes == pytest.approx(90 * 12 / 60 + 4)
 
 
+def test_a_session_ends_where_there_are_no_more_pairs() -> None:
+    plan = foretold(n_pairs=6, n_originals=3, goal=4, size=90, minutes_around=0)
+    assert (plan.n_people, plan.n_counted, plan.minutes) == (4, 6, pytest.approx(6 * 12 / 60))
+
+
 def test_pay_is_per_hour_or_per_session() -> None:
     per_hour, per_session = foretold(pay=Pay(12, "hour")), foretold(pay=Pay(3.5, "session"))
     assert per_hour.cost == pytest.approx(12 * per_hour.hours)

@@ -133,3 +133,10 @@ def test_the_planner_costs_the_same_for_little_and_much(researcher: Client, proj
             shown(researcher, project, study=study.public_id)
         costs.append(len(captured))
     assert costs[0] == costs[1] <= 8
+
+
+@pytest.mark.parametrize("role", ["annotator", None])
+def test_the_planner_opens_to_nobody_else(project: Project, role: str | None) -> None:
+    other = Client()
+    other.force_login(make.member(project if role else make.project(), role or "admin"))
+    shown(other, project, status=404)
