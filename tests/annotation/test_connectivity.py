@@ -19,6 +19,7 @@ from datasets.models.jobs import Job
 from tests import make
 from tests.annotation.said import said, say
 from tests.races import at_once
+from tests.workers import Start, wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -206,3 +207,12 @@ def test_workers_that_look_at_once_ask_for_one_check() -> None:
     said(study, [[5, 5]])
     at_once(*[request_due_checks] * 4)
     assert checks_of(study).count() == 1
+
+
+@pytest.mark.services
+def test_a_real_worker_checks_a_study_that_nobody_asked_about(start_worker: Start) -> None:
+    study = make.study(n_pairs=2)
+    said(study, [[5, None], [None, 5]])
+    start_worker()
+    wait_until(lambda: last_check(study))
+    assert last_check(study)["n_components"] == 2  # type: ignore[index]

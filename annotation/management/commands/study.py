@@ -15,7 +15,7 @@ STATES = {"open": Study.State.OPEN, "pause": Study.State.PAUSED, "close": Study.
 
 
 class Command(BaseCommand):
-    help = "Show a study's progress and agreement; open, pause or close it; change its goal; add pairs; delete a draft; invitations."
+    help = "Show a study; open, pause or close it; change its goal; add pairs; delete a draft; invitations."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("study", help="PROJECT/CAMPAIGN/MODE")
