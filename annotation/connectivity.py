@@ -91,13 +91,15 @@ def components(study: Study, *, attempt: Attempt | None = None) -> list[tuple[in
     """
     people = _ids(Participation.objects.filter(study=study, withdrawn_at=None))
     items = _ids(study.items.all())
+    if not len(people) or not len(items):
+        return []
     graph, is_rated = Components(len(people) + len(items)), np.zeros(len(people) + len(items), dtype=bool)
     for person, item in _edges(study):
         if attempt:
             attempt.check()
-        known = np.isin(person, people) & np.isin(item, items)  # not those who came since
-        left = np.searchsorted(people, person[known])
-        right = np.searchsorted(items, item[known]) + len(people)
+        left, right = np.searchsorted(people, person), np.searchsorted(items, item)
+        known = (people.take(left, mode="clip") == person) & (items.take(right, mode="clip") == item)
+        left, right = left[known], right[known] + len(people)  # without those who came since
         is_rated[left] = is_rated[right] = True
         graph.join(left, right)
     _, code = np.unique(graph.root[is_rated], return_inverse=True)

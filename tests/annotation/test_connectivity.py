@@ -1,6 +1,7 @@
 """Whether a study's annotators can be compared, looked at in the background."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -14,6 +15,7 @@ from annotation.connectivity import checks_of, components, last_check, request_c
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
+from annotation.studies import add_items, further_pairs
 from datasets import jobs
 from datasets.models.jobs import Job
 from tests import make
@@ -88,6 +90,19 @@ def test_another_studys_ratings_do_not_join(apart: Study) -> None:
     said(beside, [[5] * 5])
     assert components(apart) == [(2, 2), (1, 2)]
     assert components(beside) == [(1, 5)]
+
+
+def test_who_comes_while_the_check_reads_is_left_to_the_next_one(apart: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    edges = connectivity._edges
+
+    def with_newcomers(study: Study) -> Any:
+        make.pairs(study.project, 1)
+        add_items(study, further_pairs(study))
+        said(study, [[5, 5, 5, 5, None, 5]])
+        return edges(study)
+
+    monkeypatch.setattr(connectivity, "_edges", with_newcomers)
+    assert components(apart) == [(2, 2), (1, 2)]
 
 
 # The check and its warning ----------------------------------------------------------------------------------------
