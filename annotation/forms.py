@@ -3,7 +3,7 @@ from typing import Any
 
 from django import forms
 
-from annotation import studies
+from annotation import planner, studies
 from annotation.models.studies import Campaign, Study, StudyText
 from annotation.wording import standard_wording
 from datasets.forms import whole_characters
@@ -14,7 +14,25 @@ from datasets.models.releases import Mode
 NEW_CAMPAIGN = "new"
 
 
-class StudyForm(forms.ModelForm[Study]):
+class Grouped(forms.BaseForm):
+    """A form whose fields come under headings, as templates/annotation/_fieldset.html shows them."""
+
+    groups: dict[str, list[str]]
+
+    def fieldsets(self) -> list[tuple[str, list[forms.BoundField]]]:
+        return [(legend, [self[name] for name in names]) for legend, names in self.groups.items()]
+
+
+class StudyForm(Grouped, forms.ModelForm[Study]):
+    groups = {
+        "The study": ["name", "campaign", "new_campaign", "mode", "methods"],
+        "A session": ["goal", "session_size", "seconds_per_pair", "n_practice", "n_warm_up", "n_checks"],
+        "Hidden repeats": ["repeat_percent", "repeat_distance"],
+        "How pairs are given out": ["side", "spacing", "reserves_session", "lease_seconds", "person_limit"],
+    }
+    # Off unless somebody knows why; each biases figures.
+    biased = ["stops_adaptively", "min_ratings", "max_ratings", "half_width", "is_ordered_by_model", "core_percent"]
+
     campaign = forms.ChoiceField(
         help_text="A campaign joins an HA1 and an HA2 study over the same pairs; each person rates in one of them."
     )
@@ -28,8 +46,13 @@ class StudyForm(forms.ModelForm[Study]):
         help_text="Which pairs the study holds, by source, scope and method. None ticked: all of them.",
     )
 
-    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=1000)
-    session_size = forms.IntegerField(label="Pairs per person", min_value=1, max_value=10_000)
+    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=studies.MAX_GOAL)
+    session_size = forms.IntegerField(
+        label="Pairs per session",
+        min_value=1,
+        max_value=10_000,
+        help_text="All that one person sees in one go; it should fit into half an hour.",
+    )
     seconds_per_pair = forms.IntegerField(
         label="Seconds per pair", min_value=1, max_value=600, help_text="What annotators are told to expect."
     )
@@ -39,12 +62,85 @@ class StudyForm(forms.ModelForm[Study]):
         max_value=86_400,
         help_text="After that it may be given to somebody else; a later answer is still kept.",
     )
+    n_practice = forms.IntegerField(
+        label="Practice pairs",
+        min_value=0,
+        max_value=1000,
+        help_text="At the beginning, with feedback. Choose them on the study's page.",
+    )
+    n_warm_up = forms.IntegerField(
+        label="Warm-up pairs",
+        min_value=0,
+        max_value=1000,
+        help_text="The first pairs after practice: people find their scale with them, and they do not count.",
+    )
+    n_checks = forms.IntegerField(
+        label="Checks",
+        min_value=0,
+        max_value=1000,
+        help_text="Pairs whose answer is plain, or that ask for a certain score, among the others. Choose them on the "
+        "study's page.",
+    )
+    repeat_percent = forms.IntegerField(
+        label="Repeats, in percent of the session",
+        min_value=0,
+        max_value=50,
+        help_text="Pairs shown a second time, to see how far people agree with themselves. They do not count twice.",
+    )
+    repeat_distance = forms.IntegerField(
+        label="Pairs between a pair and its repeat, at least", min_value=1, max_value=10_000
+    )
+    side = forms.ChoiceField(
+        label="Side of the original", choices=Study.SideRule.choices, help_text="In HA2; HA1 shows no original."
+    )
+    spacing = forms.IntegerField(
+        label="Pairs between versions of one original, at least",
+        min_value=0,
+        max_value=10_000,
+        help_text="Only where a session is longer than there are originals; otherwise nobody sees an original twice.",
+    )
+    reserves_session = forms.BooleanField(
+        required=False,
+        label="Reserve a whole session for whoever begins",
+        help_text="So that they can finish, and a full study turns people away before they begin.",
+    )
+    person_limit = forms.IntegerField(
+        required=False,
+        label="Pairs per person in all, at most",
+        min_value=1,
+        max_value=1_000_000,
+        help_text="More than a session lets whoever has finished one begin another. Empty: one session each.",
+    )
+    stops_adaptively = forms.BooleanField(
+        required=False,
+        label="Stop each pair when its interval is narrow enough",
+        help_text="Pairs on which people happen to agree stop early, so agreement looks better than it is.",
+    )
+    min_ratings = forms.IntegerField(label="Never with fewer ratings than", min_value=2, max_value=studies.MAX_GOAL)
+    max_ratings = forms.IntegerField(label="Always with", min_value=2, max_value=studies.MAX_GOAL)
+    half_width = forms.FloatField(
+        label="Half width of the 95 % interval that is enough, in score points", min_value=0.05, max_value=9
+    )
+    is_ordered_by_model = forms.BooleanField(
+        required=False,
+        label="Give out first the pairs whose score, as the model in use predicts it, is rare",
+        help_text="What is rated first then depends on the model that is to be judged by these ratings.",
+    )
+    core_percent = forms.IntegerField(
+        label="Core, in percent of the originals",
+        min_value=0,
+        max_value=100,
+        help_text="Drawn by lot when the study opens. Neither rule above touches it: its figures stay unbiased.",
+    )
 
     class Meta:
         model = Study
-        fields = ["name", "mode", "goal", "session_size", "seconds_per_pair", "lease_seconds"]
-
-    field_order = ["name", "campaign", "new_campaign", *Meta.fields[1:], "methods"]
+        fields = [
+            "name", "mode", "goal", "session_size", "seconds_per_pair", "lease_seconds",
+            "n_practice", "n_warm_up", "n_checks", "repeat_percent", "repeat_distance",
+            "side", "spacing", "reserves_session", "person_limit",
+            "stops_adaptively", "min_ratings", "max_ratings", "half_width", "is_ordered_by_model", "core_percent",
+        ]  # fmt: skip
 
     def __init__(self, project: Project, *args: Any, **kwargs: Any) -> None:
         # The model's defaults come with an instance.
@@ -74,7 +170,32 @@ class StudyForm(forms.ModelForm[Study]):
             self.add_error("mode", "HA2 shows the original beside the picture, but some of these pairs have none.")
         if not self.pairs().exists():
             self.add_error("methods", "There are no such pairs yet; import pairs first.")
+        self._check_session(data)
         return data
+
+    def _check_session(self, data: dict[str, Any]) -> None:
+        said = [data.get(name) for name in ("session_size", "n_practice", "n_warm_up", "n_checks", "repeat_percent")]
+        if None in said:
+            return
+        try:
+            planner.SessionPlan(*said).check()  # type: ignore[arg-type]
+        except planner.CannotPlan as error:
+            self.add_error("session_size", str(error))
+        limit, size = data.get("person_limit"), said[0]
+        if limit and size and limit < size:
+            self.add_error("person_limit", f"A person who may see {limit} pairs cannot finish a session of {size}.")
+        if (data.get("min_ratings") or 0) > (data.get("max_ratings") or studies.MAX_GOAL):
+            self.add_error("max_ratings", "This must be at least the fewest ratings above.")
+
+    def biased_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.biased]
+
+    @property
+    def is_biased(self) -> bool:
+        """Whether what was sent turns one of the biased rules on, or has an error there: then they are shown open."""
+        return any(self[name].errors for name in self.biased) or any(
+            self[name].value() for name in ("stops_adaptively", "is_ordered_by_model")
+        )
 
     def pairs(self) -> Any:
         chosen = self.cleaned_data.get("methods") or []
@@ -128,3 +249,74 @@ class WordingForm(forms.Form):
 class InvitationForm(forms.Form):
     kind = forms.ChoiceField(choices=[("many", "for many people"), ("personal", "for one person")])
     note = forms.CharField(max_length=120, required=False, help_text="For yourself; annotators do not see it.")
+
+
+class GoalForm(forms.Form):
+    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=studies.MAX_GOAL)
+    reason = forms.CharField(label="Why", max_length=500, help_text="Kept in the history, for whoever reads the data.")
+
+
+class PlannerForm(Grouped, forms.Form):
+    """What a planned study is like; whatever is left out is as the page found it."""
+
+    groups = {
+        "The study": ["n_pairs", "n_originals", "goal"],
+        "A session": ["session_size", "n_practice", "n_warm_up", "n_checks", "repeat_percent"],
+        "Time and pay": ["seconds", "minutes_around", "pay", "pay_per"],
+        "People": ["sd", "reliability"],
+    }
+
+    n_pairs = forms.IntegerField(label="Pairs", min_value=1, max_value=100_000_000)
+    n_originals = forms.IntegerField(
+        label="Originals",
+        min_value=1,
+        max_value=100_000_000,
+        help_text="Nobody is shown two versions of one, unless a session is longer than there are originals.",
+    )
+    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=studies.MAX_GOAL)
+    session_size = forms.IntegerField(label="Pairs per session", min_value=1, max_value=10_000)
+    n_practice = forms.IntegerField(label="of them practice", min_value=0, max_value=1000)
+    n_warm_up = forms.IntegerField(label="warm-up, not counted", min_value=0, max_value=1000)
+    n_checks = forms.IntegerField(label="checks", min_value=0, max_value=1000)
+    repeat_percent = forms.IntegerField(label="and hidden repeats, in percent", min_value=0, max_value=50)
+    seconds = forms.FloatField(label="Seconds per answer", min_value=0.1, max_value=3600)
+    minutes_around = forms.FloatField(
+        label="Minutes around a session", min_value=0, max_value=600, help_text="For consent and instructions."
+    )
+    pay = forms.FloatField(label="Pay", min_value=0, max_value=1_000_000, help_text="In any currency.")
+    pay_per = forms.ChoiceField(label="for", choices=[("hour", "an hour"), ("session", "a session")])
+    sd = forms.FloatField(
+        label="Deviation of ratings",
+        min_value=0.01,
+        max_value=9,
+        help_text="How far, in score points, different people's ratings of one pair lie apart: the pooled standard "
+        "deviation within pairs.",
+    )
+    reliability = forms.FloatField(
+        label="Reliability of one rating",
+        min_value=0.001,
+        max_value=1,
+        help_text="ICC(1): the share of all variance that lies between pairs.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": ""} | kwargs)
+
+    def forecast(self) -> planner.Forecast | None:
+        """None where the numbers fit no study; the form then says why."""
+        if not self.is_valid():
+            return None
+        said = self.cleaned_data
+        session = planner.SessionPlan(
+            said["session_size"], said["n_practice"], said["n_warm_up"], said["n_checks"], said["repeat_percent"]
+        )
+        shared = ("n_pairs", "n_originals", "goal", "seconds", "minutes_around", "sd", "reliability")
+        try:
+            return planner.forecast(
+                session=session,
+                pay=planner.Pay(said["pay"], said["pay_per"]),
+                **{name: said[name] for name in shared},
+            )
+        except planner.CannotPlan as error:
+            self.add_error(None, str(error))
+            return None

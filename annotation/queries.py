@@ -14,6 +14,7 @@ from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import SCORES, Item, Study
 from datasets.releases import AGREEMENT_SEED
 from scoring.measures.agreement import agreement_summary
+from scoring.measures.means import Spread, spread
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,15 @@ def _progress(items: Mapping[str, int], people: Mapping[str, int]) -> Progress:
     )
 
 
-def rating_counts(study: Study) -> tuple[np.ndarray, np.ndarray]:
+def rating_counts(study: Study, *, core_only: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """How many gave each rated item each score (items x 10), and the items' groups. One GROUP BY."""
+    said = Rating.objects.filter(
+        assignment__item__study=study,
+        assignment__purpose=Assignment.Purpose.MAIN,
+        assignment__participation__withdrawn_at=None,
+    )
     rows = (
-        Rating.objects.filter(
-            assignment__item__study=study,
-            assignment__purpose=Assignment.Purpose.MAIN,
-            assignment__participation__withdrawn_at=None,
-        )
+        (said.filter(assignment__item__is_core=True) if core_only else said)
         .values("assignment__item", "assignment__item__group", "score")
         .annotate(n=Count("pk"))
         .order_by("assignment__item")
@@ -94,8 +96,25 @@ def study_agreement(study: Study) -> dict[str, Any]:
     return agreement(*rating_counts(study))
 
 
+def core_agreement(study: Study) -> dict[str, Any]:
+    """The same, of the pairs that neither adaptive stop nor a model's order touches."""
+    return agreement(*rating_counts(study, core_only=True))
+
+
 def agreement(counts: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
     return agreement_summary(counts, np.array(SCORES), groups if len(groups) else None, seed=AGREEMENT_SEED)
+
+
+def study_spread(study: Study) -> Spread | None:
+    """How far people's ratings of one pair lie apart so far; None before any pair has two."""
+    counts, _ = rating_counts(study)
+    return spread(counts, np.array(SCORES))
+
+
+def study_size(study: Study) -> dict[str, int]:
+    """Pairs that are rated, and originals."""
+    items = study.items.rated().filter(state=Item.State.OPEN).order_by()
+    return items.aggregate(n_pairs=Count("pk"), n_originals=Count("group", distinct=True))
 
 
 def score_histogram(counts: np.ndarray) -> list[tuple[int, int]]:

@@ -1,23 +1,31 @@
-"""The life of a study: set up, filled with pairs, opened, paused, closed."""
+"""The life of a study: set up, filled with pairs, opened, paused, closed.
 
+What is changed while people rate is recorded as a `StudyChange` in the transaction that changes it.
+"""
+
+import hashlib
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
+import numpy as np
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import F, Q, QuerySet, Value
+from django.db.models.functions import Greatest, Now
 from django.utils.text import slugify
 
 from annotation.models.people import Invitation
-from annotation.models.studies import RING, Campaign, Item, Study, StudyText
+from annotation.models.studies import RING, Campaign, Item, Study, StudyChange, StudyText
 from annotation.wording import current_texts, standard_wording
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
 from datasets.models.releases import Mode
 
 State = Study.State
+MAX_GOAL = 1000
+BATCH = 2000  # rows at a time
 # What a study may become, and from where.
 STEPS = {
     State.OPEN: {State.DRAFT, State.PAUSED, State.CLOSED},
@@ -93,24 +101,70 @@ def write_texts(study: Study, wording: Mapping[str, str]) -> None:
 
 
 def _locked(study: Study) -> Study:
-    """The study as it is now. Its texts must not change between being opened and being marked as shown."""
-    return Study.objects.select_for_update(of=("self",)).get(pk=study.pk)
+    """The study as it is now, for whoever changes it next to wait.
+
+    Its texts must not change between being opened and being marked as shown, and each change names what was before.
+    People who join or rate do not wait: they only refer to the study.
+    """
+    return Study.objects.select_for_update(of=("self",), no_key=True).get(pk=study.pk)
 
 
-def add_items(study: Study, pairs: QuerySet[Pair]) -> int:
-    """Put pairs into a study, each at a random place on the ring; pairs that are in it already stay as they are."""
+def record_change(
+    study: Study, kind: str, *, before: Any, after: Any, by: AbstractBaseUser | None = None, reason: str = ""
+) -> StudyChange:
+    """For the study's history; called in the transaction that makes the change."""
+    return StudyChange.objects.create(
+        study=study, kind=kind, before=before, after=after, reason=reason, changed_by_id=by.pk if by else None
+    )
+
+
+def add_items(study: Study, pairs: QuerySet[Pair], *, by: AbstractBaseUser | None = None) -> int:
+    """Put pairs into a study, each at a random place on the ring; pairs that are in it already stay as they are.
+
+    Batch by batch, so that nobody who rates has to wait; the record of the change grows with them.
+    """
     if study.mode == Mode.HA2 and pairs.filter(original=None).exists():
         raise PairsDoNotFit("HA2 shows the original beside the anonymized picture, but some of these pairs have none.")
-    before = study.items.count()
-    places = random.Random(study.seed + before)
-    batch: list[Item] = []
-    for pair in pairs.order_by("pk").only("pk", "group").iterator(chunk_size=2000):
-        batch.append(Item(study=study, pair=pair, group=pair.group, goal=study.goal, shuffle=places.randrange(RING)))
-        if len(batch) == 2000:
-            Item.objects.bulk_create(batch, ignore_conflicts=True)
-            batch.clear()
-    Item.objects.bulk_create(batch, ignore_conflicts=True)
-    return study.items.count() - before
+    places = random.Random(study.seed + study.items.count())
+    before, n_added, change = study.items.rated().count(), 0, None
+    for batch in _batches_of_pairs(pairs):
+        with transaction.atomic():
+            locked = _locked(study)
+            n_added += _added(locked, batch, places)
+            if locked.has_begun and n_added:
+                change = change or record_change(study, StudyChange.Kind.PAIRS, before=before, after=before, by=by)
+                change.after = before + n_added
+                change.save(update_fields=["after"])
+    return n_added
+
+
+def _batches_of_pairs(pairs: QuerySet[Pair]) -> Iterator[list[Pair]]:
+    """Each asked for anew: on SQLite nobody can begin to write while a read of theirs is open."""
+    last = 0
+    while batch := list(pairs.filter(pk__gt=last).order_by("pk").only("pk", "group")[:BATCH]):
+        yield batch
+        last = batch[-1].pk
+
+
+def _added(study: Study, batch: list[Pair], places: random.Random) -> int:
+    """How many of these pairs are new to the study, which is locked: nobody else adds them meanwhile."""
+    held = set(study.items.filter(pair__in=batch).values_list("pair_id", flat=True))
+    # The core was chosen before the first rating; what comes later never joins it.
+    is_core = not (study.has_begun and has_core(study))
+    made = [
+        Item(
+            study=study,
+            pair=pair,
+            group=pair.group,
+            goal=study.goal,
+            shuffle=places.randrange(RING),
+            is_core=is_core,
+        )
+        for pair in batch
+        if pair.pk not in held
+    ]
+    Item.objects.bulk_create(made)
+    return len(made)
 
 
 def further_pairs(study: Study) -> QuerySet[Pair]:
@@ -143,25 +197,81 @@ def delete_draft(study: Study) -> None:
 
 
 @transaction.atomic
-def change_state(study: Study, state: str) -> None:
+def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None, reason: str = "") -> None:
     """Open, pause or close a study. People who hold pairs may still answer them."""
-    _locked(study)
+    locked = _locked(study)
     if state not in STEPS:
         raise NotPossible("Choose whether to open, pause or close the study.")
-    if state == State.OPEN and not study.items.exists():
+    if locked.state not in STEPS[State(state)]:  # somebody else may have changed it a moment ago
+        study.refresh_from_db(fields=["state"])
+        raise NotPossible(f"This study is {locked.get_state_display()}; it cannot become {State(state).label}.")
+    if state == State.OPEN and not locked.items.rated().exists():
         raise NotPossible("This study has no pairs; import pairs and add them first.")
     stamps: dict[str, Any] = {}
     if state == State.OPEN:
-        stamps["opened_at"] = study.opened_at or Now()
+        stamps["opened_at"] = locked.opened_at or Now()
     elif state == State.CLOSED:
         stamps["closed_at"] = Now()
-    ready = Study.objects.filter(pk=study.pk, state__in=STEPS[State(state)])
-    if not ready.update(state=state, **stamps):  # somebody else may have changed it a moment ago
-        study.refresh_from_db(fields=["state"])
-        raise NotPossible(f"This study is {study.get_state_display()}; it cannot become {State(state).label}.")
+    Study.objects.filter(pk=study.pk).update(state=state, **stamps)
+    record_change(study, StudyChange.Kind.STATE, before=locked.state, after=state, by=by, reason=reason)
     study.refresh_from_db()
     if state == State.OPEN:
         _mark_shown(study)
+        if not locked.has_begun and has_core(locked):
+            _choose_core(locked)
+
+
+@transaction.atomic
+def change_goal(study: Study, goal: int, *, by: AbstractBaseUser | None = None, reason: str = "") -> None:
+    """Want so many ratings of each pair from now on.
+
+    More: pairs that were complete are given out again. Fewer: no further draws; whoever holds a pair may answer it, so
+    that a pair's goal never falls below what it holds. Where a study stops adaptively, only the core has this goal.
+    """
+    if not 1 <= goal <= MAX_GOAL:
+        raise NotPossible(f"Each pair can want from 1 to {MAX_GOAL} ratings.")
+    locked = _locked(study)
+    if locked.goal == goal:
+        raise NotPossible(f"Each pair wants {goal} ratings already.")
+    Study.objects.filter(pk=study.pk).update(goal=goal)
+    items = locked.items.rated().filter(state=Item.State.OPEN)
+    items = items.filter(is_core=True) if locked.stops_adaptively else items
+    # People draw and return pairs meanwhile. Each row is decided by what it holds when it is reached.
+    in_order(items).update(goal=Greatest(F("n_held"), Value(goal)))
+    record_change(locked, StudyChange.Kind.GOAL, before=locked.goal, after=goal, by=by, reason=reason)
+    study.refresh_from_db(fields=["goal"])
+
+
+def in_order(items: QuerySet[Item]) -> QuerySet[Item]:
+    """The same items, for an update of many: locked by their ids first.
+
+    Whoever gives back several pairs locks them in the same order, so neither waits for the other in a circle.
+    """
+    return Item.objects.filter(pk__in=items.order_by("pk").select_for_update(no_key=True).values("pk"))
+
+
+def has_core(study: Study) -> bool:
+    return study.stops_adaptively or study.is_ordered_by_model
+
+
+def _choose_core(study: Study) -> None:
+    """A share of the originals, by lot: with all their versions they keep to the study's goal and order."""
+    groups = study.items.rated().order_by().values_list("group", flat=True).distinct()
+    lots = np.fromiter((_lot(study, group) for group in groups.iterator(chunk_size=BATCH)), dtype=np.uint64)
+    n_core = round(len(lots) * study.core_percent / 100)
+    last = np.sort(lots)[n_core - 1] if n_core else None
+    outside = (group for group in list(groups) if last is None or _lot(study, group) > last)
+    for batch in _batches(outside):
+        study.items.filter(group__in=batch).update(is_core=False)
+
+
+def _lot(study: Study, group: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{study.seed}:core:{group}".encode()).digest()[:8])
+
+
+def _batches(groups: Iterator[str]) -> Iterator[list[str]]:
+    while batch := list(islice(groups, BATCH)):
+        yield batch
 
 
 def _mark_shown(study: Study) -> None:

@@ -1,7 +1,7 @@
 from django.urls import path
 
 from annotation.api import AnswerView
-from annotation.views import annotators, researchers
+from annotation.views import annotators, planning, researchers
 
 app_name = "annotation"
 urlpatterns = [
@@ -17,9 +17,11 @@ urlpatterns = [
     path("rate/<uuid:participation>/picture/<uuid:key>/", annotators.picture, name="picture"),
     path("projects/<slug:project>/", researchers.project, name="project"),
     path("projects/<slug:project>/studies/new/", researchers.study_new, name="study-new"),
+    path("projects/<slug:project>/planner/", planning.planner, name="planner"),
     path("studies/<uuid:study>/", researchers.study, name="study"),
     path("studies/<uuid:study>/wording/", researchers.wording, name="wording"),
     path("studies/<uuid:study>/state/", researchers.state, name="state"),
+    path("studies/<uuid:study>/goal/", researchers.goal, name="goal"),
     path("studies/<uuid:study>/pairs/", researchers.more_pairs, name="more-pairs"),
     path("studies/<uuid:study>/delete/", researchers.delete_draft, name="delete-draft"),
     path("studies/<uuid:study>/invite/", researchers.invite, name="invite"),

@@ -37,6 +37,7 @@ stopping = threading.Event()  # set when this worker is told to stop; a long job
 
 Handler = Callable[["Attempt"], dict[str, Any] | None]
 _handlers: dict[str, tuple[Handler, str]] = {}
+repeated: dict[Callable[[], None], float] = {}  # what workers do unasked, and every how many seconds
 
 
 class JobFailed(Exception):
@@ -67,6 +68,16 @@ def handles(kind: str, *, lane: str = "short") -> Callable[[Handler], Handler]:
     def register(handler: Handler) -> Handler:
         _handlers[kind] = (handler, lane)
         return handler
+
+    return register
+
+
+def repeats(*, every: float) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Register a verb that each worker calls again and again, so many seconds apart. Several may call it at once."""
+
+    def register(verb: Callable[[], None]) -> Callable[[], None]:
+        repeated[verb] = every
+        return verb
 
     return register
 

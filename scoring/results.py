@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 from django.conf import settings
 
 from datasets.jobs import Attempt, JobFailed
+from datasets.models.pictures import Pair
+from datasets.models.projects import Project
 from scoring.compare import request_comparison
 from scoring.models import Checkpoint, Prediction, TrainingRun
 
@@ -66,3 +70,29 @@ def _store_predictions(attempt: Attempt, run: TrainingRun, folder: Path) -> None
             ]
             with attempt.writing():
                 Prediction.objects.bulk_create(predictions)
+
+
+# For studies that are ordered by a model ---------------------------------------------------------------------------
+
+
+def priorities_for(project: Project, mode: str, pair_ids: Iterable[int]) -> dict[int, float]:
+    """What the checkpoint in use would have rated first, from 0 to 1; only of pairs that its run has predicted.
+
+    A pair is the more urgent the rarer its predicted score, to the whole point, is among all that the run predicted:
+    so the ends of the scale are covered early. The model gives a score and no doubt about it; this choice asks neither
+    where people may disagree nor where the model may be wrong, and favours no end of the scale.
+    """
+    checkpoint = Checkpoint.objects.filter(project=project, mode=mode, in_use=True).first()
+    if checkpoint is None:
+        return {}
+    said = Prediction.objects.filter(run=checkpoint.run_id).order_by()
+    rows = said.values_list("label__original", "label__anonymized", "score")
+    predicted = {(original, picture): round(score) for original, picture, score in rows.iterator(chunk_size=BATCH)}
+    times = Counter(predicted.values())
+    wanted, found = iter(pair_ids), {}
+    while batch := list(islice(wanted, BATCH)):
+        pairs = Pair.objects.filter(project=project, pk__in=batch).values_list("pk", "original", "anonymized")
+        for pk, original, picture in pairs:
+            if (original, picture) in predicted:
+                found[pk] = 1 - times[predicted[original, picture]] / len(predicted)
+    return found

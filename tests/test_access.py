@@ -15,7 +15,7 @@ from django.utils.regex_helper import normalize
 from annotation.access import resume_token
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Assignment, Rating
-from annotation.models.studies import Study
+from annotation.models.studies import Study, StudyChange
 from datasets.models.jobs import Job
 from datasets.models.projects import Membership, Project, Role
 from datasets.models.releases import Release
@@ -95,7 +95,19 @@ def leads_to_login(reply: Any) -> bool:
 
 def traces() -> tuple[int, ...]:
     """What a forbidden request might have left."""
-    models = (Project, Study, Invitation, Participation, Assignment, Rating, Release, Job, Membership, TrainingRun)
+    models = (
+        Project,
+        Study,
+        Invitation,
+        Participation,
+        Assignment,
+        Rating,
+        Release,
+        Job,
+        Membership,
+        TrainingRun,
+        StudyChange,
+    )
     n_in_use = Checkpoint.objects.filter(in_use=True).count()
     return (*(model.objects.count() for model in models), n_in_use)
 

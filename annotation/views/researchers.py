@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import queries, studies
-from annotation.forms import InvitationForm, StudyForm, WordingForm
+from annotation import connectivity, queries, studies
+from annotation.forms import GoalForm, InvitationForm, StudyForm, WordingForm
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.models.studies import Study
 from annotation.wording import current_texts
@@ -34,7 +34,7 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
         "n_pairs": found.pairs.count(),
         "studies": [{"study": study, "progress": progress[study.pk]} for study in listed],
         "releases": found.releases.exclude(frozen_at=None),
-        "jobs": found.jobs.all()[:8],
+        "jobs": found.jobs.exclude(kind=connectivity.KIND)[:8],
     }
     return render(request, "annotation/project.html", context)
 
@@ -81,12 +81,16 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "project": found.project,
         "progress": queries.study_progress(found),
         "agreement": queries.agreement(counts, groups),
+        "core_agreement": queries.core_agreement(found) if studies.has_core(found) else None,
         "histogram": histogram,
         "most": max((n for _, n in histogram), default=0),
         "people": queries.people_of(found),
         "invitations": invitations,
         "invitation_form": InvitationForm(label_suffix=""),
         "steps": [state for state, before in studies.STEPS.items() if found.state in before],
+        "connectivity": connectivity.last_check(found),
+        "goal_form": GoalForm(initial={"goal": found.goal}, label_suffix="", auto_id="id_goal_%s"),
+        "changes": found.changes.select_related("changed_by"),
         "n_further_pairs": n_further,
         "n_left_out": studies.other_pairs(found).count() - n_further,
     }
@@ -111,7 +115,7 @@ def state(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     wanted = request.POST.get("state", "")
     try:
-        studies.change_state(found, wanted)
+        studies.change_state(found, wanted, by=request.user)  # type: ignore[arg-type]
     except studies.NotPossible as error:
         messages.error(request, str(error))
     else:
@@ -120,10 +124,28 @@ def state(request: HttpRequest, study: UUID) -> HttpResponse:
 
 
 @require_POST
+def goal(request: HttpRequest, study: UUID) -> HttpResponse:
+    found = managed_study(request, study)
+    form = GoalForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Say how many ratings each pair should have, from 1 to 1000, and why.")
+        return redirect("annotation:study", found.public_id)
+    try:
+        wanted, reason = form.cleaned_data["goal"], form.cleaned_data["reason"]
+        studies.change_goal(found, wanted, by=request.user, reason=reason)  # type: ignore[arg-type]
+    except studies.NotPossible as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"Each pair wants {found.goal} ratings now.")
+    return redirect("annotation:study", found.public_id)
+
+
+@require_POST
 def more_pairs(request: HttpRequest, study: UUID) -> HttpResponse:
     """Add the project's pairs of the kinds that this study holds already."""
     found = managed_study(request, study)
-    messages.success(request, f"{studies.add_items(found, studies.further_pairs(found))} pairs were added.")
+    n_added = studies.add_items(found, studies.further_pairs(found), by=request.user)  # type: ignore[arg-type]
+    messages.success(request, f"{n_added} pairs were added.")
     return redirect("annotation:study", found.public_id)
 
 

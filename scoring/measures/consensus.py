@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from scoring.measures.graph import Components
+
 MAX_ITERATIONS = 500
 TOLERANCE = 1e-5  # of the ratings' standard deviation, on every bias and inconsistency
 FLOOR = 1e-8  # of the ratings' variance, under every variance: perfect agreement must not divide by zero
@@ -146,19 +148,8 @@ def _why_undefined(item: np.ndarray, annotator: np.ndarray, score: np.ndarray) -
 
 
 def _components(item: np.ndarray, annotator: np.ndarray, n_items: int, n_annotators: int) -> tuple[np.ndarray, int]:
-    """The connected component of each annotator, and how many there are.
-
-    Each round hooks every root onto the lowest root it shares a rating with, then flattens the trees; a long chain
-    of annotators, each sharing one item with the next, takes a few rounds and not one per link.
-    """
-    root = np.arange(n_annotators + n_items)
-    left, right = annotator, item + n_annotators
-    while left.size:
-        a, b = root[left], root[right]
-        np.minimum.at(root, np.maximum(a, b), np.minimum(a, b))
-        while (root[root] != root).any():
-            root = root[root]
-        apart = root[left] != root[right]
-        left, right = left[apart], right[apart]
-    roots, component = np.unique(root, return_inverse=True)
+    """The connected component of each annotator, and how many there are."""
+    graph = Components(n_annotators + n_items)
+    graph.join(annotator, item + n_annotators)
+    roots, component = np.unique(graph.root, return_inverse=True)
     return component[:n_annotators], len(roots)

@@ -42,7 +42,9 @@ def n_queries(visit: Callable[[], Any]) -> int:
 def study_form(**fields: Any) -> dict[str, Any]:
     return {
         "name": "Faces", "campaign": "new", "new_campaign": "Autumn", "mode": "HA2", "goal": 3, "session_size": 12,
-        "seconds_per_pair": 10, "lease_seconds": 600,
+        "seconds_per_pair": 10, "lease_seconds": 600, "n_practice": 0, "n_warm_up": 5, "n_checks": 0,
+        "repeat_percent": 5, "repeat_distance": 20, "side": "left", "spacing": 5, "reserves_session": "on",
+        "min_ratings": 5, "max_ratings": 15, "half_width": 0.75, "core_percent": 20,
     } | fields  # fmt: skip
 
 
@@ -83,6 +85,16 @@ def test_a_study_over_some_methods_holds_only_their_pairs(researcher: Client, pr
         ({"mode": "HA3"}, "Select a valid choice"),
         ({"campaign": "12345"}, "Select a valid choice"),
         ({"methods": ["no|such|thing"]}, "Select a valid choice"),
+        ({"n_warm_up": 7}, "leave 5 that count; at least half must"),
+        ({"n_practice": 3, "n_warm_up": 2, "n_checks": 2}, "leave 5 that count"),
+        ({"session_size": 20, "n_warm_up": 9, "repeat_percent": 10}, "repeats (2) leave 9 that count"),
+        ({"repeat_percent": 51}, "less than or equal to 50"),
+        ({"person_limit": 11}, "cannot finish a session of 12"),
+        ({"side": "above"}, "Select a valid choice"),
+        ({"min_ratings": 1}, "greater than or equal to 2"),
+        ({"min_ratings": 9, "max_ratings": 8}, "at least the fewest"),
+        ({"half_width": 0}, "greater than or equal to 0.05"),
+        ({"core_percent": 101}, "less than or equal to 100"),
     ],
 )
 def test_a_bad_study_form_is_refused_with_words(
@@ -94,6 +106,39 @@ def test_a_bad_study_form_is_refused_with_words(
     assert says in response.content.decode()
     assert not Study.objects.exists()
     assert not project.campaigns.exists()
+
+
+def test_the_plan_of_a_session_is_kept_as_it_was_set(researcher: Client, project: Project) -> None:
+    make.pairs(project, 1)
+    chosen = {"n_practice": 1, "n_warm_up": 2, "n_checks": 1, "repeat_percent": 10, "repeat_distance": 3,
+              "side": "balanced", "spacing": 4, "person_limit": 24, "stops_adaptively": True, "min_ratings": 4,
+              "max_ratings": 9, "half_width": 0.5, "is_ordered_by_model": True, "core_percent": 30}  # fmt: skip
+    form = study_form(**chosen)
+    del form["reserves_session"]  # as a browser sends a box that is not ticked
+    researcher.post(reverse("annotation:study-new", args=[project.slug]), form)
+    assert Study.objects.values(*chosen, "reserves_session").get() == chosen | {"reserves_session": False}
+
+
+def test_the_form_begins_with_the_models_defaults_and_the_biased_rules_off(
+    researcher: Client, project: Project
+) -> None:
+    form = researcher.get(reverse("annotation:study-new", args=[project.slug])).context["form"]
+    names = ("n_warm_up", "repeat_percent", "repeat_distance", "reserves_session", "stops_adaptively", "core_percent")
+    assert [form[name].value() for name in names] == [5, 5, 20, True, False, 20]
+    assert not form.is_biased
+
+
+def test_every_setting_of_the_form_has_its_place_on_the_page(researcher: Client, project: Project) -> None:
+    reply = researcher.get(reverse("annotation:study-new", args=[project.slug]))
+    page = reply.content.decode()
+    assert [name for name in reply.context["form"].fields if page.count(f'name="{name}"') < (name != "methods")] == []
+    assert "they bias figures" in page
+
+
+def test_an_error_among_the_biased_rules_is_not_hidden(researcher: Client, project: Project) -> None:
+    make.pairs(project, 1)
+    reply = researcher.post(reverse("annotation:study-new", args=[project.slug]), study_form(core_percent=101))
+    assert "<details open>" in reply.content.decode()
 
 
 def test_names_of_methods_may_hold_any_sign(researcher: Client, project: Project) -> None:

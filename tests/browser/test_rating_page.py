@@ -28,7 +28,7 @@ def links(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
 
 def open_study(site: Site, mode: str) -> str:
     name = f"faces/people/{mode}"
-    size = ["--session-size", str(N_PLANNED), "--goal", "50"]
+    size = ["--session-size", str(N_PLANNED), "--warm-up", "0", "--repeats", "0", "--goal", "50"]
     site.manage("create_study", f"People {mode}", "--project", "faces", "--campaign", "People", "--mode", mode, *size)
     site.manage("study", name, "--open")
     return site.url + site.manage("study", name, "--invite", "many").strip()

@@ -8,6 +8,7 @@ from django.db.models import Q, QuerySet
 
 from annotation import studies
 from annotation.management.wording_file import wording
+from annotation.planner import CannotPlan, SessionPlan
 from datasets.management.following import named_project
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
@@ -27,6 +28,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--seconds-per-pair", type=int, default=12, help="as people are told (default: %(default)s)"
         )
+        parser.add_argument("--practice", type=int, default=0, help="pairs with feedback (default: %(default)s)")
+        parser.add_argument("--warm-up", type=int, default=5, help="pairs not counted (default: %(default)s)")
+        parser.add_argument("--checks", type=int, default=0, help="checks in a session (default: %(default)s)")
+        parser.add_argument("--repeats", type=int, default=5, help="percent shown twice (default: %(default)s)")
         parser.add_argument(
             "--lease-seconds", type=int, default=600, help="how long a pair waits (default: %(default)s)"
         )
@@ -46,6 +51,7 @@ class Command(BaseCommand):
             raise CommandError("--goal must be at least 1 and at most 1000, --session-size at most 10000.")
         if not 1 <= options["seconds_per_pair"] <= 600 or not 60 <= options["lease_seconds"] <= 86_400:
             raise CommandError("--seconds-per-pair must be from 1 to 600, --lease-seconds from 60 to 86400.")
+        plan = session_plan(options)
         check_name("The study's name", options["name"], most=120)
         check_name("The campaign's name", options["campaign"], most=60)
         with transaction.atomic():
@@ -64,11 +70,27 @@ class Command(BaseCommand):
                     session_size=options["session_size"],
                     seconds_per_pair=options["seconds_per_pair"],
                     lease_seconds=options["lease_seconds"],
+                    n_practice=plan.n_practice,
+                    n_warm_up=plan.n_warm_up,
+                    n_checks=plan.n_checks,
+                    repeat_percent=plan.repeat_percent,
                 )
             except (studies.NotPossible, studies.PairsDoNotFit) as error:
                 raise CommandError(str(error)) from error
         name = f"{project.slug}/{campaign.slug}/{study.mode}"
         self.stdout.write(f"{name} is a draft with {study.items.count()} pairs. Next: manage.py study {name} --open")
+
+
+def session_plan(options: dict[str, Any]) -> SessionPlan:
+    beside = [options[name] for name in ("practice", "warm_up", "checks", "repeats")]
+    if min(beside) < 0 or options["repeats"] > 50:
+        raise CommandError("--practice, --warm-up and --checks cannot be negative; --repeats is from 0 to 50.")
+    plan = SessionPlan(options["session_size"], *beside)
+    try:
+        plan.check()
+    except CannotPlan as error:
+        raise CommandError(str(error)) from error
+    return plan
 
 
 def chosen_pairs(project: Project, kinds: list[list[str]]) -> QuerySet[Pair]:

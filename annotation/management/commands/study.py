@@ -15,13 +15,15 @@ STATES = {"open": Study.State.OPEN, "pause": Study.State.PAUSED, "close": Study.
 
 
 class Command(BaseCommand):
-    help = "Show a study's progress and agreement; open, pause or close it; add pairs; delete a draft; invitations."
+    help = "Show a study; open, pause or close it; change its goal; add pairs; delete a draft; invitations."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("study", help="PROJECT/CAMPAIGN/MODE")
         what = parser.add_mutually_exclusive_group()
         for verb in STATES:
             what.add_argument(f"--{verb}", action="store_const", const=verb, dest="step")
+        what.add_argument("--goal", type=int, help="ratings wanted per pair from now on")
+        parser.add_argument("--reason", default="", help="with --goal, --pause ...: why, for the study's history")
         what.add_argument("--add-pairs", action="store_true", help="the project's pairs of the kinds it holds already")
         what.add_argument("--delete", action="store_true", help="a draft that was never open")
         what.add_argument("--wording", type=Path, help="JSON file: kind of text to its new words")
@@ -39,8 +41,11 @@ class Command(BaseCommand):
 
     def act(self, study: Study, options: dict[str, Any]) -> None:
         if step := options["step"]:
-            studies.change_state(study, STATES[step])
+            studies.change_state(study, STATES[step], reason=options["reason"])
             self.stdout.write(f"{study} is {study.get_state_display()} now.")
+        elif (goal := options["goal"]) is not None:
+            studies.change_goal(study, goal, reason=options["reason"])
+            self.stdout.write(f"Each pair of {study} wants {study.goal} ratings now.")
         elif options["add_pairs"]:
             self.stdout.write(f"{studies.add_items(study, studies.further_pairs(study))} pairs were added.")
         elif options["delete"]:

@@ -45,6 +45,8 @@ class Command(BaseCommand):
         logging.getLogger("datasets").setLevel(logging.INFO)
         lanes = lane or list(settings.LANES)
         every(REAP_EVERY_SECONDS, jobs.reap)
+        for verb, seconds in jobs.repeated.items():
+            every(seconds, verb)
         try:
             {"db": work_from_database, "rq": work_from_redis}[settings.TASKS_ENGINE](lanes)
         except DatabaseError as error:
