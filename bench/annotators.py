@@ -1,12 +1,13 @@
 """People who rate as fast as they are served: each comes in by the join page and answers as the rating page does."""
 
 import json
+import random
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.cookies import SimpleCookie
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 from uuid import uuid4
 
@@ -36,10 +37,11 @@ class Tally:
 class Annotator:
     """One person at a time in one browser; after the last pair of a session the next person sits down."""
 
-    def __init__(self, port: int, invitation: str, *, sees_pictures: bool) -> None:
+    def __init__(self, port: int, invitation: str, *, sees_pictures: bool, thinks: float = 0) -> None:
         self.connection = HTTPConnection("127.0.0.1", port, timeout=30)
         self.join_path = f"/join/{invitation}/"
         self.sees_pictures = sees_pictures
+        self.thinks = thinks  # seconds between an answer and the next
         self.cookies: dict[str, str] = {}
         self.answer_path = ""
         self.leases: list[dict[str, Any]] = []
@@ -48,6 +50,7 @@ class Annotator:
     def rate(self, seconds: float) -> Tally:
         """Answer until the time is over, or until something goes wrong."""
         tally = Tally()
+        sleep(random.uniform(0, self.thinks))  # people do not begin in step
         begun = perf_counter()
         try:
             while perf_counter() - begun < seconds:
@@ -55,6 +58,13 @@ class Annotator:
         except (HTTPException, OSError, Unexpected) as error:
             tally.errors.append(repr(error))
         tally.wall = perf_counter() - begun
+        return tally
+
+    def rate_exactly(self, n: int) -> Tally:
+        """Answer so many pairs."""
+        tally = Tally()
+        while len(tally.answers) < n:
+            self._rate_one(tally)
         return tally
 
     def _rate_one(self, tally: Tally) -> None:
@@ -68,6 +78,7 @@ class Annotator:
         if acknowledgement["status"] != "stored":
             raise Unexpected(acknowledgement)
         self._look(tally)
+        sleep(self.thinks)
 
     def _come_in(self) -> None:
         """A new person: reads the consent page, agrees, and is given the first pairs."""

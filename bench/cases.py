@@ -10,7 +10,7 @@ import numpy as np
 from bench.annotators import Annotator, Tally, rate_together
 from bench.machine import cpu_seconds, parent
 from bench.site import Server, server
-from bench.study import build_study, check_ratings, check_size, database_backend, database_version
+from bench.study import add_study, build_studies, check_ratings, check_size, database_backend, database_version
 
 __all__ = ["Case", "database_version", "measured", "table"]
 
@@ -30,8 +30,10 @@ class Cpu:
 
 @dataclass(frozen=True)
 class Case:
+    n_items: int
     n_annotators: int
     with_pictures: bool
+    thinks: float  # seconds between an answer and the next
     warm_up: Tally
     tally: Tally
     cpu: Cpu  # of the tally, without the warm-up
@@ -44,18 +46,32 @@ class Case:
     def n_acknowledged(self) -> int:
         return len(self.warm_up.answers) + len(self.tally.answers)
 
+    @property
+    def per_second(self) -> float:
+        return len(self.tally.answers) / self.tally.wall if self.tally.wall else 0.0
+
+    @property
+    def cpu_ms(self) -> float:
+        """Of web server and database together, for one answer with all that comes with it."""
+        spent = self.cpu.server + (self.cpu.database or 0)
+        return spent * 1000 / len(self.tally.answers) if self.tally.answers else float("inf")
+
+    def percentile_ms(self, q: int) -> float:
+        return float(np.percentile(self.tally.answers, q)) * 1000 if self.tally.answers else float("inf")
+
     def row(self) -> dict[str, str]:
         n = len(self.tally.answers)
         return {
-            "annotators": str(self.n_annotators),
-            "pictures": "with" if self.with_pictures else "without",
+            "pairs": str(self.n_items),
+            "annotators": f"{self.n_annotators}" + (f", thinking {self.thinks:g} s" if self.thinks else ""),
+            "pictures": "two" if self.with_pictures else "none",
             "answers": str(n),
-            "answers/s": f"{n / self.tally.wall:.1f}",
-            "p50 ms": _percentile_ms(self.tally.answers, 50),
-            "p95 ms": _percentile_ms(self.tally.answers, 95),
-            "p99 ms": _percentile_ms(self.tally.answers, 99),
-            "server CPU ms/answer": _ms_each(self.cpu.server, n),
-            "database CPU ms/answer": _ms_each(self.cpu.database, n),
+            "answers/s": f"{self.per_second:.1f}",
+            "p50 ms": f"{self.percentile_ms(50):.1f}",
+            "p95 ms": f"{self.percentile_ms(95):.1f}",
+            "p99 ms": f"{self.percentile_ms(99):.1f}",
+            "CPU ms/answer": f"{self.cpu_ms:.1f}",
+            "of it database": _ms_each(self.cpu.database, n),
             "client CPU ms/answer": _ms_each(self.cpu.client, n),
             "a picture, p95 ms": _percentile_ms(self.tally.pictures, 95),
             "errors": str(len(self.errors)),
@@ -70,39 +86,65 @@ def _ms_each(seconds: float | None, n: int) -> str:
     return f"{seconds * 1000 / n:.1f}" if seconds is not None and n else "-"
 
 
+@dataclass(frozen=True)
+class Crowd:
+    n_annotators: int
+    thinks: float = 0
+
+
 def measured(
-    *, n_items: int, seconds: float, crowds: Sequence[int], pictures: Sequence[bool], workers: int
+    *, sizes: Sequence[int], seconds: float, crowds: Sequence[Crowd], pictures: Sequence[bool], workers: int
 ) -> list[Case]:
-    """Every case in turn on one study; up to the first with an error, after which counts would mean nothing."""
-    invitation = build_study(n_items)
-    check_size(invitation.study, named=n_items)
+    """Every case in turn; up to the first with an error, after which counts would mean nothing."""
+    invitations = build_studies(sizes)
     backend = database_backend()
     cases: list[Case] = []
     with server(workers=workers) as running:
-        for n_annotators, with_pictures in product(crowds, pictures):
-            annotators = [
-                Annotator(running.port, invitation.token, sees_pictures=with_pictures) for _ in range(n_annotators)
-            ]
-            cases.append(_case(annotators, seconds, running, backend))
-            if cases[-1].errors:
-                return cases
-            check_ratings(invitation.study, acknowledged=sum(case.n_acknowledged for case in cases))
-    check_size(invitation.study, named=n_items)
+        for n_items, invitation in zip(sizes, invitations, strict=True):
+            check_size(invitation.study, named=n_items)
+            n_acknowledged = 0
+            for crowd, with_pictures in product(crowds, pictures):
+                annotators = [
+                    Annotator(running.port, invitation.token, sees_pictures=with_pictures, thinks=crowd.thinks)
+                    for _ in range(crowd.n_annotators)
+                ]
+                cases.append(_case(n_items, annotators, seconds, running, backend))
+                if cases[-1].errors:
+                    return cases
+                n_acknowledged += cases[-1].n_acknowledged
+                check_ratings(invitation.study, acknowledged=n_acknowledged)
+            check_size(invitation.study, named=n_items)
     return cases
 
 
-def _case(annotators: list[Annotator], seconds: float, running: Server, backend: int | None) -> Case:
-    warm_up = rate_together(annotators, seconds / 10)
+def _case(n_items: int, annotators: list[Annotator], seconds: float, running: Server, backend: int | None) -> Case:
+    thinks = annotators[0].thinks
+    warm_up = rate_together(annotators, seconds / 10 + thinks)  # everybody has come in after it
     before = _cpu(running, backend)
     tally = rate_together(annotators, seconds)
     spent = _cpu(running, backend).since(before)
-    return Case(len(annotators), annotators[0].sees_pictures, warm_up, tally, spent)
+    return Case(n_items, len(annotators), annotators[0].sees_pictures, thinks, warm_up, tally, spent)
 
 
 def _cpu(running: Server, backend: int | None) -> Cpu:
     """Of the database all of its processes count, so nobody else may use it meanwhile."""
     database = cpu_seconds(parent(backend)) if backend else None
     return Cpu(cpu_seconds(running.pid), database, time.process_time())
+
+
+def history(*, n_items: int, n_answers: int) -> str:
+    """What an answer takes one person at the beginning of a very long session and at its end."""
+    [invitation] = build_studies([n_items])
+    [of_history] = [add_study(invitation.study.project, n_items, session_size=n_answers, name="history")]
+    with server(workers=1) as running:
+        person = Annotator(running.port, of_history.token, sees_pictures=False)
+        tally = person.rate_exactly(n_answers)
+    part = n_answers // 10
+    first, last = (float(np.median(each)) * 1000 for each in (tally.answers[:part], tally.answers[-part:]))
+    return (
+        f"One person, {len(tally.answers)} answers, {n_items} pairs: "
+        f"median round trip {first:.2f} ms in the first tenth, {last:.2f} ms in the last; ratio {last / first:.2f}"
+    )
 
 
 def table(cases: list[Case]) -> str:

@@ -1,6 +1,6 @@
 """An open HA2 study of a named size, and what its tables must hold before and after a measurement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from io import BytesIO
 
@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 from annotation import studies
 from annotation.models.people import Invitation
 from annotation.models.ratings import Rating
-from annotation.models.studies import Campaign, Study
+from annotation.models.studies import Study
 from datasets.images import image_row, store_files
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
@@ -22,24 +22,33 @@ from datasets.pictures import inspect
 N_FILES = 50  # distinct pictures on disk
 VERSIONS = 7  # of each original
 SESSION_SIZE = 200
+GOAL = 10
+MIN_BYTES = 200_000  # of a picture
 BATCH = 5000
 
 
-def build_study(n_items: int) -> Invitation:
-    """A study over `n_items` pairs, and the link by which annotators come in."""
+def build_studies(sizes: Sequence[int]) -> list[Invitation]:
+    """A study for each number of pairs, over the same pairs, and the links by which annotators come in."""
     project = Project.objects.create(slug="bench", name="Serving bench")
-    add_pairs(project, n_items)
-    campaign = Campaign.objects.create(project=project, slug="bench", name="Serving bench")
+    add_pairs(project, max(sizes))
+    built = [add_study(project, n_items) for n_items in sizes]
+    gather_statistics()
+    return built
+
+
+def add_study(project: Project, n_items: int, *, session_size: int = SESSION_SIZE, name: str = "") -> Invitation:
+    name = name or f"{n_items} pairs"
+    first = Pair.objects.filter(project=project).order_by("pk")[:n_items]
     study = studies.create_study(
         project,
-        campaign=campaign,
+        campaign=studies.begin_campaign(project, name),
         mode=Mode.HA2,
-        name=f"{n_items} pairs",
-        pairs=Pair.objects.all(),
-        session_size=SESSION_SIZE,
+        name=name,
+        pairs=Pair.objects.filter(pk__lte=max(first.values_list("pk", flat=True))),
+        goal=GOAL,
+        session_size=session_size,
     )
     studies.change_state(study, Study.State.OPEN)
-    gather_statistics()
     return studies.invite(study)
 
 
@@ -65,7 +74,12 @@ def add_pairs(project: Project, n_pairs: int) -> None:
 
 
 def _stored(project: Project, number: int) -> Image:
-    picture = inspect(noise_jpeg(number))
+    file = noise_jpeg(number)
+    if len(file) < MIN_BYTES:
+        raise SystemExit(
+            f"A picture has {len(file)} bytes, not the {MIN_BYTES} it is named for: no figure is reported."
+        )
+    picture = inspect(file)
     store_files(project, picture)
     return image_row(project, picture)
 
@@ -79,13 +93,13 @@ def _images(stored: list[Image], kind: str, n_images: int) -> Iterator[Image]:
 
 
 def noise_jpeg(number: int) -> bytes:
-    """A 1024 x 768 picture of soft shapes under film grain; about 190 kB."""
+    """A 1024 x 768 picture of soft shapes under film grain; a little over 200 kB."""
     random = np.random.default_rng(number)
     shapes = PillowImage.fromarray(random.integers(0, 256, (12, 16, 3), dtype=np.uint8))
     scene = np.asarray(shapes.resize((1024, 768), PillowImage.Resampling.BICUBIC), dtype=np.int16)
     grainy = (scene + random.normal(0, 12, scene.shape)).clip(0, 255).astype(np.uint8)
     file = BytesIO()
-    PillowImage.fromarray(grainy).save(file, "JPEG", quality=82)
+    PillowImage.fromarray(grainy).save(file, "JPEG", quality=84)
     return file.getvalue()
 
 
@@ -98,18 +112,22 @@ def gather_statistics() -> None:
 
 def check_size(study: Study, *, named: int) -> None:
     """Stop when the study is smaller than the size that the figures are published under."""
-    counts = {"items": study.items.count(), "pairs": study.project.pairs.count()}
-    for what, count in counts.items():
-        if count < named:
-            raise SystemExit(f"The study has {count} {what}, not the {named} it is named for: no figure is reported.")
+    if (count := study.items.filter(goal__gte=GOAL).count()) < named:
+        raise SystemExit(
+            f"The study has {count} items that want {GOAL} ratings, not the {named} it is named for: "
+            "no figure is reported."
+        )
 
 
 def check_ratings(study: Study, *, acknowledged: int) -> None:
     """Stop when a rating is lost, stored twice or not counted, or when a pair went over its goal."""
-    stored = Rating.objects.filter(assignment__item__study=study).count()
+    ratings = Rating.objects.filter(assignment__item__study=study)
+    stored, main = ratings.count(), ratings.filter(assignment__purpose="main").count()
     counted = study.items.aggregate(total=Sum("n_rated"))["total"]
-    if not stored == counted == acknowledged:
-        raise SystemExit(f"{acknowledged} answers were acknowledged, {stored} are stored and {counted} are counted.")
+    if stored != acknowledged or counted != main:
+        raise SystemExit(
+            f"{acknowledged} answers were acknowledged, {stored} are stored; {main} count, {counted} are counted."
+        )
     if above := study.items.filter(n_held__gt=F("goal")).count():
         raise SystemExit(f"{above} pairs were given to more people than their goal.")
 
