@@ -155,7 +155,7 @@ LAST_POSITION = "SELECT COALESCE(MAX(position), 0) FROM annotation_assignment WH
 
 SERVE = """
 UPDATE annotation_assignment SET served_at = {now} WHERE participation_id = %s AND answered_at IS NULL
-AND returned_at IS NULL AND served_at IS NULL AND position <= %s"""
+AND returned_at IS NULL AND served_at IS NULL AND position BETWEEN %s AND %s"""
 
 RENEW = "UPDATE annotation_participation SET n_answered = %s, leased_until = {in_seconds} WHERE id = %s"
 
@@ -222,7 +222,7 @@ def served(person: Person, *, may_wait: bool = False) -> Session:
     if len(leases) < n_shown and person.is_open and top_up(person, may_wait=may_wait):
         leases = _held(person, n_shown)
     if not all(lease.is_served for lease in leases):
-        change(SERVE, person.pk, leases[-1].position)
+        change(SERVE, person.pk, leases[0].position, leases[-1].position)
     change(RENEW, person.n_answered, person.lease_seconds, person.pk)
     return Session(person, leases, is_finished=False)
 
