@@ -5,7 +5,7 @@ the ring, and on which side the original stands. Pure functions, so that a sessi
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from annotation.models.ratings import Assignment
 from annotation.models.studies import RING, Study
@@ -50,8 +50,9 @@ def session_purposes(plan: SessionPlan, seed: int, n_planned: int) -> tuple[str,
     n_repeats = round(len(rest) * plan.repeat_percent / 100)
     for purpose, n, first in ((Purpose.CHECK, plan.n_checks, 0), (Purpose.REPEAT, n_repeats, plan.repeat_distance)):
         for place in _spread(n, first, len(rest), seed, purpose):
-            # A place that is taken already: the next one that is not.
-            free = next((i for i in range(place, len(rest)) if rest[i] == Purpose.MAIN), None)
+            # Where the place is taken already, the next one that is not; at the end of the session, the first.
+            places = chain(range(place, len(rest)), range(first, place))
+            free = next((i for i in places if rest[i] == Purpose.MAIN), None)
             if free is not None:
                 rest[free] = purpose
     return tuple(str(purpose) for purpose in [*opening, *rest][:n_planned])
@@ -70,5 +71,5 @@ def original_side(rule: str, seed: int, position: int) -> str:
     """Where the original stands. Balanced: of two positions that follow each other one has it left, by lot which."""
     if rule != Study.SideRule.BALANCED:
         return rule
-    block, second = divmod(position, 2)
+    block, second = divmod(position - 1, 2)
     return (Side.LEFT, Side.RIGHT)[(lot(seed, block, "side") + second) % 2]

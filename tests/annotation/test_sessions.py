@@ -1,0 +1,256 @@
+"""What a session holds, from the reservation to another one after it."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation.assign import return_expired_leases
+from annotation.join import CannotJoin, begin_another_session, join_by_invitation, n_further
+from annotation.models.people import Annotator, Participation
+from annotation.models.ratings import Assignment
+from annotation.models.studies import Item, Study
+from annotation.order import draw_start
+from annotation.protocol import take_turn
+from annotation.studies import change_state
+from annotation.wording import current_texts
+from tests import make
+from tests.annotation.places import assert_places_add_up
+
+pytestmark = pytest.mark.django_db
+
+Purpose = Assignment.Purpose
+
+
+def joined(study: Study) -> Participation:
+    return join_by_invitation(make.invitation(study), agreed_to=current_texts(study)["consent"])
+
+
+def reserved(**fields: object) -> Study:
+    return make.study(**{"reserves_session": True, "goal": 3, "session_size": 10, "n_pairs": 30} | fields)
+
+
+def purposes(of: Participation) -> list[str]:
+    return list(of.assignments.order_by("position").values_list("purpose", flat=True))
+
+
+def serve_as(role: str, item: Item, **fields: object) -> Item:
+    """The item as a check or practice pair, as the set-up page leaves it."""
+    Item.objects.filter(pk=item.pk).update(role=role, goal=0, **fields)
+    return Item.objects.get(pk=item.pk)
+
+
+# Reserved ---------------------------------------------------------------------------------------------------------
+
+
+def test_whoever_begins_has_the_whole_session_set_aside() -> None:
+    person = joined(study := reserved())
+    assert person.assignments.held().count() == person.n_planned == 10
+    assert_places_add_up(study)
+    assert len(make.leases(person)) == 3
+    assert person.assignments.exclude(served_at=None).count() == 3
+
+
+def test_a_reserved_draw_can_be_replayed_from_the_seed() -> None:
+    person = joined(study := reserved())
+    left = list(study.items.order_by("shuffle"))
+    for given in person.assignments.order_by("position"):
+        assert given.draw_start == draw_start(person.seed, given.position)
+        replayed = next((item for item in left if item.shuffle >= given.draw_start), left[0])
+        assert (given.item, given.draw_n_held, given.reason) == (replayed, 0, "new original")
+        left.remove(replayed)
+
+
+def test_a_full_study_turns_people_away_and_keeps_nothing_of_them() -> None:
+    study = reserved(n_pairs=4, goal=1)
+    first = joined(study)
+    assert first.n_planned == 4
+    before = (Annotator.objects.count(), Participation.objects.count())
+    with pytest.raises(CannotJoin, match="full"):
+        joined(study)
+    assert (Annotator.objects.count(), Participation.objects.count()) == before
+
+
+def test_a_session_gets_shorter_where_the_study_has_no_more() -> None:
+    study = reserved(n_pairs=12, goal=1)
+    assert [joined(study).n_planned, joined(study).n_planned] == [10, 2]
+    assert_places_add_up(study)
+
+
+def test_the_person_is_told_the_number_they_will_rate() -> None:
+    study = reserved(n_pairs=12, goal=1)
+    joined(study)
+    second = joined(study)
+    turn, n = take_turn(second, []), 0
+    assert turn["progress"] == {"done": 0, "total": 2}
+    while not turn["finished"]:
+        turn, n = take_turn(second, [make.answer(turn["leases"][0]["assignment"])]), n + 1
+    assert n == 2
+
+
+def test_what_was_never_on_a_screen_goes_to_others_first() -> None:
+    study = reserved(n_pairs=10, goal=1)
+    holder = joined(study)
+    shown = take_turn(holder, [])["leases"][0]["assignment"]
+    take_turn(holder, [], painted=shown)
+    make.expire(*holder.assignments.all())
+    second = joined(study)
+    assert second.n_planned == 9
+    assert holder.assignments.held().get().public_id == UUID(shown)
+    assert return_expired_leases(study.pk) == 1  # only now, when nothing else is left
+    assert_places_add_up(study)
+
+
+def test_who_comes_back_late_takes_up_what_nobody_else_has_taken() -> None:
+    study = reserved(n_pairs=20, goal=1)
+    holder = joined(study)
+    mine = set(holder.assignments.values_list("item", flat=True))
+    make.expire(*holder.assignments.all())
+    assert return_expired_leases(study.pk) == 10
+    make.rate_all(holder)
+    assert set(holder.assignments.exclude(answered_at=None).values_list("item", flat=True)) == mine
+
+
+def test_a_paused_study_shows_only_what_was_shown_before() -> None:
+    person = joined(study := reserved())
+    shown = {each.pk for each in make.leases(person)}
+    change_state(study, Study.State.PAUSED)
+    for _ in shown:
+        make.rate(person, 5)
+    turn = take_turn(person, [])
+    assert (turn["leases"], person.assignments.held().count()) == ([], 7)
+    change_state(study, Study.State.OPEN)
+    assert len(take_turn(person, [])["leases"]) == 3
+
+
+def test_pictures_that_were_set_aside_have_no_address_before_they_are_shown() -> None:
+    person = joined(reserved())
+    later = person.assignments.get(position=9)
+    url = reverse("annotation:picture", args=[person.public_id, later.anonymized_key])
+    assert make.browser(person).get(url).status_code == 404
+
+
+# Purposes ---------------------------------------------------------------------------------------------------------
+
+
+def test_warm_up_comes_first_and_does_not_count() -> None:
+    study = reserved(n_warm_up=3)
+    person = joined(study)
+    assert purposes(person) == [Purpose.WARM_UP] * 3 + [Purpose.MAIN] * 7
+    make.rate_all(person)
+    assert sum(study.items.values_list("n_rated", flat=True)) == 7
+    assert_places_add_up(study)
+
+
+def test_repeats_show_a_counting_pair_again_at_least_twenty_positions_later() -> None:
+    study = reserved(n_pairs=80, session_size=60, repeat_percent=10, n_warm_up=5)
+    person = joined(study)
+    make.rate_all(person)
+    repeats = person.assignments.filter(purpose=Purpose.REPEAT)
+    assert repeats.count() == 6  # of the 55 after the warm-up
+    for each in repeats:
+        first = person.assignments.get(item=each.item_id, occurrence=0)
+        assert (first.purpose, each.occurrence) == (Purpose.MAIN, 1)
+        assert each.position - first.position >= study.repeat_distance
+    assert sum(study.items.values_list("n_rated", flat=True)) == 49
+    assert_places_add_up(study)
+
+
+def test_checks_are_drawn_from_the_check_pairs_and_each_comes_once() -> None:
+    study = reserved(n_checks=2)
+    checks = [serve_as("check", item, expected_low=1, expected_high=2) for item in study.items.order_by("pk")[:2]]
+    person = joined(study)
+    given = person.assignments.filter(purpose=Purpose.CHECK)
+    assert {each.item for each in given} == set(checks)
+    make.rate_all(person)
+    assert not study.items.filter(role="check").exclude(n_held=0, n_rated=0).exists()
+
+
+def test_where_a_check_cannot_be_had_a_pair_that_counts_takes_its_place() -> None:
+    assert purposes(joined(reserved(n_checks=3))) == [Purpose.MAIN] * 10
+
+
+def test_check_pairs_are_drawn_for_nothing_else() -> None:
+    study = reserved(n_pairs=6, goal=1)
+    serve_as("check", study.items.all()[0], expected_low=1, expected_high=2)
+    assert joined(study).n_planned == 5
+
+
+def test_a_pair_may_ask_for_one_score_in_so_many_words() -> None:
+    study = reserved(n_pairs=6, session_size=2, n_checks=1)
+    serve_as("check", study.items.all()[0], instructed_score=3)
+    person = joined(study)
+    leases = take_turn(person, [])["leases"]
+    assert sorted(lease["instruction"] for lease in leases) == ["", "For this one, please choose 3."]
+    browser = make.browser(person)
+    browser.post(reverse("annotation:instructions", args=[person.public_id]))
+    page = browser.get(reverse("annotation:rate", args=[person.public_id])).content.decode()
+    question = current_texts(study)["question"].body
+    asked = leases[0]["instruction"] or question
+    assert f">{asked}</legend>" in page
+
+
+def test_practice_says_afterwards_how_such_pairs_are_rated_and_nothing_else_does() -> None:
+    study = reserved(n_pairs=12, n_practice=1, n_warm_up=1, n_checks=1)
+    first, second = study.items.all()[:2]
+    serve_as("practice", first, expected_low=8, expected_high=10)
+    serve_as("check", second, expected_low=1, expected_high=2)
+    person = joined(study)
+    assert purposes(person)[:2] == [Purpose.PRACTICE, Purpose.WARM_UP]
+    turn, feedback = take_turn(person, []), []
+    while not turn["finished"]:
+        assert not {"purpose", "expected_low", "expected_high", "method"} & set(turn["leases"][0])
+        turn = take_turn(person, [make.answer(turn["leases"][0]["assignment"], 4)])
+        feedback += [each.feedback for each in turn["acknowledgements"]]
+    assert feedback[0] == "This was for practice. It is usually rated from 8 to 10; you chose 4."
+    assert not any(feedback[1:])
+
+
+def test_the_original_stands_left_and_right_equally_often_where_the_study_says_so() -> None:
+    sides = joined(reserved(side="balanced")).assignments.order_by("position").values_list("original_side", flat=True)
+    assert sorted(sides) == ["left"] * 5 + ["right"] * 5
+    assert set(joined(reserved(side="right")).assignments.values_list("original_side", flat=True)) == {"right"}
+
+
+# Another session --------------------------------------------------------------------------------------------------
+
+
+def test_whoever_has_finished_may_rate_more_up_to_the_limit_per_person() -> None:
+    study = reserved(session_size=4, person_limit=6)
+    person = joined(study)
+    assert n_further(person) == 0  # not before the end
+    make.rate_all(person)
+    browser, end = make.browser(person), reverse("annotation:end", args=[person.public_id])
+    assert "rate up to 2 more" in browser.get(end).content.decode()
+    browser.post(reverse("annotation:another-session", args=[person.public_id]))
+    make.rate_all(person)
+    person.refresh_from_db()
+    assert (person.n_answered, person.n_planned, n_further(person)) == (6, 6, 0)
+    assert person.finished_at is not None
+    assert "more" not in browser.get(end).content.decode().split("Thank you")[1].split("The address")[0]
+    assert_places_add_up(study)
+
+
+def test_another_session_needs_places() -> None:
+    study = reserved(n_pairs=4, session_size=2, goal=1, person_limit=4)
+    person = joined(study)
+    make.rate_all(person)
+    joined(study)
+    person.refresh_from_db()
+    with pytest.raises(CannotJoin, match="full"):
+        begin_another_session(person)
+    person.refresh_from_db()
+    assert person.finished_at is not None
+
+
+def test_a_session_lasts_as_long_as_its_person_is_there() -> None:
+    person = joined(study := reserved(n_pairs=10, goal=1))
+    make.expire(*person.assignments.all())
+    make.rate(person, 5)  # back before anybody needed the places
+    with pytest.raises(CannotJoin, match="full"):
+        joined(study)
+    person.refresh_from_db()
+    assert person.leased_until is not None
+    assert person.leased_until > timezone.now() + timedelta(minutes=20)
