@@ -10,7 +10,7 @@ from django.urls import reverse
 from annotation.answer import AlreadyRated, revise_rating, submit_rating
 from annotation.assign import next_pairs, return_expired_leases
 from annotation.join import CannotJoin, join_as_member, join_by_invitation
-from annotation.models.people import Invitation, Participation
+from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study
 from annotation.privacy import erase_participation
@@ -54,6 +54,22 @@ def test_twenty_copies_of_an_answer_are_one_row_and_twenty_equal_acknowledgement
     assert_places_add_up(study)
 
 
+def test_twenty_copies_of_an_answer_over_http_are_acknowledged_alike() -> None:
+    participation = make.participation(study := make.study())
+    body = {"answers": [make.answer(make.leases(participation)[0])]}
+    url = reverse("annotation:answer", args=[participation.public_id])
+    browsers = [make.browser(participation) for _ in range(20)]
+    replies = at_once(
+        *[lambda browser=browser: browser.post(url, body, content_type="application/json") for browser in browsers]
+    )
+    assert [reply.status_code for reply in replies] == [200] * 20
+    assert len({reply.content for reply in replies}) == 1
+    assert (Rating.objects.count(), Revision.objects.count()) == (1, 1)
+    participation.refresh_from_db()
+    assert participation.n_answered == 1
+    assert_places_add_up(study)
+
+
 def test_of_many_different_answers_to_one_pair_the_first_is_kept() -> None:
     participation = make.participation(study := make.study())
     lease = make.leases(participation)[0]
@@ -82,6 +98,59 @@ def test_sixteen_people_fill_every_goal_and_pass_none(per_group: int) -> None:
     assert not any(passed)
     assert set(study.items.values_list("n_held", "n_rated")) == {(3, 3)}
     assert_places_add_up(study)
+
+
+@pytest.mark.parametrize("reserves_session", [False, True])
+def test_of_sixty_four_people_at_one_item_five_get_it(reserves_session: bool) -> None:
+    study = make.study(n_pairs=1, goal=5, reserves_session=reserves_session)
+    people = [make.participation(study) for _ in range(64)]
+    passed = at_once(*[lambda person=person: rate_all(person) for person in people])
+    assert not any(passed)
+    assert study.items.values_list("n_held", "n_rated").get() == (5, 5)
+    assert Rating.objects.count() == Assignment.objects.count() == 5
+    assert_places_add_up(study)
+
+
+def test_of_sixty_four_who_come_in_at_once_those_without_a_place_leave_no_trace() -> None:
+    study = make.study(n_pairs=6, goal=5, session_size=3, reserves_session=True)  # places for ten
+    invitation, text = make.invitation(study), current_texts(study)["consent"]
+
+    def come_in() -> int | str:
+        try:
+            return join_by_invitation(invitation, agreed_to=text).n_planned
+        except CannotJoin as cannot:
+            return cannot.code
+
+    came = at_once(*[come_in] * 64)
+    sizes = [each for each in came if each != "full"]
+    assert sum(map(int, sizes)) == Assignment.objects.count() == 30
+    assert Participation.objects.count() == Annotator.objects.count() == len(sizes)
+    assert set(study.items.values_list("n_held", flat=True)) == {5}
+    assert_places_add_up(study)
+
+
+def test_sessions_are_reserved_answered_erased_and_given_back_at_the_same_time() -> None:
+    study = make.study(n_pairs=30, goal=4, session_size=12, reserves_session=True)
+    invitation, text = make.invitation(study), current_texts(study)["consent"]
+
+    def come_in() -> Participation:
+        return join_by_invitation(invitation, agreed_to=text)
+
+    for _ in range(REPEATS // 2):
+        erased, late, busy = (come_in() for _ in range(3))
+        make.expire(*late.assignments.all())
+        at_once(
+            lambda busy=busy: rate_all(busy),
+            lambda late=late: rate_all(late),
+            lambda erased=erased: erase_participation(erased),
+            lambda: return_expired_leases(study.pk),
+            lambda: return_expired_leases(study.pk),
+            come_in,
+        )
+        assert_places_add_up(study)
+        for person in study.participations.all():
+            erase_participation(person)
+    assert set(study.items.values_list("n_held", "n_rated")) == {(0, 0)}
 
 
 def test_places_add_up_where_every_lease_runs_out_at_once() -> None:
