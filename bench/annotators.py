@@ -1,11 +1,14 @@
-"""People who rate as fast as they are served: each comes in by the join page and answers as the rating page does."""
+"""People who rate, as fast as they are served or with pauses: each comes in by the join page, answers as its page does."""
 
 import json
+import random
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.cookies import SimpleCookie
+from threading import Event
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
@@ -22,12 +25,14 @@ class Tally:
     """What was acknowledged and how long each request took, in seconds."""
 
     answers: list[float] = field(default_factory=list)
+    answered_at: list[float] = field(default_factory=list)  # the moment of each acknowledgement, seconds since 1970
     pictures: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     wall: float = 0.0
 
     def add(self, other: "Tally") -> None:
         self.answers += other.answers
+        self.answered_at += other.answered_at
         self.pictures += other.pictures
         self.errors += other.errors
         self.wall = max(self.wall, other.wall)
@@ -45,13 +50,15 @@ class Annotator:
         self.leases: list[dict[str, Any]] = []
         self.seen: set[str] = set()
 
-    def rate(self, seconds: float) -> Tally:
-        """Answer until the time is over, or until something goes wrong."""
-        tally = Tally()
+    def rate(self, seconds: float, *, pause: float = 0, over: Event | None = None) -> Tally:
+        """Answer until the time is over, it is said to be, or something goes wrong. A pause is half to half as long again."""
+        tally, over = Tally(), over or Event()
         begun = perf_counter()
         try:
-            while perf_counter() - begun < seconds:
+            while perf_counter() - begun < seconds and not over.is_set():
                 self._rate_one(tally)
+                if pause:
+                    over.wait(pause * random.uniform(0.5, 1.5))
         except (HTTPException, OSError, Unexpected) as error:
             tally.errors.append(repr(error))
         tally.wall = perf_counter() - begun
@@ -65,6 +72,7 @@ class Annotator:
         begun = perf_counter()
         [acknowledgement] = self._take_turn([answer], shown=self.leases[1:])
         tally.answers.append(perf_counter() - begun)
+        tally.answered_at.append(time.time())
         if acknowledgement["status"] != "stored":
             raise Unexpected(acknowledgement)
         self._look(tally)
@@ -121,10 +129,12 @@ class Annotator:
         return response, content
 
 
-def rate_together(annotators: list[Annotator], seconds: float) -> Tally:
+def rate_together(
+    annotators: list[Annotator], seconds: float, *, pause: float = 0, over: Event | None = None
+) -> Tally:
     """All of them at once, a thread each."""
     total = Tally()
     with ThreadPoolExecutor(len(annotators)) as threads:
-        for tally in threads.map(lambda annotator: annotator.rate(seconds), annotators):
+        for tally in threads.map(lambda annotator: annotator.rate(seconds, pause=pause, over=over), annotators):
             total.add(tally)
     return total
