@@ -1,4 +1,4 @@
-"""People who rate, as fast as they are served or with pauses: each comes in by the join page, answers as its page does."""
+"""People who rate, as fast as they are served or with pauses: each comes in and answers as the pages do."""
 
 import json
 import random
@@ -51,7 +51,7 @@ class Annotator:
         self.seen: set[str] = set()
 
     def rate(self, seconds: float, *, pause: float = 0, over: Event | None = None) -> Tally:
-        """Answer until the time is over, it is said to be, or something goes wrong. A pause is half to half as long again."""
+        """Answer until the time is over, `over` is set or something goes wrong; each pause is `pause` on average."""
         tally, over = Tally(), over or Event()
         begun = perf_counter()
         try:
@@ -129,9 +129,7 @@ class Annotator:
         return response, content
 
 
-def rate_together(
-    annotators: list[Annotator], seconds: float, *, pause: float = 0, over: Event | None = None
-) -> Tally:
+def rate_together(annotators: list[Annotator], seconds: float, *, pause: float = 0, over: Event | None = None) -> Tally:
     """All of them at once, a thread each."""
     total = Tally()
     with ThreadPoolExecutor(len(annotators)) as threads:

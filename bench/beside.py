@@ -4,6 +4,7 @@ import io
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from threading import Event
 from uuid import uuid4
@@ -37,16 +38,15 @@ __all__ = ["Seen", "database_version", "measured", "report"]
 
 KINDS = ("train_release", "freeze_study", "export_release", "import_pairs", "compare_run")
 PATIENCE = 900  # seconds, for the jobs to end
-N_RELEASED = 24  # pairs of the release that is trained on and exported: enough to split
+N_RELEASED = 120  # pairs of the release that is trained on and exported
 N_RATERS = 3
-RECIPE = {"backbone": "tiny", "weights": "random", "size": 32, "batch_size": 4}
+RECIPE = {"backbone": "tiny", "weights": "random", "size": 32, "batch_size": 16}
 
 
 @dataclass(frozen=True)
 class Seen:
     tally: Tally
-    begun: float  # seconds since 1970, as are all moments here
-    warm: float  # from here on answers count as "before"
+    warm: float  # seconds since 1970, as are all moments here; from here on answers count as "before"
     queued: float
     jobs: list[Job]
 
@@ -54,14 +54,13 @@ class Seen:
     def faults(self) -> list[str]:
         faults = [f"a person met {error}" for error in self.tally.errors]
         faults += [f"no job {kind} was made" for kind in KINDS if kind not in {job.kind for job in self.jobs}]
+        begun, ended = min(self.tally.answered_at, default=inf), max(self.tally.answered_at, default=0)
         for job in self.jobs:
             if job.state != Job.State.DONE:
                 faults.append(f"{job.kind} is {job.state}, attempt {job.attempt}: {job.error} {job.traceback}")
             elif job.attempt != 1:
                 faults.append(f"{job.kind} was begun {job.attempt} times")
-            elif not self.answers_during(job):
-                faults.append(f"nobody's answer was acknowledged while {job.kind} ran")
-            elif not self.begun < moment(job, "started_at") < moment(job, "finished_at") < max(self.tally.answered_at):
+            elif not begun < moment(job, "started_at") < moment(job, "finished_at") < ended:
                 faults.append(f"{job.kind} did not run from start to end while people rated")
         return faults
 
@@ -79,20 +78,18 @@ def moment(job: Job, name: str) -> float:
     return at.timestamp() if at else 0.0
 
 
-def measured(
-    *, n_annotators: int, seconds: float, pause: float, n_items: int, n_imported: int, n_epochs: int
-) -> Seen:
+def measured(*, n_annotators: int, seconds: float, pause: float, n_items: int, n_imported: int, n_epochs: int) -> Seen:
     invitation = build_study(n_items, n_warm_up=0)  # answers of a warm-up are not released
     release = rated_release()
     folder = pictures_to_import(n_imported)
     last = Job.objects.aggregate(last=Max("pk"))["last"]
-    over, begun = Event(), time.time()
+    over = Event()
     with whole_product() as port, ThreadPoolExecutor(1) as crowd:
         annotators = [Annotator(port, invitation.token, sees_pictures=True) for _ in range(n_annotators)]
         begun = time.time()
         rating = crowd.submit(rate_together, annotators, PATIENCE + seconds, pause=pause, over=over)
         try:
-            time.sleep(seconds / 3)
+            time.sleep(seconds / 2)
             queued = time.time()
             queue_everything(invitation.study, release, folder, n_epochs)
             wait_for_the_jobs(last, rating)
@@ -102,7 +99,7 @@ def measured(
         tally = rating.result()
     check_ratings(invitation.study, acknowledged=len(tally.answers))
     made = list(Job.objects.filter(pk__gt=last, kind__in=KINDS).order_by("started_at"))
-    return Seen(tally, begun, begun + seconds / 10, queued, made)
+    return Seen(tally, begun + seconds / 6, queued, made)
 
 
 def queue_everything(study: Study, release: Release, folder: Path, n_epochs: int) -> None:
@@ -149,7 +146,7 @@ def rated_release() -> Release:
 
 
 def add_small_pairs(project: Project) -> None:
-    folder = pictures_to_import(N_RELEASED, name="trained")
+    folder = pictures_to_import(N_RELEASED, name="trained")  # through the same door as everybody's
     job = queue_job("import_pairs", project, root=str(folder), manifest=str(folder / "manifest.csv"))
     jobs.finish(job)
     if job.state != Job.State.DONE:
@@ -174,22 +171,22 @@ def rate_all(study: Study, number: int) -> None:
 
 
 def pictures_to_import(n_rows: int, *, name: str = "imported") -> Path:
-    """A folder with a manifest of pairs, every picture unlike all others. As small as pictures are."""
+    """A folder with a manifest of pairs, every picture unlike all others; about 100 kB each."""
     folder = Path(settings.VAR_DIR) / name
     folder.mkdir()
     random = np.random.default_rng(n_rows)
     lines = ["original,anonymized,source,method,scope"]
     for number in range(n_rows):
         for kind in ("original", "anonymized"):
-            (folder / f"{kind}{number}.png").write_bytes(small_png(random))
+            (folder / f"{kind}{number}.png").write_bytes(noise_png(random))
         lines.append(f"original{number}.png,anonymized{number}.png,{name},blur,global")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
 
 
-def small_png(random: np.random.Generator) -> bytes:
+def noise_png(random: np.random.Generator) -> bytes:
     file = io.BytesIO()
-    PillowImage.fromarray(random.integers(0, 256, (32, 48, 3), dtype=np.uint8)).save(file, "PNG")
+    PillowImage.fromarray(random.integers(0, 256, (160, 220, 3), dtype=np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 

@@ -104,9 +104,20 @@ def import_pairs(n_rows: int) -> None:
         raise SystemExit(f"{job.state} {job.result}: {job.error} {job.traceback}")
 
 
+def lines(n_rows: int) -> None:
+    """What the check of as many rows keeps in memory, without their pictures."""
+    told = ingest._Told(project())
+    for number in range(n_rows):
+        facts = {"group": "g", "source": "sizes", "method": "blur", "scope": "face", "parameters": {"radius": number}}
+        said = ingest._Said(number, f"{number:064x}", f"{-number & 0xFFFF:064x}", facts)
+        assert told._contradiction(said, {}) is None
+
+
 STEPS: dict[tuple[str, str], Callable[[int], None]] = {
     ("prepare", "add_items"): prepare_pairs,
     ("measure", "add_items"): add_items,
+    ("prepare", "lines"): lambda n_rows: None,
+    ("measure", "lines"): lines,
     ("prepare", "check"): prepare_manifest,
     ("measure", "check"): check,
     ("prepare", "import_pairs"): prepare_manifest,

@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 
 from annotation import studies
 from annotation.models.people import Invitation
-from annotation.models.ratings import Rating
+from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Campaign, Study
 from datasets.images import image_row, store_files
 from datasets.models.pictures import Image, Pair, Source
@@ -107,10 +107,13 @@ def check_size(study: Study, *, named: int) -> None:
 
 def check_ratings(study: Study, *, acknowledged: int) -> None:
     """Stop when a rating is lost, stored twice or not counted, or when a pair went over its goal."""
-    stored = Rating.objects.filter(assignment__item__study=study).count()
+    ratings = Rating.objects.filter(assignment__item__study=study)
+    stored, main = ratings.count(), ratings.filter(assignment__purpose=Assignment.Purpose.MAIN).count()
     counted = study.items.aggregate(total=Sum("n_rated"))["total"]
-    if not stored == counted == acknowledged:
-        raise SystemExit(f"{acknowledged} answers were acknowledged, {stored} are stored and {counted} are counted.")
+    if stored != acknowledged:
+        raise SystemExit(f"{acknowledged} answers were acknowledged, {stored} are stored.")
+    if counted != main:  # warm-ups and repeats never count
+        raise SystemExit(f"{main} answers of those that count are stored, {counted} are counted.")
     if above := study.items.filter(n_held__gt=F("goal")).count():
         raise SystemExit(f"{above} pairs were given to more people than their goal.")
 

@@ -36,18 +36,18 @@ def options() -> Namespace:
     parser = ArgumentParser(prog="python -m bench.together", description=__doc__)
     parser.add_argument("--annotators", type=int, default=30, help="how many rate at a time")
     parser.add_argument("--seconds", type=float, default=60, help="of rating at least; it goes on until the jobs end")
-    parser.add_argument("--pause", type=float, default=1, help="seconds that each looks at a pair, half to one and a half")
+    parser.add_argument("--pause", type=float, default=1, help="seconds that each looks at a pair, on average")
     parser.add_argument("--items", type=int, default=4000, help="pairs in the study that is rated and frozen")
-    parser.add_argument("--imported", type=int, default=400, help="rows of the manifest that is imported")
-    parser.add_argument("--epochs", type=int, default=100, help="of the training")
+    parser.add_argument("--imported", type=int, default=1000, help="rows of the manifest that is imported")
+    parser.add_argument("--epochs", type=int, default=60, help="of the training")
     return parser.parse_args()
 
 
 def provenance(chosen: Namespace, *, database: str) -> str:
     """What a figure needs to be compared with another."""
     facts = [
-        f"{chosen.annotators} annotators with pictures, about {chosen.pause:g} s between answers, {chosen.items} pairs; "
-        f"{chosen.epochs} epochs, {chosen.imported} rows imported",
+        f"{chosen.annotators} annotators with pictures, about {chosen.pause:g} s between answers; {chosen.items} pairs",
+        f"{chosen.epochs} epochs trained, {chosen.imported} rows imported",
         f"{machine()}; {versions(database)}; {datetime.now(UTC):%d %B %Y}",
         f"`{shlex.join(['python', '-m', 'bench.together', *sys.argv[1:]])}`",
     ]
