@@ -27,8 +27,9 @@ def main() -> None:
     print("| what | size | seconds | ms each | peak MB | of it before MB | bytes each |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     sizes = {"add_items": chosen.pairs, "lines": chosen.pairs, "check": chosen.rows, "import_pairs": chosen.rows}
-    for what, size in ((what, size) for what in sizes for size in sizes[what]):
-        print(row(what, size, in_a_process("site", what, size)), flush=True)
+    for what in sizes:
+        for size in sizes[what]:
+            print(row(what, size, in_a_process("site", what, size)), flush=True)
     print(provenance())
 
 
