@@ -1,13 +1,15 @@
-"""People who rate as fast as they are served: each comes in by the join page and answers as the rating page does."""
+"""People who rate, as fast as they are served or with pauses: each comes in and answers as the pages do."""
 
 import json
 import random
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.cookies import SimpleCookie
-from time import perf_counter, sleep
+from threading import Event
+from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
@@ -23,12 +25,14 @@ class Tally:
     """What was acknowledged and how long each request took, in seconds."""
 
     answers: list[float] = field(default_factory=list)
+    answered_at: list[float] = field(default_factory=list)  # the moment of each acknowledgement, seconds since 1970
     pictures: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     wall: float = 0.0
 
     def add(self, other: "Tally") -> None:
         self.answers += other.answers
+        self.answered_at += other.answered_at
         self.pictures += other.pictures
         self.errors += other.errors
         self.wall = max(self.wall, other.wall)
@@ -37,24 +41,25 @@ class Tally:
 class Annotator:
     """One person at a time in one browser; after the last pair of a session the next person sits down."""
 
-    def __init__(self, port: int, invitation: str, *, sees_pictures: bool, thinks: float = 0) -> None:
+    def __init__(self, port: int, invitation: str, *, sees_pictures: bool) -> None:
         self.connection = HTTPConnection("127.0.0.1", port, timeout=30)
         self.join_path = f"/join/{invitation}/"
         self.sees_pictures = sees_pictures
-        self.thinks = thinks  # seconds between an answer and the next
         self.cookies: dict[str, str] = {}
         self.answer_path = ""
         self.leases: list[dict[str, Any]] = []
         self.seen: set[str] = set()
 
-    def rate(self, seconds: float) -> Tally:
-        """Answer until the time is over, or until something goes wrong."""
-        tally = Tally()
-        sleep(random.uniform(0, self.thinks))  # people do not begin in step
+    def rate(self, seconds: float, *, pause: float = 0, over: Event | None = None) -> Tally:
+        """Answer until the time is over, `over` is set or something goes wrong; each pause is `pause` on average."""
+        tally, over = Tally(), over or Event()
+        over.wait(random.uniform(0, pause))  # people do not begin in step
         begun = perf_counter()
         try:
-            while perf_counter() - begun < seconds:
+            while perf_counter() - begun < seconds and not over.is_set():
                 self._rate_one(tally)
+                if pause:
+                    over.wait(pause * random.uniform(0.5, 1.5))
         except (HTTPException, OSError, Unexpected) as error:
             tally.errors.append(repr(error))
         tally.wall = perf_counter() - begun
@@ -75,10 +80,10 @@ class Annotator:
         begun = perf_counter()
         [acknowledgement] = self._take_turn([answer], shown=self.leases[1:])
         tally.answers.append(perf_counter() - begun)
+        tally.answered_at.append(time.time())
         if acknowledgement["status"] != "stored":
             raise Unexpected(acknowledgement)
         self._look(tally)
-        sleep(self.thinks)
 
     def _come_in(self) -> None:
         """A new person: reads the consent page, agrees, and is given the first pairs."""
@@ -132,10 +137,10 @@ class Annotator:
         return response, content
 
 
-def rate_together(annotators: list[Annotator], seconds: float) -> Tally:
+def rate_together(annotators: list[Annotator], seconds: float, *, pause: float = 0, over: Event | None = None) -> Tally:
     """All of them at once, a thread each."""
     total = Tally()
     with ThreadPoolExecutor(len(annotators)) as threads:
-        for tally in threads.map(lambda annotator: annotator.rate(seconds), annotators):
+        for tally in threads.map(lambda annotator: annotator.rate(seconds, pause=pause, over=over), annotators):
             total.add(tally)
     return total

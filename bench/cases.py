@@ -105,10 +105,10 @@ def measured(
             n_acknowledged = 0
             for crowd, with_pictures in product(crowds, pictures):
                 annotators = [
-                    Annotator(running.port, invitation.token, sees_pictures=with_pictures, thinks=crowd.thinks)
+                    Annotator(running.port, invitation.token, sees_pictures=with_pictures)
                     for _ in range(crowd.n_annotators)
                 ]
-                cases.append(_case(n_items, annotators, seconds, running, backend))
+                cases.append(_case(n_items, annotators, seconds, crowd.thinks, running, backend))
                 if cases[-1].errors:
                     return cases
                 n_acknowledged += cases[-1].n_acknowledged
@@ -117,11 +117,12 @@ def measured(
     return cases
 
 
-def _case(n_items: int, annotators: list[Annotator], seconds: float, running: Server, backend: int | None) -> Case:
-    thinks = annotators[0].thinks
-    warm_up = rate_together(annotators, seconds / 10 + thinks)  # everybody has come in after it
+def _case(
+    n_items: int, annotators: list[Annotator], seconds: float, thinks: float, running: Server, backend: int | None
+) -> Case:
+    warm_up = rate_together(annotators, seconds / 10 + thinks, pause=thinks)  # everybody has come in after it
     before = _cpu(running, backend)
-    tally = rate_together(annotators, seconds)
+    tally = rate_together(annotators, seconds, pause=thinks)
     spent = _cpu(running, backend).since(before)
     return Case(n_items, len(annotators), annotators[0].sees_pictures, thinks, warm_up, tally, spent)
 

@@ -40,6 +40,11 @@ def machine() -> str:
     return f"{len(os.sched_getaffinity(0))} cores ({model}), {memory:.0f} GiB memory, Linux {platform.release()}"
 
 
+def memory_mb() -> float:
+    """The most memory that this process has held so far: VmHWM."""
+    return int(_line_after("VmHWM", PROC / "self" / "status").split()[0]) * 1024 / 1e6
+
+
 def _line_after(name: str, file: Path) -> str:
     lines = [line.partition(":")[2].strip() for line in file.read_text().splitlines() if line.startswith(name)]
     return lines[0] if lines else "unknown"

@@ -19,6 +19,8 @@ import psycopg
 from django.core.management import call_command
 from psycopg.sql import SQL, Identifier
 
+from config.serve import WORKER_COMMANDS, started, stop_children, web_command
+
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30
 
@@ -79,6 +81,18 @@ def server(*, workers: int) -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait(START_SECONDS)
+
+
+@contextmanager
+def whole_product() -> Iterator[int]:
+    """Web server and both workers, as `python -m config.serve` starts them; gives the port."""
+    port = _free_port()
+    web, workers = started(web_command(port)), [started(command) for command in WORKER_COMMANDS]
+    try:
+        _wait_for(web, port)
+        yield port
+    finally:
+        stop_children(web, *workers)
 
 
 def _free_port() -> int:

@@ -36,7 +36,16 @@ def build_studies(sizes: Sequence[int]) -> list[Invitation]:
     return built
 
 
-def add_study(project: Project, n_items: int, *, session_size: int = SESSION_SIZE, name: str = "") -> Invitation:
+def build_study(n_items: int, **settings: int) -> Invitation:
+    """One study, with other settings than the serving bench's."""
+    project = Project.objects.create(slug="bench", name="Bench")
+    add_pairs(project, n_items)
+    built = add_study(project, n_items, **settings)
+    gather_statistics()
+    return built
+
+
+def add_study(project: Project, n_items: int, *, name: str = "", **settings: int) -> Invitation:
     name = name or f"{n_items} pairs"
     first = Pair.objects.filter(project=project).order_by("pk")[:n_items]
     study = studies.create_study(
@@ -45,8 +54,7 @@ def add_study(project: Project, n_items: int, *, session_size: int = SESSION_SIZ
         mode=Mode.HA2,
         name=name,
         pairs=Pair.objects.filter(pk__lte=max(first.values_list("pk", flat=True))),
-        goal=GOAL,
-        session_size=session_size,
+        **{"goal": GOAL, "session_size": SESSION_SIZE} | settings,
     )
     studies.change_state(study, Study.State.OPEN)
     return studies.invite(study)

@@ -1,5 +1,7 @@
 """Pictures in the site: in by the safe door (`datasets.pictures`), out by the guarded one."""
 
+from collections.abc import Iterable
+
 from django.http import HttpRequest, HttpResponseBase
 
 from datasets.files import file_response, store
@@ -34,6 +36,13 @@ def image_row(project: Project, picture: Picture) -> Image:
         },
     )
     return image
+
+
+def image_rows(project: Project, pictures: Iterable[Picture]) -> dict[str, Image]:
+    """The project's rows for these pictures by their hashes: those that are there in one query, new ones are made."""
+    wanted = {picture.original_sha256: picture for picture in pictures}
+    rows = {image.sha256: image for image in Image.objects.filter(project=project, sha256__in=wanted)}
+    return rows | {sha256: image_row(project, wanted[sha256]) for sha256 in wanted if sha256 not in rows}
 
 
 def picture_response(request: HttpRequest, name: str, content_type: str) -> HttpResponseBase:

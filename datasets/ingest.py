@@ -4,19 +4,22 @@ import io
 import json
 import lzma
 import os
+import struct
 import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
+from hashlib import blake2b
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from datasets.files import discard_old_drafts
-from datasets.images import image_row, store_files
+from datasets.images import image_rows, store_files
 from datasets.jobs import Attempt, JobCancelled, JobFailed, handles
-from datasets.models.pictures import Pair, Source
+from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from datasets.pictures import MAX_BYTES, Picture, PictureRefused, inspect
 from datasets.rows import BadManifest, BadRow, ManifestRow, manifest_rows
@@ -26,6 +29,8 @@ BATCH = 20  # pairs per transaction: some milliseconds, so that nobody who rates
 BATCH_BYTES = 64_000_000
 SHOWN_PROBLEMS = 20
 MANIFEST_NAME = "manifest.csv"
+_LINE = struct.Struct("<6I")  # a line's number, and so many bits of the hash of each of its five facts
+_FACT_BITS = 0xFFFFFFFF
 
 # What zipfile raises on members that are missing, encrypted, damaged or packed in a rare way.
 _UNREADABLE = (KeyError, EOFError, OSError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
@@ -160,10 +165,10 @@ def _reader(root: Root) -> Callable[[str], Picture]:
 def _check(attempt: Attempt, root: Root) -> int:
     """Read everything, keep nothing: how many rows there are, or JobFailed with the first problems."""
     picture, problems, n_rows = _reader(root), list[str](), 0
-    told = _Told(attempt.job.project)
-    for n_rows, row in enumerate(_rows(root), start=1):
-        if problem := _problem(row, picture, told):
-            problems.append(problem)
+    told, rows = _Told(attempt.job.project), _rows(root)
+    while batch := list(islice(rows, BATCH)):
+        n_rows += len(batch)
+        problems += told.problems([_said(row, picture) for row in batch])
         if n_rows % BATCH == 0:
             attempt.progress(0, n_rows)
         if len(problems) > SHOWN_PROBLEMS:
@@ -177,7 +182,17 @@ def _check(attempt: Attempt, root: Root) -> int:
     return n_rows
 
 
-def _problem(row: ManifestRow | BadRow, picture: Callable[[str], Picture], told: "_Told") -> str | None:
+class _Said(NamedTuple):
+    """What a row says, and of which two pictures."""
+
+    line: int
+    original: str  # SHA-256; empty where there is no original
+    anonymized: str
+    facts: dict[str, Any]
+
+
+def _said(row: ManifestRow | BadRow, picture: Callable[[str], Picture]) -> _Said | str:
+    """The row with its pictures seen, or what is wrong with it."""
     if isinstance(row, BadRow):
         return str(row)
     for name in filter(None, (row.original, row.anonymized)):
@@ -187,7 +202,9 @@ def _problem(row: ManifestRow | BadRow, picture: Callable[[str], Picture], told:
             return f"line {row.number}: {error}."
         except PictureRefused as error:
             return f"line {row.number}: {name}: {error}."
-    return told.contradiction(row, picture(row.original) if row.original else None, picture(row.anonymized))
+    original = picture(row.original) if row.original else None
+    shown = original.original_sha256 if original else ""
+    return _Said(row.number, shown, picture(row.anonymized).original_sha256, _facts(row, original))
 
 
 def _facts(row: ManifestRow, original: Picture | None) -> dict[str, Any]:
@@ -209,25 +226,36 @@ class _Told:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        # By the hashes of both pictures: the line, and a hash of each fact, so that a million rows fit into memory.
-        self.lines: dict[bytes, tuple[int, dict[str, int]]] = {}
+        # By a digest of both pictures: the line and a hash of each fact, packed, as a million rows have to fit in.
+        self.lines: dict[bytes, bytes] = {}
 
-    def contradiction(self, row: ManifestRow, original: Picture | None, anonymized: Picture) -> str | None:
-        facts = _facts(row, original)
-        pictures = bytes.fromhex((original.original_sha256 if original else "") + anonymized.original_sha256)
-        hashes = {fact: hash(json.dumps(value, sort_keys=True)) for fact, value in facts.items()}
-        line, said = self.lines.setdefault(pictures, (row.number, hashes))
-        if other := " and ".join(fact for fact in facts if said[fact] != hashes[fact]):
-            return f"line {row.number}: the same two pictures as in line {line}, with another {other}."
-        pair = self._stored(original, anonymized)
-        if pair and (other := _difference(pair, facts)):
-            return f"line {row.number}: the project has these two pictures with another {other}."
+    def problems(self, batch: list[_Said | str]) -> list[str]:
+        """What is wrong with these rows, in their order; a problem that is known already stays as it is."""
+        stored = self._stored([said for said in batch if isinstance(said, _Said)])
+        found = [said if isinstance(said, str) else self._contradiction(said, stored) for said in batch]
+        return [problem for problem in found if problem]
+
+    def _contradiction(self, said: _Said, stored: dict[tuple[str, str], Pair]) -> str | None:
+        pictures = bytes.fromhex(said.original + said.anonymized)
+        hashes = [hash(json.dumps(value, sort_keys=True)) & _FACT_BITS for value in said.facts.values()]
+        packed = _LINE.pack(said.line, *hashes)
+        line, *first = _LINE.unpack(self.lines.setdefault(blake2b(pictures, digest_size=16).digest(), packed))
+        if other := " and ".join(fact for fact, a, b in zip(said.facts, first, hashes, strict=True) if a != b):
+            return f"line {said.line}: the same two pictures as in line {line}, with another {other}."
+        pair = stored.get((said.original, said.anonymized))
+        if pair and (other := _difference(pair, said.facts)):
+            return f"line {said.line}: the project has these two pictures with another {other}."
         return None
 
-    def _stored(self, original: Picture | None, anonymized: Picture) -> Pair | None:
-        pairs = Pair.objects.filter(project=self.project, anonymized__sha256=anonymized.original_sha256)
-        whole = pairs.filter(original__sha256=original.original_sha256) if original else pairs.filter(original=None)
-        return whole.select_related("source").first()
+    def _stored(self, batch: list[_Said]) -> dict[tuple[str, str], Pair]:
+        """The project's pairs of these pictures, by the hashes of both: at most every original with every version."""
+        pairs = Pair.objects.filter(project=self.project, anonymized__sha256__in={said.anonymized for said in batch})
+        pairs = pairs.select_related("source", "original", "anonymized")
+        whole = pairs.filter(original__sha256__in={said.original for said in batch if said.original})
+        lone = pairs.filter(original=None) if not all(said.original for said in batch) else pairs.none()
+        return {
+            (pair.original.sha256 if pair.original else "", pair.anonymized.sha256): pair for pair in chain(whole, lone)
+        }
 
 
 def _difference(pair: Pair, facts: dict[str, Any]) -> str:
@@ -244,12 +272,13 @@ def _store(attempt: Attempt, root: Root, n_rows: int) -> dict[str, Any]:
 
     def flush() -> None:
         nonlocal n_new, n_done
-        for _, original, anonymized in batch:
-            for each in filter(None, (original, anonymized)):
-                store_files(project, each)
+        pictures = [each for _, *both in batch for each in both if each]
+        for each in pictures:
+            store_files(project, each)
         n_done += len(batch)
         with attempt.writing(n_done=n_done, n_total=n_rows):
-            n_new += sum(_store_pair(project, sources, *row) for row in batch)
+            images = image_rows(project, pictures)
+            n_new += sum(_store_pair(project, sources, images, *row) for row in batch)
             attempt.note(n_new=n_new)
         batch.clear()
 
@@ -265,7 +294,12 @@ def _store(attempt: Attempt, root: Root, n_rows: int) -> dict[str, Any]:
 
 
 def _store_pair(
-    project: Project, sources: dict[str, Source], row: ManifestRow, original: Picture | None, anonymized: Picture
+    project: Project,
+    sources: dict[str, Source],
+    images: dict[str, Image],
+    row: ManifestRow,
+    original: Picture | None,
+    anonymized: Picture,
 ) -> bool:
     """Whether the pair is new."""
     facts = _facts(row, original)
@@ -274,8 +308,8 @@ def _store_pair(
         sources[source], _ = Source.objects.get_or_create(project=project, name=source)
     pair, is_new = Pair.objects.get_or_create(
         project=project,
-        original=image_row(project, original) if original else None,
-        anonymized=image_row(project, anonymized),
+        original=images[original.original_sha256] if original else None,
+        anonymized=images[anonymized.original_sha256],
         defaults=facts | {"source": sources[source], "original_path": row.original, "anonymized_path": row.anonymized},
     )
     if not is_new and (other := _difference(pair, facts)):  # by another import, since this one was checked

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, FakePayload, encode_multipart
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from hypothesis import HealthCheck, given
@@ -21,7 +23,7 @@ from hypothesis import strategies as st
 
 from datasets import files, ingest, jobs
 from datasets.files import media_path
-from datasets.ingest import Archive, _root, _rows, _store
+from datasets.ingest import BATCH, Archive, _check, _root, _rows, _Said, _store, _Told
 from datasets.jobs import JobFailed, LostLease, claim, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
@@ -239,6 +241,39 @@ def test_a_row_that_says_something_else_of_two_pictures_is_refused(project, fold
     job = from_folder(project, folder)
     assert f"line 3: the project has these two pictures with another {fact}." in job.error
     assert Pair.objects.count() == 1
+
+
+def test_rows_that_say_something_else_are_named_in_the_order_of_their_lines(project, folder):
+    write_manifest(folder, SAID)
+    from_folder(project, folder)
+    alone = ",lone.png,alone,,,,"
+    write_manifest(folder, alone, "original.png,gone.png,,,,,", SAID.replace("blur,face", "mask,face"), alone + "no")
+    job = from_folder(project, folder)
+    assert [line.split(":")[0] for line in job.error.splitlines()[1:]] == ["line 3", "line 4", "line 5"]
+
+
+def test_a_check_asks_the_database_as_often_for_many_rows_of_one_batch_as_for_few(project, folder):
+    def n_queries(*lines: str) -> int:
+        write_manifest(folder, *lines)
+        attempt = claim(queue_job("import_pairs", project, root=str(folder), manifest=str(folder / "manifest.csv")).pk)
+        with CaptureQueriesContext(connection) as asked:
+            _check(attempt, _root(attempt.arguments))
+        return len(asked)
+
+    alone = ",lone.png,alone,,,,"
+    assert n_queries(SAID, alone) == n_queries(*[SAID, alone] * 9)
+
+
+def test_a_check_keeps_less_than_250_bytes_of_a_row(project):
+    told, n_rows = _Told(project), 20_000
+    facts = {"group": "g", "source": "s", "method": "m", "scope": "face", "parameters": {"r": 9}}
+    tracemalloc.start()
+    for number in range(0, n_rows, BATCH):
+        batch = [_Said(line, "", f"{line:064x}", facts) for line in range(number, number + BATCH)]
+        assert told.problems(batch) == []
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept / n_rows < 250
 
 
 def test_the_same_row_twice_is_one_pair(project, folder):
