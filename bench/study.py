@@ -25,7 +25,7 @@ SESSION_SIZE = 200
 BATCH = 5000
 
 
-def build_study(n_items: int) -> Invitation:
+def build_study(n_items: int, **settings: int) -> Invitation:
     """A study over `n_items` pairs, and the link by which annotators come in."""
     project = Project.objects.create(slug="bench", name="Serving bench")
     add_pairs(project, n_items)
@@ -36,7 +36,7 @@ def build_study(n_items: int) -> Invitation:
         mode=Mode.HA2,
         name=f"{n_items} pairs",
         pairs=Pair.objects.all(),
-        session_size=SESSION_SIZE,
+        **{"session_size": SESSION_SIZE} | settings,
     )
     studies.change_state(study, Study.State.OPEN)
     gather_statistics()
