@@ -123,7 +123,8 @@ class Annotator:
         response = self.connection.getresponse()
         content = response.read()
         if response.status != status:
-            kind = Unavailable if response.status >= 500 else Unexpected
+            is_full = response.status == 409 and path == self.join_path  # others were faster
+            kind = Unavailable if response.status >= 500 else NoPlace if is_full else Unexpected
             raise kind(f"{method} {path}: {response.status} instead of {status}: {content[:200]!r}")
         for line in response.headers.get_all("Set-Cookie", []):
             self.cookies |= {name: cookie.value for name, cookie in SimpleCookie(line).items()}

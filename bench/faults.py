@@ -63,6 +63,7 @@ def measured(chosen: Namespace, name: str) -> int:
         f"kills: {sum(outcome.kills.values())} ({words(outcome.kills)}); ended by themselves: {words(outcome.ended)}",
         f"answers acknowledged: {sum(len(diary.acknowledged) for diary in diaries)}",
         f"answers sent again: {sum(diary.n_resent for diary in diaries)}",
+        f"answers that came late and were kept: {outcome.n_late}",
         f"requests that failed: {sum(failures.values())} ({words(failures)})",
         f"longest outage that somebody saw: {max(diary.longest_outage for diary in diaries):.1f} s",
         f"background jobs: {len(outcome.jobs)}",

@@ -19,6 +19,7 @@ from django.db import connection
 from PIL import Image as PillowImage
 
 from annotation.assign import return_expired_leases
+from annotation.models.ratings import Rating
 from annotation.models.studies import Study
 from bench import audit
 from bench.outbox import Crowd, Diary
@@ -30,15 +31,17 @@ from datasets.models.jobs import Job
 from datasets.models.projects import Project
 
 GOAL = 3
-SESSION_SIZE = 30  # with the default plan: 5 for warm-up, and one repeat
-PAIRS_PER_KILL = 40  # more than are rated between two kills, so that the study lasts
+# One repeat in a session, and no warm-up: people who begin when five pairs are left would warm up on these, and the
+# study would never reach its goal.
+PLAN = {"session_size": 30, "n_warm_up": 0}
+PAIRS_PER_KILL = 30  # more than are rated between two kills, so that the study lasts
 LEAST_PAIRS = 84
 LEASE_SECONDS = 8
 PROGRESS = (5, 25)  # acknowledged answers between a start and the next kill
 DOWN_SECONDS = 1.0  # at most, before the killed part is started again
 IMPORT_EVERY, IMPORT_PAIRS = 10, 12  # kills, pairs
 NO_PROGRESS_SECONDS = 60
-FINISH_SECONDS = 300
+FINISH_SECONDS = 240
 JOBS_SECONDS = 90
 
 
@@ -81,6 +84,7 @@ class Outcome:
     ended: Counter[str] = field(default_factory=Counter)  # by themselves
     diaries: list[Diary] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
+    n_late: int = 0  # answers that came after their place was given to others, and were kept
     violations: list[str] = field(default_factory=list)
 
     def find(self, found: Iterator[str]) -> None:
@@ -94,7 +98,7 @@ class NoProgress(Exception):
 def run(*, n_kills: int, n_annotators: int, chance: random.Random, database: Part | None) -> Outcome:
     n_pairs = max(LEAST_PAIRS, PAIRS_PER_KILL * n_kills)
     outcome = Outcome(n_pairs, database_version())
-    invitation = build_study(n_pairs, goal=GOAL, session_size=SESSION_SIZE, lease_seconds=LEASE_SECONDS)
+    invitation = build_study(n_pairs, goal=GOAL, lease_seconds=LEASE_SECONDS, **PLAN)
     study, port = invitation.study, free_port()
     with services(port) as (web, worker):
         try:
@@ -112,6 +116,7 @@ def run(*, n_kills: int, n_annotators: int, chance: random.Random, database: Par
         except NoProgress as stopped:
             outcome.violations.append(str(stopped))
         outcome.ended = Counter({service.name: service.n_ended for service in (web, worker)})
+    outcome.n_late = Rating.objects.filter(is_late=True).count()
     outcome.find(audit.violations(study, outcome.diaries))
     outcome.find(audit.unfinished_jobs(outcome.jobs))
     if (n := study.project.pairs.count()) != (expected := n_pairs + IMPORT_PAIRS * len(outcome.jobs)):
