@@ -20,6 +20,14 @@ class Unexpected(Exception):
     """The server's answer was not the one this request should have."""
 
 
+class Unavailable(Unexpected):
+    """The server could not do it now; asking again may help."""
+
+
+class NoPlace(Unexpected):
+    """Nobody new can begin: all pairs have their answers, or are held by somebody."""
+
+
 @dataclass
 class Tally:
     """What was acknowledged and how long each request took, in seconds."""
@@ -93,13 +101,13 @@ class Annotator:
         token = re.search(rb'name="csrfmiddlewaretoken" value="(\w+)"', page)
         consent = re.search(rb'name="consent" value="(\d+)"', page)
         if token is None or consent is None:
-            raise Unexpected("the consent page has no form; the study may have all its answers")
+            raise NoPlace("the consent page has no form; the study may have all its answers")
         form = f"csrfmiddlewaretoken={token[1].decode()}&consent={consent[1].decode()}&agree=on"
         agreed, _ = self._request("POST", self.join_path, form, "application/x-www-form-urlencoded", status=302)
         self.answer_path = f"{agreed.headers['Location']}answer/"
         self._take_turn([], shown=[])
         if not self.leases:
-            raise Unexpected("a new person was given no pair")
+            raise NoPlace("a new person was given no pair")
 
     def _take_turn(self, answers: list[dict[str, Any]], *, shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The request of the rating page, which by then shows the next pair."""
@@ -131,7 +139,9 @@ class Annotator:
         response = self.connection.getresponse()
         content = response.read()
         if response.status != status:
-            raise Unexpected(f"{method} {path}: {response.status} instead of {status}: {content[:200]!r}")
+            is_full = response.status == 409 and path == self.join_path  # others were faster
+            kind = Unavailable if response.status >= 500 else NoPlace if is_full else Unexpected
+            raise kind(f"{method} {path}: {response.status} instead of {status}: {content[:200]!r}")
         for line in response.headers.get_all("Set-Cookie", []):
             self.cookies |= {name: cookie.value for name, cookie in SimpleCookie(line).items()}
         return response, content

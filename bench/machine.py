@@ -19,6 +19,16 @@ def cpu_seconds(root: int) -> float:
     return sum(int(field) for pid in tree if (stat := stats.get(pid)) for field in stat[11:15]) / TICKS
 
 
+def children(pid: int) -> list[int]:
+    listed = (PROC / str(pid)).glob("task/*/children")
+    return [int(child) for file in listed for child in file.read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it is more than a line that nobody has read yet."""
+    return bool(stat := _stat(PROC / str(pid))) and stat[0] != "Z"
+
+
 def parent(pid: int) -> int:
     """The parent process. Raises when this machine has no such process."""
     if stat := _stat(PROC / str(pid)):

@@ -10,14 +10,14 @@ from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 
 from bench.machine import machine, versions
-from bench.site import site
+from bench.site import new_database, site
 
 PICTURES = {"without": (False,), "with": (True,), "both": (False, True)}
 
 
 def main() -> None:
     chosen = options()
-    with site(chosen.database):
+    with new_database(chosen.database), site(chosen.database):
         from bench import cases, targets  # its models need the settings that the site has made
 
         if chosen.history:

@@ -33,8 +33,11 @@ class Server:
 
 @contextmanager
 def site(database: str | None) -> Iterator[None]:
-    """Settings for this process and its children. After it the models can be imported, and the tables are empty."""
-    with tempfile.TemporaryDirectory(prefix="studio-bench-") as folder, new_database(database):
+    """Settings for this process and its children. After it the models can be imported, and the tables are empty.
+
+    A PostgreSQL database is there already, and stays.
+    """
+    with tempfile.TemporaryDirectory(prefix="studio-bench-") as folder:
         os.environ |= {
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "STUDIO_VAR": folder,
@@ -71,12 +74,12 @@ def new_database(url: str | None) -> Iterator[None]:
 @contextmanager
 def server(*, workers: int) -> Iterator[Server]:
     """The product's own server, with the product's flags."""
-    port = _free_port()
+    port = free_port()
     flags = ["--interface", "wsgi", "--workers", str(workers), "--blocking-threads", "8", "--port", str(port)]
     command = [sys.executable, "-m", "granian", *flags, "--log-level", "warning", "config.wsgi:application"]
     process = subprocess.Popen(command, cwd=ROOT)
     try:
-        _wait_for(process, port)
+        wait_for(process, port)
         yield Server(process.pid, port)
     finally:
         process.terminate()
@@ -86,7 +89,7 @@ def server(*, workers: int) -> Iterator[Server]:
 @contextmanager
 def whole_product() -> Iterator[int]:
     """Web server and both workers, as `python -m config.serve` starts them; gives the port."""
-    port = _free_port()
+    port = free_port()
     web, workers = started(web_command(port)), [started(command) for command in WORKER_COMMANDS]
     try:
         _wait_for(web, port)
@@ -95,13 +98,13 @@ def whole_product() -> Iterator[int]:
         stop_children(web, *workers)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
         if _is_healthy(port):

@@ -13,3 +13,10 @@ class WithoutTokens(logging.Filter):
         if _SECRET.search(message):
             record.msg, record.args = _SECRET.sub(r"/\1/...", message), ()
         return True
+
+
+class WithoutOutages(logging.Filter):
+    """Drops Django's line and traceback for each request during an outage, of which `config.outage` tells once."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(record, "status_code", None) != 503

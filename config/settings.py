@@ -232,9 +232,13 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "filters": {"without_tokens": {"()": "config.logs.WithoutTokens"}},
+    "filters": {
+        "without_tokens": {"()": "config.logs.WithoutTokens"},
+        "without_outages": {"()": "config.logs.WithoutOutages"},
+    },
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["without_tokens"]},
     },
+    "loggers": {"django.request": {"filters": ["without_outages"]}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="WARNING").upper()},
 }

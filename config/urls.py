@@ -29,6 +29,8 @@ def health(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain")
 
 
+handler500 = "config.outage.server_error"
+
 urlpatterns = [
     path("", home, name="home"),
     path("health/", health, name="health"),

@@ -1,0 +1,48 @@
+"""What a visitor is told while the database is away: to come back in a moment, never that the site is broken.
+
+Django's `handler500`, and not a middleware: between any two middlewares an exception has become a response already, so
+that none of them sees the error of another one (the log-in's look at the session is the usual first victim), and
+`process_exception` hears of views alone. Here all of them arrive, those that REST framework raises again too. The
+broken connection is closed by Django between requests, and each asks whether its connection lives (CONN_HEALTH_CHECKS).
+"""
+
+import logging
+import sys
+from time import monotonic
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.views import defaults
+
+log = logging.getLogger(__name__)
+RETRY_AFTER_SECONDS = 2
+SAY_EVERY_SECONDS = 10
+DETAIL = "The database cannot be reached at the moment. Nothing is lost; please try again in a few seconds."
+_said_at = -float(SAY_EVERY_SECONDS)
+
+
+def server_error(request: HttpRequest) -> HttpResponseBase:
+    error = sys.exc_info()[1]
+    if isinstance(error, OperationalError | InterfaceError):
+        return unavailable(request, error)
+    return defaults.server_error(request)
+
+
+def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
+    _say(error)
+    response: HttpResponse
+    if request.get_preferred_type(["text/plain", "application/json"]) == "application/json":
+        response = JsonResponse({"detail": DETAIL}, status=503)
+    else:
+        response = HttpResponse(DETAIL + "\n", status=503, content_type="text/plain; charset=utf-8")
+    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _say(error: Exception) -> None:
+    """One line for all requests of some seconds, without a traceback: no code is at fault."""
+    global _said_at
+    if monotonic() - _said_at >= SAY_EVERY_SECONDS:
+        _said_at = monotonic()
+        log.error("the database is away, requests are answered 503: %s", " ".join(str(error).split()))

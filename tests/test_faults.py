@@ -1,0 +1,32 @@
+"""Nothing that was acknowledged is lost when parts of the site are killed: a short run of the bench."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from bench.cluster import binaries
+from tests.conftest import skip_or_fail
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.services
+def test_no_answer_is_lost_and_no_pair_stuck_when_parts_of_the_site_are_killed() -> None:
+    if connection.vendor == "postgresql" and binaries() is None:
+        skip_or_fail("there is no PostgreSQL server to start and to kill")
+    options = ["--kills", "4", "--annotators", "8", "--database", connection.vendor]
+    run = subprocess.run(
+        [sys.executable, "-m", "bench.faults", *options],
+        cwd=ROOT,
+        env=os.environ.copy(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr[-5000:]
+    assert "- kills: 4 (" in run.stdout
+    assert "- violations: 0" in run.stdout
