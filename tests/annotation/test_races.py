@@ -10,7 +10,7 @@ from django.urls import reverse
 from annotation.answer import AlreadyRated, revise_rating, submit_rating
 from annotation.assign import next_pairs, return_expired_leases
 from annotation.join import CannotJoin, join_as_member, join_by_invitation
-from annotation.models.people import Invitation, Participation
+from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study
 from annotation.privacy import erase_participation
@@ -40,6 +40,12 @@ def rate_all(participation: Participation) -> bool:
     return passed
 
 
+def sent(browser: Client, participation: Participation, answer: dict[str, object]) -> tuple[int, dict[str, object]]:
+    url = reverse("annotation:answer", args=[participation.public_id])
+    reply = browser.post(url, {"answers": [answer]}, content_type="application/json")
+    return reply.status_code, reply.json()
+
+
 # One answer -------------------------------------------------------------------------------------------------------
 
 
@@ -50,6 +56,19 @@ def test_twenty_copies_of_an_answer_are_one_row_and_twenty_equal_acknowledgement
     [acknowledgement] = turns[0]["acknowledgements"]
     assert acknowledgement.status == "stored"
     assert [turn["acknowledgements"] for turn in turns] == [[acknowledgement]] * 20
+    assert (Rating.objects.count(), Revision.objects.count()) == (1, 1)
+    assert_places_add_up(study)
+
+
+def test_twenty_copies_of_a_request_get_twenty_equal_replies() -> None:
+    participation = make.participation(study := make.study())
+    answer = make.answer(make.leases(participation)[0], 4)
+    tabs = [make.browser(participation) for _ in range(20)]
+    replies = at_once(*[lambda tab=tab: sent(tab, participation, answer) for tab in tabs])
+    assert [status for status, _ in replies] == [200] * 20
+    [acknowledged] = replies[0][1]["acknowledgements"]
+    assert (acknowledged["key"], acknowledged["status"], acknowledged["score"]) == (answer["key"], "stored", 4)
+    assert [body["acknowledgements"] for _, body in replies] == [[acknowledged]] * 20
     assert (Rating.objects.count(), Revision.objects.count()) == (1, 1)
     assert_places_add_up(study)
 
@@ -82,6 +101,46 @@ def test_sixteen_people_fill_every_goal_and_pass_none(per_group: int) -> None:
     assert not any(passed)
     assert set(study.items.values_list("n_held", "n_rated")) == {(3, 3)}
     assert_places_add_up(study)
+
+
+@pytest.mark.parametrize("reserves_session", [False, True])
+def test_sixty_four_people_do_not_pass_the_goal_of_five(reserves_session: bool) -> None:
+    study = make.study(n_pairs=2, goal=5, session_size=2, reserves_session=reserves_session)
+    people = [make.participation(study) for _ in range(64)]
+    passed = at_once(*[lambda person=person: rate_all(person) for person in people])
+    assert not any(passed)
+    assert set(study.items.values_list("n_held", "n_rated")) == {(5, 5)}
+    assert_places_add_up(study)
+
+
+def test_blocks_answers_erasures_and_returns_do_not_stand_in_each_others_way() -> None:
+    study = make.study(n_pairs=12, per_group=3, goal=12, session_size=8, **MIXED)
+    invitation, text = make.invitation(study), current_texts(study)["consent"]
+    for _ in range(3):
+        leaving = [make.participation(study) for _ in range(4)]
+        expiring = [expiring_lease(study).participation for _ in range(4)]
+        going_on = [make.participation(study) for _ in range(4)]
+        for person in leaving:
+            rate(person)
+        at_once(
+            *[lambda: join_by_invitation(invitation, agreed_to=text)] * 4,
+            *[lambda person=person: rate_all(person) for person in going_on],
+            *[lambda person=person: erase_participation(person) for person in leaving],
+            *[lambda person=person: rate(person) for person in expiring],
+            *[lambda: return_expired_leases(study.pk)] * 4,
+        )
+        assert not study.items.filter(n_held__gt=F("goal")).exists()
+        assert_places_add_up(study)
+        study.items.rated().update(goal=F("goal") + 4)
+
+
+def rate(participation: Participation) -> None:
+    """One answer."""
+    [first, *_] = take_turn(participation, [])["leases"]
+    take_turn(participation, [make.answer(first["assignment"])])
+
+
+MIXED = {"reserves_session": True, "n_warm_up": 1, "repeat_percent": 20, "repeat_distance": 2}
 
 
 def test_places_add_up_where_every_lease_runs_out_at_once() -> None:
@@ -146,6 +205,25 @@ def test_several_may_return_the_same_expired_leases() -> None:
     assert_places_add_up(study)
 
 
+def test_a_session_may_end_while_what_it_still_holds_is_returned() -> None:
+    study = make.study(n_pairs=6, goal=REPEATS * 2, session_size=4, reserves_session=True)
+    for _ in range(REPEATS):
+        participation = make.participation(study)
+        lease = make.leases(participation)[0]
+        Participation.objects.filter(pk=participation.pk).update(n_planned=1)  # more is held than will be needed
+        make.expire(lease)
+        at_once(
+            lambda participation=participation, lease=lease: take_turn(participation, [make.answer(lease)]),
+            lambda: return_expired_leases(study.pk),
+            lambda participation=participation: next_pairs(participation),
+        )
+        participation.refresh_from_db()
+        next_pairs(participation)
+        assert participation.finished_at is not None
+        assert not participation.assignments.held().exists()
+        assert_places_add_up(study)
+
+
 # Erased at this very moment ---------------------------------------------------------------------------------------
 
 
@@ -166,6 +244,19 @@ def test_a_participation_may_be_erased_while_it_is_answered() -> None:
         assert status in (200, 404)
         assert not Rating.objects.exists()
         assert_places_add_up(study)
+
+
+def test_a_member_may_be_erased_in_one_study_while_beginning_in_another() -> None:
+    for _ in range(REPEATS):
+        first = make.study(n_pairs=2)
+        second = make.study(first.project, n_pairs=0)
+        member = make.member(first.project)
+        leaving = as_member(first, member.pk)
+        _, end = at_once(lambda: erase_participation(leaving), lambda: joined(second, member.pk))  # noqa: B023
+        assert end == "HA2"
+        assert list(Participation.objects.filter(annotator__user=member).values_list("study", flat=True)) == [second.pk]
+        assert_places_add_up(first)
+        assert_places_add_up(second)
 
 
 # Coming in --------------------------------------------------------------------------------------------------------
@@ -205,3 +296,48 @@ def test_a_member_who_joins_twice_at_once_has_one_participation() -> None:
     member = make.member(study.project)
     begun = at_once(*[lambda: as_member(study, member.pk)] * 4)
     assert len(set(begun)) == 1
+
+
+def joined_by(invitation: Invitation) -> str:
+    try:
+        return "in" if join_by_invitation(invitation, agreed_to=current_texts(invitation.study)["consent"]) else ""
+    except CannotJoin as cannot:
+        return cannot.code
+
+
+def test_of_sixty_four_who_come_at_once_those_without_a_place_are_turned_away_and_leave_nothing() -> None:
+    study = make.study(n_pairs=4, goal=5, session_size=4, reserves_session=True)
+    invitation = make.invitation(study)
+    ends = at_once(*[lambda: joined_by(invitation)] * 64)
+    assert set(ends) == {"in", "full"}
+    begun = list(study.participations.all())
+    assert len(begun) == ends.count("in") == Annotator.objects.count()
+    assert set(study.items.values_list("n_held", flat=True)) == {5}
+    assert [each.assignments.held().count() for each in begun] == [each.n_planned for each in begun]
+    assert_places_add_up(study)
+
+
+@pytest.mark.parametrize("goal", [16, 5])
+def test_members_who_come_at_once_get_every_place_and_no_more(goal: int) -> None:
+    study = make.study(n_pairs=1, goal=goal, reserves_session=True)
+    members = [make.member(study.project) for _ in range(16)]
+    ends = at_once(*[lambda member=member: joined(study, member.pk) for member in members])
+    assert sorted(ends) == ["HA2"] * goal + ["full"] * (16 - goal)
+    assert study.participations.count() == goal
+    assert_places_add_up(study)
+
+
+@pytest.mark.parametrize("begins", ["both at once", "one after the other"])
+def test_who_rates_in_two_studies_at_once_never_gets_a_picture_alone_beside_its_original(begins: str) -> None:
+    for _ in range(REPEATS):
+        project = make.project()
+        beside = make.study(project, n_pairs=1, mode="HA2")
+        alone = make.study(project, n_pairs=0, mode="HA1")
+        member = make.member(project)
+        if begins == "both at once":
+            at_once(lambda: joined(beside, member.pk), lambda: joined(alone, member.pk))  # noqa: B023
+        else:
+            annotator = Annotator.objects.create(project=project, user=member)
+            pages = [make.participation(study, annotator=annotator) for study in (beside, alone)]
+            at_once(*[lambda page=page: next_pairs(page) for page in pages])
+        assert Assignment.objects.filter(participation__annotator__user=member).count() == 1
