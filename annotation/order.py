@@ -50,8 +50,9 @@ def session_purposes(plan: SessionPlan, seed: int, n_planned: int) -> tuple[str,
     n_repeats = round(len(rest) * plan.repeat_percent / 100)
     for purpose, n, first in ((Purpose.CHECK, plan.n_checks, 0), (Purpose.REPEAT, n_repeats, plan.repeat_distance)):
         for place in _spread(n, first, len(rest), seed, purpose):
-            # A place that is taken already: the next one that is not.
-            free = next((i for i in range(place, len(rest)) if rest[i] == Purpose.MAIN), None)
+            # A place that is taken already: the next one that is not, from the first again after the last.
+            places = (*range(place, len(rest)), *range(first, place))
+            free = next((i for i in places if rest[i] == Purpose.MAIN), None)
             if free is not None:
                 rest[free] = purpose
     return tuple(str(purpose) for purpose in [*opening, *rest][:n_planned])
