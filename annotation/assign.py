@@ -11,8 +11,9 @@ two that are never relaxed are that nobody gets an item twice (repeats aside, wh
 study shows a picture whose original this person has seen.
 
 Locks (PostgreSQL; on SQLite every transaction here is alone): whoever writes to the assignments of a participation
-holds its row. Item rows are taken without waiting by whoever may hold another one already, and in the order of their
-ids by those who give many back, so that nobody waits in a circle.
+holds its row and, for a member, the annotator's, so that of two studies at once each sees what the other has given.
+Item rows come after these: they are taken without waiting by whoever may hold another one already, and in the order of
+their ids by those who give many back, so that nobody waits in a circle.
 """
 
 from collections.abc import Iterable, Iterator
@@ -87,7 +88,7 @@ class Person:
     n_planned: int
     n_answered: int
     has_ended: bool
-    has_others: bool  # other participations of the same person in the project
+    is_member: bool  # who may take part in other studies of the project too
     mode: str
     state: str
     window: int
@@ -125,12 +126,16 @@ class Person:
 LOCK = """
 SELECT p.id, p.public_id, p.study_id, p.annotator_id, p.seed, p.n_planned, p.n_answered,
   p.finished_at IS NOT NULL OR p.withdrawn_at IS NOT NULL,
-  EXISTS (SELECT 1 FROM annotation_participation o WHERE o.annotator_id = p.annotator_id AND o.id <> p.id),
+  n.user_id IS NOT NULL,
   s.mode, s.state, s."window", s.lease_seconds, s.reserves_session, s.spacing, s.side,
   s.stops_adaptively OR s.is_ordered_by_model, s.core_percent,
   s.n_practice, s.n_warm_up, s.n_checks, s.repeat_percent, s.repeat_distance
-FROM annotation_participation p JOIN annotation_study s ON s.id = p.study_id
+FROM annotation_participation p
+JOIN annotation_annotator n ON n.id = p.annotator_id
+JOIN annotation_study s ON s.id = p.study_id
 WHERE p.id = %s {lock_participation}"""
+
+LOCK_ANNOTATOR = "SELECT id FROM annotation_annotator WHERE id = %s {lock}"
 
 GROUPS = """
 SELECT DISTINCT "group" FROM annotation_item WHERE study_id = %s AND role = 'main' AND state = 'open' LIMIT %s"""
@@ -170,7 +175,10 @@ def locked(participation: int) -> Person:
     row = fetch_one(LOCK, participation)
     if row is None:
         raise ParticipationErased
-    return Person(*row)
+    person = Person(*row)
+    if person.is_member:
+        fetch_one(LOCK_ANNOTATOR, person.annotator)
+    return person
 
 
 def next_pairs(participation: Participation) -> Session:
@@ -280,11 +288,16 @@ def reserve_session(participation: Participation) -> None:
             participation.save(update_fields=["n_planned"])
 
 
-def reserve_batch(participation: Participation) -> int:
+def reserve_first(participation: Participation) -> bool:
+    """Set a session's first pairs aside; whether there are any. Who finds only rows that others hold waits for one."""
+    return bool(reserve_batch(participation) or reserve_batch(participation, may_wait=True))
+
+
+def reserve_batch(participation: Participation, *, may_wait: bool = False) -> int:
     """Set the next pairs of a session aside; how many, at most BATCH."""
     with transaction.atomic():
         person = locked(participation.pk)
-        n_added = top_up(person)
+        n_added = top_up(person, may_wait=may_wait)
         change(RENEW, person.n_answered, person.lease_seconds, person.pk)
     return n_added
 
@@ -398,8 +411,8 @@ class Rule:
 
 
 def unspoilt(person: Person, rule: Rule) -> Rule:
-    """The rule, for somebody who takes part in other studies of the project too."""
-    if not person.has_others:
+    """The rule, for somebody who may take part in other studies of the project too."""
+    if not person.is_member:
         return rule
     other_mode, condition = UNSPOILT[Mode(person.mode)]
     return Rule(rule.name, f"{rule.condition} AND {condition}", (*rule.parameters, other_mode, person.annotator))

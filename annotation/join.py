@@ -3,7 +3,7 @@
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from annotation.assign import expired, reserve_batch, reserve_session, return_expired_leases
+from annotation.assign import expired, reserve_first, reserve_session, return_expired_leases
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.studies import Item, Study, StudyText
 
@@ -65,6 +65,9 @@ def join_as_member(study: Study, user_id: int, *, agreed_to: StudyText) -> Parti
         _make_room(study)
         try:
             with transaction.atomic():
+                # Held until the end: erased in another study at this moment, they would be gone.
+                mine = Annotator.objects.select_for_update(no_key=True)
+                annotator, _ = mine.get_or_create(project=study.project, user_id=user_id)
                 begun = _begin(study, annotator, None, agreed_to)
         except IntegrityError:  # the same person in another tab
             begun = _participation_of(annotator, study)
@@ -99,7 +102,7 @@ def _begin(study: Study, annotator: Annotator, invitation: Invitation | None, ag
         consented_at=Now(),
         n_planned=session_length(study),
     )
-    if not reserve_batch(begun):
+    if not reserve_first(begun):
         raise CannotJoin("seen" if study.items.wanting_ratings().exists() else "full")
     return begun
 
@@ -126,6 +129,6 @@ def begin_another_session(participation: Participation) -> None:
             return
         mine.n_planned, mine.finished_at = mine.n_answered + further, None
         mine.save(update_fields=["n_planned", "finished_at"])
-        if not reserve_batch(mine):
+        if not reserve_first(mine):
             raise CannotJoin("full")
     reserve_session(mine)

@@ -15,8 +15,8 @@ def erase_participation(participation: Participation) -> None:
 
     The annotator goes too when this was their last participation in the project.
     """
-    # In step with the person, who may be answering at this very moment.
-    held = Participation.objects.select_for_update(of=("self",)).select_related("study", "annotator")
+    # In step with the person, who may be answering, or beginning in another study, at this very moment.
+    held = Participation.objects.select_for_update(of=("self", "annotator")).select_related("study", "annotator")
     mine = held.get(pk=participation.pk)
     had_ratings = mine.assignments.exclude(answered_at=None).exists()
     _give_places_back(mine)

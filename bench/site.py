@@ -92,7 +92,7 @@ def whole_product() -> Iterator[int]:
     port = free_port()
     web, workers = started(web_command(port)), [started(command) for command in WORKER_COMMANDS]
     try:
-        _wait_for(web, port)
+        wait_for(web, port)
         yield port
     finally:
         stop_children(web, *workers)

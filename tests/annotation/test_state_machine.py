@@ -1,0 +1,798 @@
+"""People who join, look, answer, revise, leave and come back in any order, on studies with any mix of settings.
+
+After each step the whole state is read and held against what was acknowledged and against the rules, worked out here in
+plain Python from the rows alone. The examples are the same at every run; STATE_MACHINE_EXAMPLES=2000 looks for others.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from hypothesis import HealthCheck, Phase, note
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from annotation.answer import AnswerRefused, revise_rating, submit_rating
+from annotation.assign import expired, next_pairs, return_expired_leases
+from annotation.join import CannotJoin, begin_another_session, join_as_member, join_by_invitation, n_further
+from annotation.models.people import Annotator, Participation
+from annotation.models.ratings import Assignment, Revision
+from annotation.models.studies import Campaign, Item, Study
+from annotation.privacy import erase_participation
+from annotation.protocol import take_turn
+from annotation.studies import STEPS, add_items, change_state, create_study, standing_invitation
+from annotation.wording import current_texts
+from datasets.models.pictures import Pair
+from datasets.models.projects import Project
+from tests import make
+from tests.annotation.places import assert_places_add_up
+
+pytestmark = pytest.mark.django_db
+EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "0"))
+N_GROUPS, PER_GROUP = 6, 3
+# A failing example is made smaller only on request: each try takes a session of several people.
+PHASES = [Phase.generate, *([Phase.shrink] if EXAMPLES else [])]
+
+
+# What is stored ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Given:
+    """An assignment with what was said of it."""
+
+    pk: int
+    person: int
+    item: int
+    public_id: UUID
+    purpose: str
+    occurrence: int
+    position: int
+    reason: str
+    served_at: datetime | None
+    painted_at: datetime | None
+    answered_at: datetime | None
+    returned_at: datetime | None
+    score: int | None
+    is_late: bool | None
+
+    @property
+    def is_held(self) -> bool:
+        return self.answered_at is None and self.returned_at is None
+
+
+GIVEN = ["pk", "participation_id", "item_id", *[each.name for each in fields(Given)[3:-2]]]
+GIVEN += ["rating__score", "rating__is_late"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Everything at one moment. Small enough to be read whole after each step."""
+
+    studies: dict[int, Study]
+    items: dict[int, Item]
+    people: dict[int, Participation]
+    given: dict[int, Given]
+    revisions: dict[int, list[tuple[int, UUID, int]]]  # of an assignment: number, key, score
+    n_annotators: int
+
+    def of(self, person: int) -> list[Given]:
+        """What somebody was ever given, in order."""
+        return sorted((each for each in self.given.values() if each.person == person), key=lambda each: each.position)
+
+    def group(self, given: Given) -> str:
+        return self.items[given.item].group
+
+    def mode(self, person: int) -> str:
+        return self.studies[self.people[person].study_id].mode
+
+    def n_originals(self, study: int) -> int:
+        return len({each.group for each in self.main_items(study) if each.state == Item.State.OPEN})
+
+    def main_items(self, study: int) -> list[Item]:
+        return [each for each in self.items.values() if each.study_id == study and each.role == Item.Role.MAIN]
+
+    def elsewhere(self, person: int, mode: str) -> list[Given]:
+        """What the same human being was given in this mode, in any study of the project."""
+        annotator = self.people[person].annotator_id
+        same = {each.pk for each in self.people.values() if each.annotator_id == annotator}
+        return [each for each in self.given.values() if each.person in same and self.mode(each.person) == mode]
+
+
+def stored() -> Stored:
+    revisions: dict[int, list[tuple[int, UUID, int]]] = {}
+    said = Revision.objects.order_by("number").values_list("rating__assignment_id", "number", "key", "score")
+    for assignment, *revision in said:
+        revisions.setdefault(assignment, []).append(tuple(revision))
+    return Stored(
+        studies=Study.objects.in_bulk(),
+        items=Item.objects.in_bulk(),
+        people=Participation.objects.in_bulk(),
+        given={row[0]: Given(*row) for row in Assignment.objects.values_list(*GIVEN)},
+        revisions=revisions,
+        n_annotators=Annotator.objects.count(),
+    )
+
+
+# The rules, in plain Python ---------------------------------------------------------------------------------------
+
+
+def is_spoilt(state: Stored, person: int, group: str) -> bool:
+    """Whether a picture of this original would be judged by somebody who knows the original, or is about to."""
+    if state.mode(person) == "HA1":
+        beside = state.elsewhere(person, "HA2")
+        return any(state.group(each) == group and (each.served_at or not each.returned_at) for each in beside)
+    return any(state.group(each) == group and each.is_held for each in state.elsewhere(person, "HA1"))
+
+
+def may_see(state: Stored, person: int, item: Item) -> bool:
+    """Whether this person has not been given the item, nor its original where there are enough originals."""
+    mine = state.of(person)
+    if item.pk in {each.item for each in mine}:
+        return False
+    row = state.people[person]
+    has_few = state.n_originals(row.study_id) < row.n_planned
+    return has_few or item.group not in {state.group(each) for each in mine}
+
+
+def allowed(state: Stored, person: int) -> list[Item]:
+    """The pairs that count and that this person could be given now."""
+    study = state.people[person].study_id
+    lost = {each.item for each in state.of(person) if each.returned_at and not each.answered_at and not each.occurrence}
+    return [
+        item
+        for item in state.main_items(study)
+        if item.state == Item.State.OPEN
+        and item.n_held < item.goal
+        and (item.pk in lost or may_see(state, person, item))
+        and not is_spoilt(state, person, item.group)
+    ]
+
+
+def awaited(state: Stored, person: int) -> list[Item]:
+    """The pairs that count and may yet be free for this person, whoever holds them now."""
+    unanswered = {each.item for each in state.of(person) if not each.answered_at}
+    return [
+        item
+        for item in state.main_items(state.people[person].study_id)
+        if item.state == Item.State.OPEN
+        and item.n_rated < item.goal
+        and (item.pk in unanswered or may_see(state, person, item))
+        and not (state.mode(person) == "HA1" and is_spoilt(state, person, item.group))
+    ]
+
+
+# The machine ------------------------------------------------------------------------------------------------------
+
+settings_of_a_study = st.fixed_dictionaries(
+    {
+        "goal": st.sampled_from([1, 1, 1, 2, 3]),  # few places: people meet
+        "session_size": st.integers(1, 9),
+        "person_limit": st.none() | st.integers(4, 14),
+        "window": st.integers(1, 4),
+        "reserves_session": st.booleans(),
+        "spacing": st.integers(0, 3),
+        "side": st.sampled_from(Study.SideRule.values),
+        "n_practice": st.integers(0, 2),
+        "n_warm_up": st.integers(0, 2),
+        "n_checks": st.integers(0, 2),
+        "repeat_percent": st.sampled_from([0, 20, 50]),
+        "repeat_distance": st.integers(1, 4),
+        "stops_adaptively": st.booleans(),
+        "core_percent": st.sampled_from([0, 20, 100]),
+    }
+)
+shape = st.tuples(st.integers(1, N_GROUPS - 1), st.integers(1, PER_GROUP))
+which = st.integers(0, 11)
+scores = st.integers(1, 10)
+NO_SCORES = st.sampled_from([0, 11, -3, None, "7", 7.5, True])
+
+
+@dataclass
+class Turn:
+    """What somebody was told."""
+
+    status: int
+    acknowledgements: list[dict[str, Any]] = field(default_factory=list)
+    leases: list[str] = field(default_factory=list)
+    is_finished: bool = False
+
+
+class Studio(RuleBasedStateMachine):
+    project: Project  # with its pairs, made once for all examples
+    lots: Random  # what seeds are drawn from, so that an example can be run again
+    members: list[User]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._example = transaction.atomic()
+        self._example.__enter__()
+        self.lots.seed(0)
+        self.said: dict[int, list[tuple[UUID, int]]] = {}  # what was acknowledged of an assignment, in order
+        self.planned: dict[int, int] = {}  # how long a person's session was to be while pairs were drawn for it
+        self.browsers: dict[int, Client] = {}
+        self.before = self.now = stored()
+
+    def teardown(self) -> None:
+        for study in self.now.studies.values():
+            assert_places_add_up(study)
+        transaction.set_rollback(True)
+        self._example.__exit__(None, None, None)
+
+    # Setting up
+
+    @initialize(
+        beside=settings_of_a_study,
+        alone=settings_of_a_study,
+        other=settings_of_a_study,
+        shapes=st.tuples(*[shape] * 3),
+        people=st.lists(st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0, 1])), max_size=4),
+    )
+    def begin(
+        self, beside: dict[str, Any], alone: dict[str, Any], other: dict[str, Any], shapes: Any, people: Any
+    ) -> None:
+        """One campaign with both modes, and a second one with HA1, over the same pairs."""
+        first, second = [Campaign.objects.create(project=self.project, slug=slug, name=slug) for slug in "ab"]
+        self.studies = [
+            self.made(first, "HA2", beside, shapes[0]),
+            self.made(first, "HA1", alone, shapes[1]),
+            self.made(second, "HA1", other, shapes[2]),
+        ]
+        self.look()
+        # A member in HA2 and, in another campaign, in HA1 over the same originals; somebody who came by a link; others.
+        for study, member in [(0, 0), (2, 0), (0, None), *people]:
+            self.join(study, member, by_page=False)
+
+    def made(self, campaign: Campaign, mode: str, settings: dict[str, Any], of: tuple[int, int]) -> Study:
+        n_groups, per_group = of
+        wanted = [f"g{k}" for k in range(n_groups)]
+        versions = [f"v{k}" for k in range(per_group)]
+        pairs = Pair.objects.filter(group__in=wanted, method__in=versions)
+        study = create_study(self.project, campaign=campaign, mode=mode, name=mode, pairs=pairs, **settings)
+        last = Pair.objects.filter(group=f"g{N_GROUPS - 1}").order_by("pk")
+        roles = [(Item.Role.CHECK, 7), (Item.Role.CHECK, None), (Item.Role.PRACTICE, None)]
+        for k, (pair, (role, instructed)) in enumerate(zip(last, roles, strict=False)):
+            Item.objects.create(
+                study=study, pair=pair, group=pair.group, goal=0, shuffle=k * 10**8, role=role,
+                instructed_score=instructed, expected_low=2, expected_high=4,
+            )  # fmt: skip
+        favoured = study.items.rated().filter(pair__method="v0")
+        favoured.update(priority=0.5, is_core=False)
+        change_state(study, Study.State.OPEN)
+        return study
+
+    # Steps: coming in
+
+    @rule(which=which, member=st.none() | st.sampled_from([0, 1]), by_page=st.booleans())
+    def join(self, which: int, member: int | None, by_page: bool) -> None:
+        study = self.study(which)
+        known = set(self.now.people)
+        code = self.come_in(study, member, by_page)
+        self.look()
+        new = set(self.now.people) - known
+        if code is not None:
+            assert not new
+            assert code in self.reasons_to_refuse(study, member), code
+            assert self.now.n_annotators - self.before.n_annotators <= int(member is not None)
+            return
+        for pk in new:
+            self.assert_can_finish(pk)
+
+    def come_in(self, study: Study, member: int | None, by_page: bool) -> str | None:
+        """By the page or by the verb; why not, or None for whoever takes part now."""
+        if by_page:
+            client = Client()
+            if member is None:
+                page = reverse("annotation:join", args=[standing_invitation(study).token])
+            else:
+                client.force_login(self.members[member])
+                page = reverse("annotation:take-part", args=[study.public_id])
+            reply = client.post(page, {"agree": "on", "consent": current_texts(study)["consent"].pk})
+            return None if reply.status_code == 302 else reply.context["refused"]
+        text = current_texts(study)["consent"]
+        try:
+            if member is None:
+                join_by_invitation(standing_invitation(study), agreed_to=text)
+            else:
+                join_as_member(study, self.members[member].pk, agreed_to=text)
+        except CannotJoin as cannot:
+            return cannot.code
+        return None
+
+    def reasons_to_refuse(self, study: Study, member: int | None) -> set[str]:
+        mine = Participation.objects.filter(campaign=study.campaign_id, annotator__user=self.members[member or 0])
+        if member is not None and (begun := mine.first()):
+            return {"other_study"} if begun.study_id != study.pk else set()
+        if not study.is_open:
+            return {"closed"}
+        wanting = study.items.wanting_ratings().exists()
+        if member is None:
+            return set() if wanting else {"full"}
+        # Somebody who takes part elsewhere and for whom all that is left is spoilt.
+        return {"seen"} if wanting else {"full"}
+
+    def assert_can_finish(self, pk: int) -> None:
+        """Whoever begins a session that is set aside for them holds all of it."""
+        row = self.now.people[pk]
+        held = [each for each in self.now.of(pk) if each.is_held]
+        assert held
+        if self.now.studies[row.study_id].reserves_session:
+            assert len(held) == row.n_planned - row.n_answered
+
+    @precondition(lambda self: any(each.finished_at for each in self.now.people.values()))
+    @rule(which=which)
+    def begin_another(self, which: int) -> None:
+        ended = sorted(pk for pk, row in self.now.people.items() if row.finished_at)
+        person = Participation.objects.select_related("study").get(pk=ended[which % len(ended)])
+        further = n_further(person)
+        self.planned[person.pk] = person.n_answered + further if further else person.n_planned
+        with suppress(CannotJoin), transaction.atomic():
+            begin_another_session(person)
+        self.look()
+        row = self.now.people[person.pk]
+        if further and row.finished_at is None:
+            self.assert_can_finish(person.pk)
+        elif further:
+            assert not allowed(self.now, person.pk)
+
+    # Steps: seeing and answering
+
+    @precondition(lambda self: self.now.people)
+    @rule(which=which, lease=which, how=st.sampled_from(["page", "end", "request", "turn", "verb"]))
+    def serve(self, which: int, lease: int, how: str) -> None:
+        person = self.person(which)
+        if how in ("page", "end"):
+            name = "rate" if how == "page" else "end"
+            assert self.browser(person).get(reverse(f"annotation:{name}", args=[person.public_id])).status_code < 400
+        elif how == "request":
+            assert self.send(person, []).status == 200
+        elif how == "turn":
+            take_turn(person, [])
+        else:
+            next_pairs(person)
+        self.look()
+        self.assert_nobody_waits_in_vain(person.pk)
+        if (mine := self.now.of(person.pk)) and how == "request":
+            self.paint(person, mine[lease % len(mine)])
+
+    def paint(self, person: Participation, chosen: Given) -> None:
+        self.send(person, [], painted=str(chosen.public_id))
+        self.look()
+        painted = self.now.given[chosen.pk].painted_at
+        assert (painted is not None) == (self.now.given[chosen.pk].served_at is not None)
+        assert chosen.painted_at in (None, painted)
+
+    @precondition(lambda self: self.now.people)
+    @rule(which=which, lease=which, score=scores, by_page=st.booleans(), returned=st.booleans())
+    def answer(self, which: int, lease: int, score: int, by_page: bool, returned: bool) -> None:
+        """An answer to any pair that was ever sent to this person: held, returned meanwhile, or answered."""
+        person = self.person(which)
+        sent = [each for each in self.now.of(person.pk) if each.served_at]
+        if returned:  # to whomever it was sent
+            sent = [each for each in self.now.given.values() if each.served_at and each.returned_at] or sent
+        if not sent:
+            return
+        chosen = sent[lease % len(sent)]
+        person = Participation.objects.get(pk=chosen.person)
+        key = uuid4()
+        if by_page:
+            form = {"key": key, "assignment": chosen.public_id, "score": score}
+            status = self.browser(person).post(reverse("annotation:rate", args=[person.public_id]), form).status_code
+            assert status == 302
+        else:
+            turn = self.send(person, [self.as_sent(chosen, score, key)])
+            assert turn.status == (409 if chosen.answered_at else 200)
+        if not chosen.answered_at:
+            self.said[chosen.pk] = [(key, score)]
+        self.look()
+        self.assert_nobody_waits_in_vain(person.pk)
+
+    @precondition(lambda self: self.now.people)
+    @rule(which=which, n=st.integers(2, 9), score=scores)
+    def rate_on(self, which: int, n: int, score: int) -> None:
+        """Pair after pair, as the page does: painted, then answered, the next ones in the reply."""
+        person = self.person(which)
+        turn = self.send(person, [])
+        for _ in range(n):
+            if not turn.leases:
+                break
+            [given] = Assignment.objects.filter(public_id=turn.leases[0])
+            key = uuid4()
+            turn = self.send(person, [self.as_sent(given, score, key)], painted=str(given.public_id))
+            assert turn.status == 200
+            self.said[given.pk] = [(key, score)]
+        self.look()
+        self.assert_nobody_waits_in_vain(person.pk)
+
+    @precondition(lambda self: self.now.people)
+    @rule(which=which, bad=NO_SCORES, score=scores)
+    def answer_several(self, which: int, bad: Any, score: int) -> None:
+        """All that is held in one request, with an answer among them that is none."""
+        person = self.person(which)
+        held = [each for each in self.now.of(person.pk) if each.served_at and each.is_held]
+        keys = [uuid4() for _ in held]
+        answers = [self.as_sent(each, score, key) for each, key in zip(held, keys, strict=True)]
+        answers.insert(len(answers) // 2, make.answer(str(uuid4()), bad))
+        turn = self.send(person, answers)
+        assert [each["status"] for each in turn.acknowledgements].count("stored") == len(held)
+        assert turn.status == 400
+        self.said |= {each.pk: [(key, score)] for each, key in zip(held, keys, strict=True)}
+        self.look()
+        self.assert_nobody_waits_in_vain(person.pk)
+
+    @precondition(lambda self: self.said)
+    @rule(which=which, revision=which)
+    def say_it_again(self, which: int, revision: int) -> None:
+        """The same key once more: the same acknowledgement, and nothing new."""
+        chosen = self.now.given[sorted(self.said)[which % len(self.said)]]
+        said = self.said[chosen.pk]
+        number = revision % len(said)
+        key, score = said[number]
+        person = Participation.objects.get(pk=chosen.person)
+        [acknowledged] = self.send(person, [self.as_sent(chosen, score, key, revises=number > 0)]).acknowledgements
+        assert acknowledged["status"] == "stored"
+        assert (acknowledged["key"], acknowledged["score"]) == (str(key), said[-1][1])
+        self.look()
+
+    @precondition(lambda self: self.now.people)
+    @rule(which=which, lease=which, score=scores)
+    def revise(self, which: int, lease: int, score: int) -> None:
+        person = self.person(which)
+        if not (mine := self.now.of(person.pk)):
+            return
+        answered = [each for each in self.now.given.values() if each.answered_at]
+        chosen, key = answered[lease % len(answered)] if answered and lease > 2 else mine[lease % len(mine)], uuid4()
+        person = Participation.objects.get(pk=chosen.person)
+        study = self.now.studies[person.study_id]
+        turn = self.send(person, [self.as_sent(chosen, score, key, revises=True)])
+        [acknowledged] = turn.acknowledgements
+        if not chosen.answered_at:
+            assert (turn.status, acknowledged["code"]) == (409, "not_rated")
+        elif person.finished_at or study.state == Study.State.CLOSED:
+            assert (turn.status, acknowledged["code"]) == (409, "revisions_ended")
+        else:
+            assert (turn.status, acknowledged["score"]) == (200, score)
+            self.said[chosen.pk].append((key, score))
+        self.look()
+
+    # Steps: what must leave no trace
+
+    @precondition(lambda self: self.said)
+    @rule(which=which, lease=which, score=scores, bad=NO_SCORES, revises=st.booleans())
+    def send_what_is_refused(self, which: int, lease: int, score: int, bad: Any, revises: bool) -> None:
+        self.answer_for_somebody_else(which, lease, score, revises)
+        self.answer_off_the_scale(which, bad, revises)
+        self.use_a_key_twice(which, lease, score, revises)
+        self.knock_at_a_strangers_door(which, lease)
+
+    def answer_for_somebody_else(self, which: int, lease: int, score: int, revises: bool) -> None:
+        person = self.person(which)
+        others = [each for each in self.now.given.values() if each.person != person.pk]
+        others = [each for each in others if each.answered_at is None or revises] or others
+        chosen = others[lease % len(others)] if others else None
+        named = str(chosen.public_id) if chosen else str(uuid4())
+        turn = self.send(person, [make.answer(named, score, revises=revises)])
+        assert (turn.status, turn.acknowledgements[0]["code"]) == (404, "unknown_assignment")
+        self.look()
+
+    def answer_off_the_scale(self, which: int, score: Any, revises: bool) -> None:
+        chosen = list(self.now.given.values())[which % len(self.now.given)]
+        person = Participation.objects.get(pk=chosen.person)
+        turn = self.send(person, [make.answer(str(chosen.public_id), score, revises=revises)])
+        assert (turn.status, turn.acknowledgements[0]["code"]) == (400, "invalid_score")
+        self.look()
+
+    def use_a_key_twice(self, which: int, lease: int, score: int, revises: bool) -> None:
+        """A verb that is refused leaves everything as it was, leases included."""
+        chosen = list(self.now.given.values())[lease % len(self.now.given)]
+        keys = [key for pk, said in self.said.items() if pk != chosen.pk for key, _ in said]
+        if not keys or (chosen.answered_at and not revises) or (revises and not chosen.answered_at):
+            return
+        verb: Callable[..., object] = revise_rating if revises else submit_rating
+        assignment = Assignment.objects.get(pk=chosen.pk)
+        with pytest.raises(AnswerRefused, match="key has already been used"), transaction.atomic():
+            verb(assignment, score=score, seconds=None, key=keys[which % len(keys)])
+        self.look()
+        assert self.now.given == self.before.given
+
+    def knock_at_a_strangers_door(self, which: int, by_cookie_of: int) -> None:
+        person, other = self.person(which), self.person(by_cookie_of)
+        client = Client() if person == other else make.browser(other)  # by the cookie alone
+        url = reverse("annotation:answer", args=[person.public_id])
+        for each in self.now.of(person.pk)[:1]:
+            reply = client.post(url, {"answers": [make.answer(str(each.public_id))]}, content_type="application/json")
+            assert reply.status_code == 404
+        self.look()
+        assert self.now.given == self.before.given
+
+    # Steps: time, and what researchers do
+
+    @precondition(lambda self: self.now.people)
+    @rule(which=which, everybody=st.booleans(), n_looks=st.integers(0, 2))
+    def let_time_run_out(self, which: int, everybody: bool, n_looks: int) -> None:
+        """The first look at what was left behind returns what was never painted, the second one the rest."""
+        person = self.person(which)
+        late = (
+            Participation.objects.filter(study=person.study_id)
+            if everybody
+            else Participation.objects.filter(pk=person.pk)
+        )
+        late.update(leased_until=timezone.now() - timedelta(minutes=1))
+        self.look()
+        for _ in range(n_looks):
+            self.return_expired(person.study_id)
+
+    @precondition(lambda self: self.now.people)
+    @rule(which=which, lease=which, score=scores, somebody_looks=st.booleans())
+    def answer_late(self, which: int, lease: int, score: int, somebody_looks: bool) -> None:
+        """What happens to whoever goes for lunch with a pair on the screen."""
+        self.serve(which, lease, "request")
+        self.let_time_run_out(which, everybody=False, n_looks=2)
+        if somebody_looks:
+            self.serve(lease, 0, "turn")
+        self.answer(which, lease, score, by_page=False, returned=True)
+
+    def return_expired(self, study: int) -> None:
+        n_held = sum(each.is_held for each in self.now.given.values())
+        n_returned = return_expired_leases(study)
+        self.look()
+        assert n_held - sum(each.is_held for each in self.now.given.values()) == n_returned
+        if n_returned == 0:
+            assert not expired(study).exists()
+        returned = [each for each in self.now.given.values() if each.returned_at and self.before.given[each.pk].is_held]
+        if any(not each.painted_at for each in returned):  # what was on a screen waits a little longer
+            assert not any(each.painted_at for each in returned)
+
+    @rule(
+        which=which,
+        what=st.sampled_from(["pause", "open", "open", "close", "goal", "enough", "more", "withdraw", "restore"]),
+        n=which,
+    )
+    def manage(self, which: int, what: str, n: int) -> None:
+        study = self.study(which)
+        states = {"pause": Study.State.PAUSED, "open": Study.State.OPEN, "close": Study.State.CLOSED}
+        item = sorted(self.now.items)[(which * 12 + n) % len(self.now.items)]
+        if what in states and study.state in STEPS[states[what]]:
+            change_state(study, states[what])
+        elif what == "goal":
+            Study.objects.filter(pk=study.pk).update(goal=1 + n % 4)
+            study.items.rated().update(goal=1 + n % 4)
+        elif what == "enough":  # of all originals but one
+            study.items.rated().exclude(group=f"g{n % 3}").update(goal=F("n_held"))
+        elif what == "more":
+            add_items(study, Pair.objects.filter(group__in=[f"g{k}" for k in range(1 + n % (N_GROUPS - 1))]))
+        elif what == "withdraw":
+            Item.objects.filter(pk=item).update(state=Item.State.WITHDRAWN)
+        elif what == "restore":
+            Item.objects.filter(study=study).update(state=Item.State.OPEN)
+        self.look()
+
+    @precondition(lambda self: len(self.now.people) > 2)
+    @rule(which=which, is_sure=st.integers(0, 2))
+    def erase(self, which: int, is_sure: int) -> None:
+        if is_sure < 2:  # rarely, so that people stay to do something
+            return
+        person = self.person(which)
+        mine = [each.pk for each in self.now.of(person.pk)]
+        browser = self.browser(person)
+        erase_participation(person)
+        self.said = {pk: said for pk, said in self.said.items() if pk not in mine}
+        assert browser.get(reverse("annotation:rate", args=[person.public_id])).status_code == 404
+        self.look()
+        assert not any(each in self.now.given for each in mine)
+
+    # What must hold
+
+    def all_rules_hold(self) -> None:
+        self.all_that_was_acknowledged_is_there_once()
+        self.places_add_up()
+        self.only_late_answers_pass_a_goal()
+        self.answers_are_counted()
+        self.nobody_holds_more_than_they_need()
+        self.nothing_comes_twice()
+        self.versions_come_again_only_where_originals_are_few()
+        self.purposes_fit_the_items()
+        self.nobody_judges_a_picture_alone_whose_original_they_know()
+        self.what_stands_still_gives_nothing_new()
+
+    def all_that_was_acknowledged_is_there_once(self) -> None:
+        kept = {pk: [(key, score) for _, key, score in rows] for pk, rows in self.now.revisions.items()}
+        assert kept == self.said
+        for rows in self.now.revisions.values():
+            assert [number for number, *_ in rows] == list(range(1, len(rows) + 1))
+        for each in self.now.given.values():
+            assert each.score == (self.said[each.pk][-1][1] if each.pk in self.said else None)
+            assert (each.answered_at is not None) == (each.pk in self.said)
+            assert each.is_late == ((each.returned_at is not None) if each.answered_at else None)
+
+    def places_add_up(self) -> None:
+        counting = [each for each in self.now.given.values() if each.purpose == "main"]
+        rated = Counter(each.item for each in counting if each.answered_at)
+        held = Counter(each.item for each in counting if each.is_held)
+        for pk, item in self.now.items.items():
+            assert (item.n_rated, item.n_held) == (rated[pk], rated[pk] + held[pk]), f"item {pk}"
+
+    def only_late_answers_pass_a_goal(self) -> None:
+        """A lowered goal leaves what is held; from there on nothing but late answers is added."""
+        for item in self.now.items.values():
+            late = self.n_late(self.now, item.pk) - self.n_late(self.before, item.pk)
+            had = self.before.items[item.pk].n_held if item.pk in self.before.items else 0
+            assert item.n_held <= max(item.goal, had + late), f"item {item.pk} passes its goal"
+
+    @staticmethod
+    def n_late(state: Stored, item: int) -> int:
+        return sum(each.item == item and bool(each.is_late) and each.purpose == "main" for each in state.given.values())
+
+    def answers_are_counted(self) -> None:
+        for pk, person in self.now.people.items():
+            assert person.n_answered == sum(each.answered_at is not None for each in self.now.of(pk))
+            assert len([each.position for each in self.now.of(pk)]) == len({each.position for each in self.now.of(pk)})
+
+    def nobody_holds_more_than_they_need(self) -> None:
+        for pk, person in self.now.people.items():
+            study = self.now.studies[person.study_id]
+            held = [each for each in self.now.of(pk) if each.is_held]
+            if person.finished_at:
+                assert not held
+            elif not study.reserves_session:
+                assert len(held) <= study.window
+
+    def nothing_comes_twice(self) -> None:
+        for pk, person in self.now.people.items():
+            mine = self.now.of(pk)
+            assert len({(each.item, each.occurrence) for each in mine}) == len(mine)
+            distance = self.now.studies[person.study_id].repeat_distance
+            for again in mine:
+                if again.occurrence == 0:
+                    assert again.purpose != "repeat"
+                    continue
+                [first] = [each for each in mine if each.item == again.item and each.occurrence == 0]
+                assert (again.purpose, first.purpose) == ("repeat", "main")
+                assert again.position - first.position >= distance
+
+    def versions_come_again_only_where_originals_are_few(self) -> None:
+        for new in self.new_ones():
+            if new.purpose not in ("main", "warm_up"):
+                continue
+            earlier = [each for each in self.now.of(new.person) if each.position < new.position]
+            if self.now.group(new) in {self.now.group(each) for each in earlier}:
+                study = self.now.people[new.person].study_id
+                planned = self.planned[new.person]
+                assert self.now.n_originals(study) < planned, f"{new.reason}: position {new.position}"
+
+    def purposes_fit_the_items(self) -> None:
+        for new in self.new_ones():
+            item = self.now.items[new.item]
+            role = new.purpose if new.purpose in ("check", "practice") else "main"
+            assert item.role == role
+            assert item.state == Item.State.OPEN or new.purpose == "repeat"
+
+    def nobody_judges_a_picture_alone_whose_original_they_know(self) -> None:
+        for pk in self.now.people:
+            if self.now.mode(pk) == "HA2":
+                continue
+            for alone in self.now.of(pk):
+                for beside in self.now.elsewhere(pk, "HA2"):
+                    if self.now.group(beside) == self.now.group(alone) and beside.served_at:
+                        # The original came afterwards, when there was nothing left to judge.
+                        assert alone.served_at is None or alone.served_at < beside.served_at
+                        assert not alone.is_held
+
+    def what_stands_still_gives_nothing_new(self) -> None:
+        for each in self.now.given.values():
+            study = self.now.people[each.person].study_id
+            before = self.before.given.get(each.pk)
+            was_open = study not in self.before.studies or self.before.studies[study].is_open
+            if not was_open and not self.now.studies[study].is_open:
+                assert before is not None
+                assert before.served_at == each.served_at
+
+    def assert_nobody_waits_in_vain(self, person: int) -> None:
+        """Who was shown nothing has done all of their session, or there was nothing that they may see."""
+        row = self.now.people[person]
+        study = self.now.studies[row.study_id]
+        if row.n_answered >= row.n_planned:
+            assert row.finished_at
+            return
+        held = [each for each in self.now.of(person) if each.is_held and (study.is_open or each.served_at)]
+        if held or not study.is_open or self.before.people[person].finished_at:
+            return
+        note(f"person {person} holds nothing")
+        assert not allowed(self.now, person)
+        if row.finished_at:
+            assert not awaited(self.now, person)
+        else:
+            assert not expired(study.pk).exclude(pk=person).exists()
+
+    # Helpers
+
+    def look(self) -> None:
+        """Read everything anew and hold it against the rules and against what was there before."""
+        self.before, self.now = self.now, stored()
+        for pk, row in self.now.people.items():
+            if pk not in self.before.people:
+                of_study = [each for each in self.now.items.values() if each.study_id == row.study_id]
+                n_open = sum(each.state == Item.State.OPEN for each in of_study)
+                self.planned[pk] = min(self.now.studies[row.study_id].session_size, n_open)
+            elif self.before.people[pk].finished_at is None:
+                self.planned[pk] = self.before.people[pk].n_planned
+        self.all_rules_hold()
+
+    def new_ones(self) -> list[Given]:
+        return [each for pk, each in self.now.given.items() if pk not in self.before.given]
+
+    def study(self, which: int) -> Study:
+        return Study.objects.get(pk=self.studies[which % len(self.studies)].pk)
+
+    def person(self, which: int) -> Participation:
+        people = sorted(self.now.people)
+        return Participation.objects.select_related("study").get(pk=people[which % len(people)])
+
+    def browser(self, person: Participation) -> Client:
+        if person.pk not in self.browsers:
+            self.browsers[person.pk] = make.browser(person)
+            user = person.annotator.user
+            if user:
+                self.browsers[person.pk].force_login(user)
+            self.browsers[person.pk].post(reverse("annotation:instructions", args=[person.public_id]))
+        return self.browsers[person.pk]
+
+    @staticmethod
+    def as_sent(given: Given | Assignment, score: Any, key: UUID, **fields: Any) -> dict[str, Any]:
+        return make.answer(str(given.public_id), score, key=str(key), **fields)
+
+    def send(self, person: Participation, answers: list[Any], **more: Any) -> Turn:
+        url = reverse("annotation:answer", args=[person.public_id])
+        reply = self.browser(person).post(url, {"answers": answers} | more, content_type="application/json")
+        body = reply.json()
+        leases = [each["assignment"] for each in body["leases"]]
+        return Turn(reply.status_code, body["acknowledgements"], leases, body["finished"])
+
+
+def test_each_rating_is_kept_once_and_each_pair_goes_to_the_right_person_in_any_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lots = Random()
+    monkeypatch.setattr("annotation.models.studies.secrets", SimpleNamespace(randbits=lots.getrandbits))
+    Studio.lots = lots
+    project = make.project()
+    picture = make.image(project)
+    for group in range(N_GROUPS):
+        for version in range(PER_GROUP):
+            make.pair(project, group=f"g{group}", original=picture, method=f"v{version}")
+    Studio.project = project
+    Studio.members = [make.member(project), make.member(project)]
+    run_state_machine_as_test(
+        Studio,
+        settings=profile(
+            max_examples=EXAMPLES or 20,
+            stateful_step_count=40,
+            derandomize=not EXAMPLES,
+            print_blob=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=PHASES,
+        ),
+    )
