@@ -34,7 +34,7 @@ GOAL = 3
 # One repeat in a session, and no warm-up: people who begin when five pairs are left would warm up on these, and the
 # study would never reach its goal.
 PLAN = {"session_size": 30, "n_warm_up": 0}
-PAIRS_PER_KILL = 30  # more than are rated between two kills, so that the study lasts
+PAIRS_PER_KILL = 45  # more than are rated between two kills, so that the study lasts
 LEAST_PAIRS = 84
 LEASE_SECONDS = 8
 PROGRESS = (5, 25)  # acknowledged answers between a start and the next kill
