@@ -392,6 +392,14 @@ WIDEST = _ITEM + _WANTING + "i.priority IS NOT NULL AND NOT i.is_core AND "
 CHECK = _ITEM + "NOT (i.role = 'main') AND i.role = %s AND i.shuffle >= %s AND "
 BY_SHUFFLE = " ORDER BY i.shuffle LIMIT 1 "
 
+# The last pairs that want ratings are too few to warm up on. Those that want none are walked by their originals.
+N_WANTING = """SELECT COUNT(*) FROM (
+  SELECT 1 FROM annotation_item i WHERE i.study_id = %s AND i.state = 'open' AND i.n_held < i.goal LIMIT %s) wanting"""
+SATED = _ITEM + "i.role = 'main' AND i.n_held >= i.goal AND "
+BY_ORIGINAL = ' AND i."group" >= %s ORDER BY i."group" LIMIT 1'
+NO_VERSION_WANTED = """NOT EXISTS (SELECT 1 FROM annotation_item w
+  WHERE w.study_id = i.study_id AND w."group" = i."group" AND w.n_held < w.goal)"""
+
 AGAIN = """
 SELECT a.item_id FROM annotation_assignment a
 WHERE a.participation_id = %s AND a.position >= %s AND a.position <= %s AND a.purpose = 'main'
@@ -440,8 +448,27 @@ class Draws:
         if purpose in (Purpose.CHECK, Purpose.PRACTICE) and (draw := self._check(purpose, start)):
             return draw
         if purpose == Purpose.WARM_UP:
-            return self._counting(purpose, start, position)
+            return self._sated(start) or self._counting(purpose, start, position)
         return self._favoured(start, position) or self._counting(Purpose.MAIN, start, position)
+
+    @cached_property
+    def _few_are_wanted(self) -> bool:
+        [[n]] = fetch_all(N_WANTING, self.person.study, self.person.n_planned)
+        return bool(n < self.person.n_planned)
+
+    def _sated(self, start: int) -> Draw | None:
+        """For a warm-up where few pairs want ratings: one that wants none. Whoever warmed up on the last pairs could
+        not rate them so that it counts, and neither could the next person."""
+        if not self._few_are_wanted:
+            return None
+        strictest, mine = self._strictest, unspoilt(self.person, Rule("any version", NOT_MINE, (self.person.pk,)))
+        apart = Rule(strictest.name, f"{strictest.condition} AND {NO_VERSION_WANTED}", strictest.parameters)
+        for rule in (apart, strictest, mine):
+            for begin in (f"{start:08x}", ""):
+                row = fetch_one(SATED + rule.condition + BY_ORIGINAL, self.person.study, *rule.parameters, begin)
+                if row:
+                    return Draw(int(row[0]), Purpose.WARM_UP, rule.name, start)
+        return None
 
     def _counting(self, purpose: str, start: int, position: int) -> Draw | None:
         if self._fewest is not None:

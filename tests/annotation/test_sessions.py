@@ -144,6 +144,17 @@ def test_warm_up_comes_first_and_does_not_count() -> None:
     assert_places_add_up(study)
 
 
+def test_nobody_warms_up_on_the_last_pairs_of_a_study() -> None:
+    study = reserved(n_pairs=10, goal=1, session_size=10, n_warm_up=5)
+    people = 0
+    while study.items.wanting_ratings().exists():
+        make.rate_all(joined(study))
+        people += 1
+        assert people < 5
+    with pytest.raises(CannotJoin, match="full"):
+        joined(study)
+
+
 def test_repeats_show_a_counting_pair_again_at_least_twenty_positions_later() -> None:
     study = reserved(n_pairs=80, session_size=60, repeat_percent=10, n_warm_up=5)
     person = joined(study)
