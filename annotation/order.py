@@ -48,8 +48,7 @@ def session_purposes(plan: SessionPlan, seed: int, n_planned: int) -> tuple[str,
     opening = opening[: n_planned // 2]  # a study with hardly any pairs is still there for its answers
     rest: list[str] = [Purpose.MAIN] * max(0, n_planned - len(opening))
     n_repeats = round(len(rest) * plan.repeat_percent / 100)
-    n_checks = min(plan.n_checks, len(rest) // 2)
-    for purpose, n, first in ((Purpose.CHECK, n_checks, 0), (Purpose.REPEAT, n_repeats, plan.repeat_distance)):
+    for purpose, n, first in ((Purpose.CHECK, plan.n_checks, 0), (Purpose.REPEAT, n_repeats, plan.repeat_distance)):
         for place in _spread(n, first, len(rest), seed, purpose):
             # Where the place is taken already, the next one that is not; at the end of the session, the first.
             places = chain(range(place, len(rest)), range(first, place))
