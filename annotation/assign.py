@@ -280,6 +280,8 @@ def reserve_session(participation: Participation) -> None:
     no more for this person, so that whoever begins knows what they will have done at the end."""
     while reserve_batch(participation) == BATCH:
         pass
+    while reserve_batch(participation, may_wait=True):  # one by one, where others were just choosing
+        pass
     with transaction.atomic():
         person = locked(participation.pk)
         [[n_held]] = fetch_all(COUNT_HELD, person.pk)

@@ -215,6 +215,23 @@ def test_several_may_return_the_same_expired_leases() -> None:
     assert_places_add_up(study)
 
 
+def test_a_session_may_end_while_what_it_still_holds_is_returned() -> None:
+    study = make.study(n_pairs=6, goal=REPEATS * 2, session_size=4, reserves_session=True)
+    for _ in range(REPEATS):
+        participation = make.participation(study)
+        lease = make.leases(participation)[0]
+        Participation.objects.filter(pk=participation.pk).update(n_planned=1)  # more is held than will be needed
+        make.expire(lease)
+        at_once(
+            lambda participation=participation, lease=lease: take_turn(participation, [make.answer(lease)]),
+            lambda: return_expired_leases(study.pk),
+            lambda participation=participation: next_pairs(participation),
+        )
+        assert next_pairs(participation).is_finished
+        assert not participation.assignments.held().exists()
+        assert_places_add_up(study)
+
+
 # Erased at this very moment ---------------------------------------------------------------------------------------
 
 
@@ -274,3 +291,51 @@ def test_a_member_who_joins_twice_at_once_has_one_participation() -> None:
     member = make.member(study.project)
     begun = at_once(*[lambda: as_member(study, member.pk)] * 4)
     assert len(set(begun)) == 1
+
+
+@pytest.mark.parametrize("goal", [16, 5])
+def test_members_who_come_at_once_get_every_place_and_no_more(goal: int) -> None:
+    study = make.study(n_pairs=1, goal=goal, reserves_session=True)
+    members = [make.member(study.project) for _ in range(16)]
+    ends = at_once(*[lambda member=member: joined(study, member.pk) for member in members])
+    assert sorted(ends) == ["HA2"] * goal + ["full"] * (16 - goal)
+    assert study.participations.count() == goal
+    assert_places_add_up(study)
+
+
+def test_sessions_that_begin_at_once_are_as_long_as_planned() -> None:
+    study = make.study(n_pairs=6, goal=16, session_size=6, reserves_session=True)
+    members = [make.member(study.project) for _ in range(16)]
+    at_once(*[lambda member=member: joined(study, member.pk) for member in members])
+    assert list(study.participations.values_list("n_planned", flat=True)) == [6] * 16
+    assert set(study.items.values_list("n_held", flat=True)) == {16}
+    assert_places_add_up(study)
+
+
+@pytest.mark.parametrize("begins", ["both at once", "before"])
+def test_who_rates_in_two_studies_at_once_never_gets_a_picture_alone_beside_its_original(begins: str) -> None:
+    for _ in range(REPEATS):
+        project = make.project()
+        beside = make.study(project, n_pairs=1, mode="HA2")
+        alone = make.study(project, n_pairs=0, mode="HA1")
+        member = make.member(project)
+        if begins == "both at once":
+            at_once(lambda: joined(beside, member.pk), lambda: joined(alone, member.pk))  # noqa: B023
+        else:
+            annotator = Annotator.objects.create(project=project, user=member)
+            pages = [make.participation(study, annotator=annotator) for study in (beside, alone)]
+            at_once(*[lambda page=page: next_pairs(page) for page in pages])
+        assert Assignment.objects.filter(participation__annotator__user=member).count() == 1
+
+
+def test_a_member_may_be_erased_in_one_study_while_beginning_in_another() -> None:
+    for _ in range(REPEATS):
+        first = make.study(n_pairs=2)
+        second = make.study(first.project, n_pairs=0)
+        member = make.member(first.project)
+        leaving = as_member(first, member.pk)
+        _, end = at_once(lambda: erase_participation(leaving), lambda: joined(second, member.pk))  # noqa: B023
+        assert end == "HA2"
+        assert list(Participation.objects.filter(annotator__user=member).values_list("study", flat=True)) == [second.pk]
+        assert_places_add_up(first)
+        assert_places_add_up(second)
