@@ -22,6 +22,7 @@ from annotation.assign import return_expired_leases
 from annotation.models.ratings import Rating
 from annotation.models.studies import Study
 from bench import audit
+from bench.machine import children
 from bench.outbox import Crowd, Diary
 from bench.site import free_port, wait_for
 from bench.study import build_study, database_version
@@ -31,7 +32,7 @@ from datasets.models.jobs import Job
 from datasets.models.projects import Project
 
 GOAL = 3
-# One repeat in a session, and no warm-up: people who begin when five pairs are left would warm up on these, and the
+# One repeat in a session, and no warm-up: people who begin when five originals are left would warm up on these, and the
 # study would never reach its goal.
 PLAN = {"session_size": 30, "n_warm_up": 0}
 PAIRS_PER_KILL = 45  # more than are rated between two kills, so that the study lasts
@@ -74,6 +75,39 @@ class Service:
         if self.process.poll() is not None:
             self.n_ended += 1
             self.start()
+
+
+@dataclass(frozen=True)
+class WebProcess:
+    """The process that answers, below the one that watches over it: starting another is the web server's own affair."""
+
+    server: Service
+    name: str = "web process"
+
+    def kill(self) -> None:
+        for pid in children(self.server.process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def start(self) -> None:
+        assert self.server.port
+        wait_for(self.server.process, self.server.port)
+
+
+@dataclass(frozen=True)
+class Everything:
+    """All at once, as when the machine dies. The database comes up last, and is waited for."""
+
+    parts: list[Part]
+    name: str = "everything"
+
+    def kill(self) -> None:
+        for part in self.parts:
+            part.kill()
+
+    def start(self) -> None:
+        for part in self.parts:
+            part.start()
 
 
 @dataclass
@@ -148,7 +182,8 @@ def kill_again_and_again(
     n_kills: int,
     chance: random.Random,
 ) -> None:
-    parts: list[Part] = [web, worker, *([database] if database else [])]
+    alone: list[Part] = [web, worker, *([database] if database else [])]
+    parts: list[Part] = [*alone, WebProcess(web), Everything(alone)]
     project = Project.objects.get()
     order: list[Part] = []
     for number in range(n_kills):
