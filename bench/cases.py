@@ -4,8 +4,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from uuid import uuid4
 
 import numpy as np
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from bench.annotators import Annotator, Tally, rate_together
 from bench.machine import cpu_seconds, parent
@@ -13,6 +17,9 @@ from bench.site import Server, server
 from bench.study import add_study, build_studies, check_ratings, check_size, database_backend, database_version
 
 __all__ = ["Case", "database_version", "measured", "table"]
+
+N_OF_A_POINT = 100  # answers that are timed at each point of a history
+WARM_UP = 20  # answers before the first point at least: the server's threads have opened the database by then
 
 
 @dataclass(frozen=True)
@@ -133,19 +140,35 @@ def _cpu(running: Server, backend: int | None) -> Cpu:
     return Cpu(cpu_seconds(running.pid), database, time.process_time())
 
 
-def history(*, n_items: int, n_answers: int) -> str:
-    """What an answer takes one person at the beginning of a very long session and at its end."""
+def history(*, n_items: int, points: Sequence[int]) -> str:
+    """What an answer takes one person after so many answers of theirs: its round trip, and its statements."""
     [invitation] = build_studies([n_items])
-    [of_history] = [add_study(invitation.study.project, n_items, session_size=n_answers, name="history")]
+    n_answers = max(points) + WARM_UP + N_OF_A_POINT + 2
+    long = add_study(invitation.study.project, n_items, session_size=n_answers, name="history")
+    lines = ["| after answers | p50 ms | p95 ms | statements an answer |", "| ---: | ---: | ---: | ---: |"]
     with server(workers=1) as running:
-        person = Annotator(running.port, of_history.token, sees_pictures=False)
-        tally = person.rate_exactly(n_answers)
-    part = n_answers // 10
-    first, last = (float(np.median(each)) * 1000 for each in (tally.answers[:part], tally.answers[-part:]))
-    return (
-        f"One person, {len(tally.answers)} answers, {n_items} pairs: "
-        f"median round trip {first:.2f} ms in the first tenth, {last:.2f} ms in the last; ratio {last / first:.2f}"
-    )
+        person = Annotator(running.port, long.token, sees_pictures=False)
+        n = 0
+        for point in sorted(max(WARM_UP, point) for point in points):
+            person.rate_exactly(point - n)
+            times = person.rate_exactly(N_OF_A_POINT).answers
+            p50, p95 = (np.percentile(times, q) * 1000 for q in (50, 95))
+            lines.append(f"| {point:,} | {p50:.2f} | {p95:.2f} | {n_statements(person)} |")
+            n = point + N_OF_A_POINT + 1
+    return "\n".join(lines)
+
+
+def n_statements(person: Annotator) -> int:
+    """How many statements the next answer takes, from its cookies to the pairs after it. It is stored as any other."""
+    browser = Client(SERVER_NAME="127.0.0.1")
+    browser.cookies.load(person.cookies)
+    answer = {"key": str(uuid4()), "assignment": person.leases.pop(0)["assignment"], "score": 7}
+    turn = {"answers": [answer], "painted": person.leases[0]["assignment"]}
+    with CaptureQueriesContext(connection) as captured:
+        reply = browser.post(person.answer_path, turn, "application/json")
+    if reply.status_code != 200:
+        raise SystemExit(f"The answer whose statements are counted was refused: {reply.content!r}")
+    return len(captured)
 
 
 def table(cases: list[Case]) -> str:

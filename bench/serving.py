@@ -21,7 +21,7 @@ def main() -> None:
         from bench import cases, targets  # its models need the settings that the site has made
 
         if chosen.history:
-            print(cases.history(n_items=chosen.items[0], n_answers=chosen.history))
+            print(cases.history(n_items=chosen.items[0], points=chosen.history))
             print(provenance(chosen, database=cases.database_version()))
             return
         measured = cases.measured(
@@ -51,7 +51,7 @@ def options() -> Namespace:
     parser.add_argument("--database", metavar="URL", help="postgres://...: created and dropped; default: SQLite")
     parser.add_argument("--workers", type=int, default=1, help="processes of the server; more than one on PostgreSQL")
     parser.add_argument(
-        "--history", type=int, metavar="N", help="instead: one person's N answers, the first and the last"
+        "--history", type=int, nargs="+", metavar="N", help="instead: one person's answers after N answers of theirs"
     )
     parser.add_argument("--enforce", action="store_true", help="fail where a target is not met")
     parser.add_argument("--quick", action="store_true", help="a smoke run: 1000 pairs, 2 seconds")
@@ -66,8 +66,10 @@ def options() -> Namespace:
 
 def provenance(chosen: Namespace, *, database: str) -> str:
     """What a figure needs to be compared with another."""
+    cases = f"sessions of 200, pictures of 200 kB, {chosen.seconds:g} s a case"
     facts = [
-        f"HA2, 10 ratings wanted of each pair, sessions of 200, pictures of 200 kB, {chosen.seconds:g} s a case",
+        "HA2, 10 ratings wanted of each pair, "
+        + (f"one person in one session, {chosen.items[0]} pairs" if chosen.history else cases),
         f"{machine()}; {versions(database)}; {datetime.now(UTC):%d %B %Y}",
         f"`{shlex.join(['python', '-m', 'bench.serving', *sys.argv[1:]])}`",
     ]
