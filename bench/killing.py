@@ -24,7 +24,7 @@ from annotation.models.studies import Study
 from bench import audit
 from bench.machine import children
 from bench.outbox import Crowd, Diary
-from bench.site import free_port, wait_for
+from bench.site import free_port, is_healthy, wait_for
 from bench.study import build_study, database_version
 from config.serve import started, stop_children, web_command
 from datasets.jobs import queue_job
@@ -90,8 +90,14 @@ class WebProcess:
                 os.kill(pid, signal.SIGKILL)
 
     def start(self) -> None:
+        """Twice within some seconds, and the web server gives up; then it is started again, as config.serve does."""
         assert self.server.port
-        wait_for(self.server.process, self.server.port)
+        until = time.monotonic() + NO_PROGRESS_SECONDS
+        while not is_healthy(self.server.port):
+            if time.monotonic() > until:
+                raise NoProgress(f"the web server answers nobody {NO_PROGRESS_SECONDS} s after its process died")
+            self.server.see_to()
+            time.sleep(0.1)
 
 
 @dataclass(frozen=True)
@@ -192,8 +198,6 @@ def kill_again_and_again(
         wanted = crowd.n_acknowledged + chance.randint(*PROGRESS)
         if not is_so(lambda: crowd.n_acknowledged >= wanted, worker, within=NO_PROGRESS_SECONDS):  # noqa: B023
             raise NoProgress(f"no progress in {NO_PROGRESS_SECONDS} s after {dict(outcome.kills)}")
-        if web.process.poll() is not None:
-            raise NoProgress("the web server ended by itself")
         order = order or chance.sample(parts, len(parts))  # each as often as the others, in no order
         part = order.pop()
         part.kill()

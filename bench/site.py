@@ -107,13 +107,13 @@ def free_port() -> int:
 def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
-        if _is_healthy(port):
+        if is_healthy(port):
             return
         time.sleep(0.1)
     raise SystemExit("The server did not start; its own message is above.")
 
 
-def _is_healthy(port: int) -> bool:
+def is_healthy(port: int) -> bool:
     connection = HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/health/")
