@@ -12,6 +12,7 @@ from types import FrameType
 HOST = "127.0.0.1"
 STOP_WITHIN_SECONDS = 10
 LOOK_EVERY_SECONDS = 2
+SETTLED_AFTER_SECONDS = 10  # a web server that ends sooner would end again: whoever started it should know
 
 
 def web_command(port: int) -> list[str]:
@@ -65,9 +66,14 @@ def main() -> int:
         return 1
     stop_on_signals()
     web, workers = started(web_command(port)), [started(command) for command in WORKER_COMMANDS]
+    since = time.monotonic()
     try:
         print("\nRunning; Ctrl-C stops web server and workers.", flush=True)  # noqa: T201
-        while web.poll() is None:
+        while web.poll() is None or time.monotonic() - since > SETTLED_AFTER_SECONDS:
+            if web.poll() is not None:  # killed, or it gave up when its own process was killed twice in a row
+                print("The web server ended; starting it again.", flush=True)  # noqa: T201
+                stop_children(web)  # what it has started may have outlived it, and would keep the port
+                web, since = started(web_command(port)), time.monotonic()
             time.sleep(LOOK_EVERY_SECONDS)
             for n, command in enumerate(WORKER_COMMANDS):
                 if workers[n].poll() is not None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from config import serve
+
 pytestmark = [pytest.mark.demo, pytest.mark.services]
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -117,12 +119,12 @@ runpy.run_module("config.serve", run_name="__main__")
 
 @pytest.fixture
 def site(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    serve = subprocess.Popen([sys.executable, "-c", SERVE], cwd=ROOT, env=environment)
-    eventually(lambda: answers(environment["PORT"]) and len(workers(serve.pid)) == 2)
-    yield serve
-    if serve.poll() is None:
-        serve.terminate()
-        serve.wait(30)
+    started = subprocess.Popen([sys.executable, "-c", SERVE], cwd=ROOT, env=environment)
+    eventually(lambda: answers(environment["PORT"]) and len(workers(started.pid)) == 2)
+    yield started
+    if started.poll() is None:
+        started.terminate()
+        started.wait(30)
 
 
 def test_a_small_model_is_trained_in_the_background_once_and_compared(
@@ -158,6 +160,24 @@ def test_the_site_comes_back_when_the_process_that_answers_dies(
     assert site.poll() is None
 
 
+def test_a_web_server_that_dies_is_started_again(environment: dict[str, str], site: subprocess.Popen[bytes]) -> None:
+    time.sleep(serve.SETTLED_AFTER_SECONDS)
+    [web] = children(site.pid, "granian")
+    [answering] = children(web, "")
+    os.kill(web, signal.SIGKILL)
+    eventually(lambda: children(site.pid, "granian") not in ([], [web]) and answers(environment["PORT"]))
+    assert not runs(answering)  # it would have kept the port, and the code of before
+    assert site.poll() is None
+
+
+def test_a_web_server_that_cannot_start_ends_the_site(environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "config.serve"]
+    broken = environment | {"DATABASE_URL": "nonsense"}
+    ended = subprocess.run(command, cwd=ROOT, env=broken, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    assert "The web server ended; stopping the workers." in ended.stdout
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_web_server_and_workers_end_with_whoever_started_them(
     environment: dict[str, str], site: subprocess.Popen[bytes], end: signal.Signals
@@ -171,9 +191,9 @@ def test_web_server_and_workers_end_with_whoever_started_them(
 
 @pytest.mark.parametrize("port", ["abc", "", "0", "65536", "-1"])
 def test_a_port_that_is_none_is_named(environment: dict[str, str], port: str) -> None:
-    serve = [sys.executable, "-m", "config.serve"]
+    command = [sys.executable, "-m", "config.serve"]
     refused = subprocess.run(
-        serve, cwd=ROOT, env=environment | {"PORT": port}, capture_output=True, text=True, check=False
+        command, cwd=ROOT, env=environment | {"PORT": port}, capture_output=True, text=True, check=False
     )
     assert (refused.returncode, refused.stderr) == (1, f"PORT must be a number from 1 to 65535; it is {port!r}.\n")
 
