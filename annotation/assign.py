@@ -394,9 +394,13 @@ WIDEST = _ITEM + _WANTING + "i.priority IS NOT NULL AND NOT i.is_core AND "
 CHECK = _ITEM + "NOT (i.role = 'main') AND i.role = %s AND i.shuffle >= %s AND "
 BY_SHUFFLE = " ORDER BY i.shuffle LIMIT 1 "
 
-# The last pairs that want ratings are too few to warm up on. Those that want none are walked by their originals.
-N_WANTING = """SELECT COUNT(*) FROM (
-  SELECT 1 FROM annotation_item i WHERE i.study_id = %s AND i.state = 'open' AND i.n_held < i.goal LIMIT %s) wanting"""
+# The last originals that want ratings are too few to warm up on: a person rates one version of each, as warm-up or so
+# that it counts. Pairs that want none are walked by their originals. Where many pairs want ratings, some are looked at:
+# should these be of few originals by chance, people warm up on other pairs than they might, and nothing is lost.
+WANTED_ORIGINALS = """SELECT COUNT(DISTINCT "group") FROM (
+  SELECT i."group" FROM annotation_item i WHERE i.study_id = %s AND i.state = 'open' AND i.n_held < i.goal
+  LIMIT %s) wanting"""
+LOOKED_AT = 3  # pairs that want ratings, for each of a session's
 SATED = _ITEM + "i.role = 'main' AND i.n_held >= i.goal AND "
 BY_ORIGINAL = ' AND i."group" >= %s ORDER BY i."group" LIMIT 1'
 NO_VERSION_WANTED = """NOT EXISTS (SELECT 1 FROM annotation_item w
@@ -455,7 +459,7 @@ class Draws:
 
     @cached_property
     def _few_are_wanted(self) -> bool:
-        [[n]] = fetch_all(N_WANTING, self.person.study, self.person.n_planned)
+        [[n]] = fetch_all(WANTED_ORIGINALS, self.person.study, LOOKED_AT * self.person.n_planned)
         return bool(n < self.person.n_planned)
 
     def _sated(self, start: int) -> Draw | None:

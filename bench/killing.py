@@ -32,9 +32,7 @@ from datasets.models.jobs import Job
 from datasets.models.projects import Project
 
 GOAL = 3
-# One repeat in a session, and no warm-up: people who begin when five originals are left would warm up on these, and the
-# study would never reach its goal.
-PLAN = {"session_size": 30, "n_warm_up": 0}
+SESSION_SIZE = 30  # with the warm-up and the repeat that every study has
 PAIRS_PER_KILL = 45  # more than are rated between two kills, so that the study lasts
 LEAST_PAIRS = 84
 LEASE_SECONDS = 8
@@ -138,7 +136,7 @@ class NoProgress(Exception):
 def run(*, n_kills: int, n_annotators: int, chance: random.Random, database: Part | None) -> Outcome:
     n_pairs = max(LEAST_PAIRS, PAIRS_PER_KILL * n_kills)
     outcome = Outcome(n_pairs, database_version())
-    invitation = build_study(n_pairs, goal=GOAL, lease_seconds=LEASE_SECONDS, **PLAN)
+    invitation = build_study(n_pairs, goal=GOAL, lease_seconds=LEASE_SECONDS, session_size=SESSION_SIZE)
     study, port = invitation.study, free_port()
     with services(port) as (web, worker):
         try:

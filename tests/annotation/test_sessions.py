@@ -14,8 +14,9 @@ from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
 from annotation.order import draw_start
 from annotation.protocol import take_turn
-from annotation.studies import change_state
+from annotation.studies import add_items, change_state
 from annotation.wording import current_texts
+from datasets.models.pictures import Pair
 from tests import make
 from tests.annotation.places import assert_places_add_up
 
@@ -153,6 +154,20 @@ def test_nobody_warms_up_on_the_last_pairs_of_a_study() -> None:
         assert people < 5
     with pytest.raises(CannotJoin, match="full"):
         joined(study)
+
+
+def test_nobody_warms_up_on_the_few_originals_that_were_added_to_a_study() -> None:
+    study = reserved(n_pairs=30, goal=1, session_size=10, n_warm_up=5)
+    study.items.update(n_held=1, n_rated=1)
+    for _ in range(7):  # versions of two originals: more pairs than a session has
+        for group in ("new", "newer"):
+            make.pair(study.project, group=group)
+    add_items(study, Pair.objects.filter(group__startswith="new"))
+    people = 0
+    while study.items.wanting_ratings().exists():
+        make.rate_all(joined(study))
+        people += 1
+        assert people < 10
 
 
 def test_repeats_show_a_counting_pair_again_at_least_twenty_positions_later() -> None:
