@@ -17,8 +17,8 @@ from django.views.decorators.cache import never_cache
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 
-from annotation.assign import ParticipationErased
 from annotation.models.people import Participation
+from annotation.person import ParticipationErased
 from annotation.sql import uuid_value
 from datasets.models.projects import user_id
 

@@ -12,9 +12,9 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from annotation.assign import ParticipationErased, Person, locked
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import SCORES, Study
+from annotation.person import ParticipationErased, Person, locked
 from annotation.sql import change, fetch_all, fetch_one, uuid_value
 
 NOT_GIVEN = "This pair was not given to you."

@@ -10,8 +10,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation.access import NOT_THEIRS, ActsForParticipation
-from annotation.assign import ParticipationErased
 from annotation.models.people import Participation
+from annotation.person import ParticipationErased
 from annotation.protocol import MAX_ANSWERS, take_turn
 
 

@@ -86,8 +86,8 @@ def _participation_of(annotator: Annotator, study: Study) -> Participation | Non
 
 def _make_room(study: Study) -> None:
     """Where all places are taken: give those free that nobody came back for."""
-    if not study.items.wanting_ratings().exists():
-        return_expired_leases(study.pk)
+    while not study.items.wanting_ratings().exists() and return_expired_leases(study.pk):
+        pass  # what came back were pairs that take no place, such as warm-ups
 
 
 def _begin(study: Study, annotator: Annotator, invitation: Invitation | None, agreed_to: StudyText) -> Participation:

@@ -3,26 +3,15 @@ the ring, and on which side the original stands. Pure functions, so that a sessi
 """
 
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, pairwise
 
 from annotation.models.ratings import Assignment
 from annotation.models.studies import RING, Study
+from annotation.planner import SessionPlan
 
 Purpose = Assignment.Purpose
 Side = Assignment.Side
-
-
-@dataclass(frozen=True)
-class SessionPlan:
-    """What a study's sessions hold besides the pairs that count."""
-
-    n_practice: int
-    n_warm_up: int
-    n_checks: int
-    repeat_percent: int  # of the positions after practice and warm-up
-    repeat_distance: int  # positions from a pair to its repeat, at least
 
 
 def lot(seed: int, position: int, what: str = "") -> int:
@@ -35,27 +24,31 @@ def draw_start(seed: int, position: int) -> int:
     return lot(seed, position) % RING
 
 
-def purpose_at(plan: SessionPlan, seed: int, n_planned: int, position: int) -> str:
+def purpose_at(plan: SessionPlan, seed: int, position: int) -> str:
     """What a position is for; those past the session make up for pairs that were lost to others, and count."""
-    purposes = session_purposes(plan, seed, n_planned)
+    purposes = session_purposes(plan, seed)
     return purposes[position - 1] if position <= len(purposes) else Purpose.MAIN
 
 
 @lru_cache(maxsize=512)
-def session_purposes(plan: SessionPlan, seed: int, n_planned: int) -> tuple[str, ...]:
+def session_purposes(plan: SessionPlan, seed: int) -> tuple[str, ...]:
     """Practice, then warm-up, then pairs that count with checks and repeats among them, evenly but at no fixed beat."""
     opening = [Purpose.PRACTICE] * plan.n_practice + [Purpose.WARM_UP] * plan.n_warm_up
-    opening = opening[: n_planned // 2]  # a study with hardly any pairs is still there for its answers
-    rest: list[str] = [Purpose.MAIN] * max(0, n_planned - len(opening))
-    n_repeats = round(len(rest) * plan.repeat_percent / 100)
-    for purpose, n, first in ((Purpose.CHECK, plan.n_checks, 0), (Purpose.REPEAT, n_repeats, plan.repeat_distance)):
+    # A study with hardly any pairs is still there for its answers: at least half of what follows the opening counts,
+    # and the opening takes half of the session at most.
+    opening = opening[: plan.size // 2]
+    rest: list[str] = [Purpose.MAIN] * (plan.size - len(opening))
+    n_checks = min(plan.n_checks, len(rest) // 2)
+    n_repeats = min(plan.n_repeats, len(rest) // 2 - n_checks)
+    beside = ((Purpose.CHECK, n_checks, 0), (Purpose.REPEAT, n_repeats, plan.repeat_distance))
+    for purpose, n, first in beside:
         for place in _spread(n, first, len(rest), seed, purpose):
             # Where the place is taken already, the next one that is not; at the end of the session, the first.
             places = chain(range(place, len(rest)), range(first, place))
             free = next((i for i in places if rest[i] == Purpose.MAIN), None)
             if free is not None:
                 rest[free] = purpose
-    return tuple(str(purpose) for purpose in [*opening, *rest][:n_planned])
+    return tuple(str(purpose) for purpose in [*opening, *rest])
 
 
 def _spread(n: int, first: int, end: int, seed: int, what: str) -> list[int]:

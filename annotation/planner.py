@@ -30,6 +30,7 @@ class SessionPlan:
     n_warm_up: int = 0
     n_checks: int = 0
     repeat_percent: int = 0
+    repeat_distance: int = 20  # positions from a pair to its repeat, at least
 
     @property
     def n_repeats(self) -> int:

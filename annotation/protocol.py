@@ -25,10 +25,11 @@ from annotation.answer import (
     record,
     revise_rating,
 )
-from annotation.assign import Lease, Person, Session, locked, served, settled
+from annotation.assign import Lease, Session, served, settled
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item
+from annotation.person import Person, locked
 from annotation.sql import change, uuid_text, uuid_value
 
 log = logging.getLogger(__name__)
@@ -186,12 +187,13 @@ def session_data(session: Session) -> dict[str, Any]:
 
 
 def lease_data(lease: Lease, mode: str, pictures_address: str) -> dict[str, Any]:
-    pictures = [_picture("anonymized", pictures_address, lease.anonymized_key, lease.anonymized_size)]
-    if lease.original_key and lease.original_size:
-        original = _picture("original", pictures_address, lease.original_key, lease.original_size)
+    pictures = [_picture("anonymized", pictures_address, lease.anonymized_key, lease.width, lease.height)]
+    if lease.original_key and lease.original_width:
+        size = lease.original_width, lease.original_height
+        original = _picture("original", pictures_address, lease.original_key, *size)
         pictures.insert(0 if lease.original_side == Assignment.Side.LEFT else 1, original)
     return {
-        "assignment": lease.public_id,
+        "assignment": uuid_text(lease.public_id),
         "position": lease.position,
         "mode": mode,
         "instruction": instruction(lease),
@@ -204,8 +206,8 @@ def instruction(lease: Lease) -> str:
     return f"For this one, please choose {lease.instructed_score}." if lease.instructed_score else ""
 
 
-def _picture(side: str, address: str, key: str, size: tuple[int, int]) -> dict[str, Any]:
-    return {"side": side, "url": f"{address}{key}/", "width": size[0], "height": size[1]}
+def _picture(side: str, address: str, key: UUID | str, width: int, height: int | None) -> dict[str, Any]:
+    return {"side": side, "url": f"{address}{uuid_text(key)}/", "width": width, "height": height}
 
 
 class _Addresses(NamedTuple):

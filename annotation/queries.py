@@ -38,7 +38,7 @@ def study_progress(study: Study) -> Progress:
 def progress_of(studies: Iterable[Study]) -> dict[int, Progress]:
     """How far each study is, by its id. Two queries, however many studies."""
     ids = [study.pk for study in studies]
-    items: Any = Item.objects.filter(study__in=ids, state=Item.State.OPEN).order_by().values("study")
+    items: Any = Item.objects.rated().filter(study__in=ids, state=Item.State.OPEN).order_by().values("study")
     items = items.annotate(
         n_items=Count("pk"),
         n_complete=Count("pk", filter=Q(n_rated__gte=F("goal"))),

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -64,7 +65,8 @@ def kill(worker: Worker) -> None:
     """SIGKILL for the worker and for what it has forked: nothing of it can say a last word."""
     if worker.poll() is None:
         for pid in [worker.pid, *children(worker.pid)]:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # what it has forked may have ended in this instant
+                os.kill(pid, signal.SIGKILL)
     worker.wait()
 
 

@@ -18,11 +18,10 @@ class Migration(migrations.Migration):
             name='StudyChange',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('state', 'State'), ('goal', 'Goal'), ('pairs', 'pairs added'), ('checks', 'checks and practice pairs'), ('plan', 'Plan')], max_length=8)),
+                ('kind', models.CharField(choices=[('state', 'State'), ('goal', 'Goal'), ('pairs', 'pairs added')], max_length=8)),
                 ('before', models.JSONField(null=True)),
                 ('after', models.JSONField(null=True)),
                 ('reason', models.TextField(blank=True)),
-                ('is_deviation', models.BooleanField(default=False)),
                 ('changed_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
@@ -84,18 +83,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='study',
-            name='exclusion_rule',
-            field=models.JSONField(blank=True, default=dict),
-        ),
-        migrations.AddField(
-            model_name='study',
             name='half_width',
             field=models.FloatField(default=0.75),
-        ),
-        migrations.AddField(
-            model_name='study',
-            name='headline_measure',
-            field=models.CharField(choices=[('alpha_interval', "Krippendorff's alpha, interval"), ('alpha_ordinal', "Krippendorff's alpha, ordinal")], default='alpha_interval', max_length=20),
         ),
         migrations.AddField(
             model_name='study',

@@ -62,10 +62,6 @@ class Study(models.Model):
         RIGHT = "right", "always right"
         BALANCED = "balanced", "left and right equally often, by lot"
 
-    class Headline(models.TextChoices):
-        ALPHA_INTERVAL = "alpha_interval", "Krippendorff's alpha, interval"
-        ALPHA_ORDINAL = "alpha_ordinal", "Krippendorff's alpha, ordinal"
-
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="studies")
     mode = models.CharField(max_length=3, choices=Mode)
@@ -96,9 +92,6 @@ class Study(models.Model):
     min_ratings = models.PositiveSmallIntegerField(default=5)  # adaptive stop: never before so many
     max_ratings = models.PositiveSmallIntegerField(default=15)  # and always at so many
     half_width = models.FloatField(default=0.75)  # score points; of the 95 % interval at which a pair has enough
-    # Fixed with the goal before the first rating, see quality.py and plans.py.
-    headline_measure = models.CharField(max_length=20, choices=Headline, default=Headline.ALPHA_INTERVAL)
-    exclusion_rule = models.JSONField(default=dict, blank=True)
     language = models.CharField(max_length=10, default="en")
     seed = models.BigIntegerField(default=new_seed)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -179,21 +172,18 @@ class StudyText(models.Model):
 
 
 class StudyChange(models.Model):
-    """What was changed in a study, by whom and when. Of what the plan has fixed, a deviation from it."""
+    """What was changed in a study, by whom and when."""
 
     class Kind(models.TextChoices):
         STATE = "state"
         GOAL = "goal"
         PAIRS = "pairs", "pairs added"
-        CHECKS = "checks", "checks and practice pairs"
-        PLAN = "plan"
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="changes")
     kind = models.CharField(max_length=8, choices=Kind)
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
     reason = models.TextField(blank=True)
-    is_deviation = models.BooleanField(default=False)
     changed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     changed_at = models.DateTimeField(auto_now_add=True)
 

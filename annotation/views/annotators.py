@@ -219,7 +219,7 @@ JOIN annotation_item i ON i.id = a.item_id
 JOIN datasets_pair pair ON pair.id = i.pair_id
 JOIN datasets_image image
   ON image.id = CASE WHEN a.anonymized_key = %s THEN pair.anonymized_id ELSE pair.original_id END
-WHERE (a.anonymized_key = %s OR a.original_key = %s) AND a.served_at IS NOT NULL
+WHERE (a.anonymized_key = %s OR a.original_key = %s) AND a.served_at IS NOT NULL AND i.state = 'open'
 AND p.withdrawn_at IS NULL AND p.finished_at IS NULL AND"""
     + ACTS_FOR
 )

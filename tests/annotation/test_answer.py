@@ -19,10 +19,11 @@ from annotation.answer import (
     revise_rating,
     submit_rating,
 )
-from annotation.assign import ParticipationErased, next_pairs, return_expired_leases
+from annotation.assign import next_pairs, return_expired_leases
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study
+from annotation.person import ParticipationErased
 from annotation.privacy import erase_participation
 from annotation.protocol import MAX_ANSWERS, parsed_answer
 from annotation.studies import change_state
@@ -550,3 +551,42 @@ def test_a_form_for_somebody_elses_pair_stores_nothing(lease: Assignment) -> Non
     url = reverse("annotation:rate", args=[other.public_id])
     assert make.browser(other).post(url, make.answer(lease)).status_code == 400
     assert not Rating.objects.exists()
+
+
+# Whatever is sent ---------------------------------------------------------------------------------------------------
+
+ODD: list[Any] = [None, True, -1, 11, 10**30, 7.5, "", "\x00", "\ud800", "x" * 999, [], {}]
+
+
+@pytest.mark.parametrize("field", ["key", "assignment", "score", "seconds", "hidden_seconds", "revises"])
+def test_odd_values_are_refused_in_words_or_make_no_difference(field: str) -> None:
+    participation = make.participation(make.study(n_pairs=30))
+    for odd in ODD:
+        before = Rating.objects.count()
+        lease = make.leases(participation)[0]
+        reply = send(participation, make.answer(lease) | {field: odd})
+        [acknowledgement] = reply.json()["acknowledgements"]
+        if reply.status_code == 200:
+            assert (acknowledgement["status"], Rating.objects.count()) == ("stored", before + 1)
+        else:
+            assert 400 <= reply.status_code < 500
+            assert acknowledgement["detail"]
+            assert Rating.objects.count() == before
+
+
+def test_an_odd_word_about_what_is_on_the_screen_is_passed_over() -> None:
+    participation = make.participation(make.study())
+    url = reverse("annotation:answer", args=[participation.public_id])
+    for odd in ODD:
+        body = json.dumps({"answers": [], "painted": odd})
+        assert make.browser(participation).post(url, body, content_type="application/json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "[]", "null", "1", "{", '{"answers": 1}', '{"answers": [], "x": NaN}', "[" * 100_000, b"\xff\xfe", "\x00"],
+)
+def test_bodies_that_are_no_answers_are_refused(body: str | bytes) -> None:
+    participation = make.participation(make.study())
+    url = reverse("annotation:answer", args=[participation.public_id])
+    assert make.browser(participation).post(url, body, content_type="application/json").status_code == 400

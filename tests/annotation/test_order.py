@@ -6,12 +6,14 @@ from hypothesis import strategies as st
 
 from annotation.models.ratings import Assignment
 from annotation.models.studies import RING, Study
-from annotation.order import SessionPlan, draw_start, original_side, purpose_at, session_purposes
+from annotation.order import draw_start, original_side, purpose_at, session_purposes
+from annotation.planner import SessionPlan
 
 Purpose = Assignment.Purpose
 
 plans = st.builds(
     SessionPlan,
+    size=st.integers(1, 150),
     n_practice=st.integers(0, 6),
     n_warm_up=st.integers(0, 8),
     n_checks=st.integers(0, 6),
@@ -19,52 +21,50 @@ plans = st.builds(
     repeat_distance=st.integers(1, 30),
 )
 seeds = st.integers(0, 2**62)
-sizes = st.integers(1, 150)
 
 
-@given(plans, seeds, sizes)
-def test_a_session_is_as_long_as_planned_and_the_same_each_time(plan: SessionPlan, seed: int, n: int) -> None:
-    purposes = session_purposes(plan, seed, n)
-    assert len(purposes) == n
-    assert [purpose_at(plan, seed, n, position) for position in range(1, n + 1)] == list(purposes)
+@given(plans, seeds)
+def test_a_session_is_as_long_as_planned_and_the_same_each_time(plan: SessionPlan, seed: int) -> None:
+    purposes = session_purposes(plan, seed)
+    assert len(purposes) == plan.size
+    assert [purpose_at(plan, seed, position) for position in range(1, plan.size + 1)] == list(purposes)
     session_purposes.cache_clear()
-    assert session_purposes(plan, seed, n) == purposes
+    assert session_purposes(plan, seed) == purposes
 
 
-@given(plans, seeds, sizes)
-def test_practice_and_warm_up_open_the_session_and_never_take_more_than_half(
-    plan: SessionPlan, seed: int, n: int
-) -> None:
-    purposes = session_purposes(plan, seed, n)
-    opening = ([Purpose.PRACTICE] * plan.n_practice + [Purpose.WARM_UP] * plan.n_warm_up)[: n // 2]
+@given(plans, seeds)
+def test_practice_and_warm_up_open_the_session_and_never_take_more_than_half(plan: SessionPlan, seed: int) -> None:
+    purposes = session_purposes(plan, seed)
+    opening = ([Purpose.PRACTICE] * plan.n_practice + [Purpose.WARM_UP] * plan.n_warm_up)[: plan.size // 2]
     assert list(purposes[: len(opening)]) == opening
     assert not {Purpose.PRACTICE, Purpose.WARM_UP} & set(purposes[len(opening) :])
 
 
-@given(plans, seeds, sizes)
-def test_a_session_holds_its_checks_and_repeats_where_there_is_room(plan: SessionPlan, seed: int, n: int) -> None:
-    purposes = session_purposes(plan, seed, n)
-    n_opening = min(plan.n_practice + plan.n_warm_up, n // 2)
-    n_rest, counted = n - n_opening, Counter(purposes)
+@given(plans, seeds)
+def test_a_session_holds_its_checks_and_repeats_where_there_is_room(plan: SessionPlan, seed: int) -> None:
+    purposes = session_purposes(plan, seed)
+    n_opening = min(plan.n_practice + plan.n_warm_up, plan.size // 2)
+    n_rest, counted = plan.size - n_opening, Counter(purposes)
     assert counted[Purpose.CHECK] <= plan.n_checks
-    assert counted[Purpose.REPEAT] <= round(n_rest * plan.repeat_percent / 100)
-    if n_rest >= 2 * (plan.n_checks + plan.repeat_distance + round(n_rest * plan.repeat_percent / 100)):
+    assert counted[Purpose.REPEAT] <= plan.n_repeats
+    if n_rest >= 2 * (plan.n_checks + plan.repeat_distance + plan.n_repeats):
         assert counted[Purpose.CHECK] == plan.n_checks
-        assert counted[Purpose.REPEAT] == round(n_rest * plan.repeat_percent / 100)
-    first_repeat = next((i for i, purpose in enumerate(purposes) if purpose == Purpose.REPEAT), n)
-    assert first_repeat >= min(n, n_opening + plan.repeat_distance)
+        assert counted[Purpose.REPEAT] == plan.n_repeats
+    assert counted[Purpose.MAIN] >= max(1, n_rest / 2)
+    first_repeat = next((i for i, purpose in enumerate(purposes) if purpose == Purpose.REPEAT), plan.size)
+    assert first_repeat >= min(plan.size, n_opening + plan.repeat_distance)
 
 
 def test_checks_come_one_in_each_stretch_of_the_session() -> None:
-    plan = SessionPlan(n_practice=0, n_warm_up=0, n_checks=4, repeat_percent=0, repeat_distance=20)
+    plan = SessionPlan(40, n_checks=4)
     for seed in range(50):
-        places = [i for i, purpose in enumerate(session_purposes(plan, seed, 40)) if purpose == Purpose.CHECK]
+        places = [i for i, purpose in enumerate(session_purposes(plan, seed)) if purpose == Purpose.CHECK]
         assert [place // 10 for place in places] == [0, 1, 2, 3]
 
 
 def test_people_get_their_checks_at_different_places() -> None:
-    plan = SessionPlan(n_practice=0, n_warm_up=0, n_checks=1, repeat_percent=0, repeat_distance=20)
-    assert len({session_purposes(plan, seed, 30).index(Purpose.CHECK) for seed in range(100)}) > 20
+    plan = SessionPlan(30, n_checks=1)
+    assert len({session_purposes(plan, seed).index(Purpose.CHECK) for seed in range(100)}) > 20
 
 
 @given(seeds, st.integers(1, 10**6))

@@ -113,6 +113,13 @@ def test_the_download_names_people_by_pseudonym_only() -> None:
 # Progress ---------------------------------------------------------------------------------------------------------
 
 
+def test_checks_are_no_part_of_a_studys_progress() -> None:
+    study = make.study(n_pairs=4, goal=1)
+    study.items.filter(pk=study.items.all()[0].pk).update(role="check", goal=0)
+    progress = study_progress(study)
+    assert (progress.n_items, progress.n_complete, progress.n_wanted) == (3, 0, 3)
+
+
 def test_progress_counts_pairs_ratings_and_people() -> None:
     study = make.study(n_pairs=4, goal=2)
     make.rate(make.participation(study), 5, 5, 5, 5)

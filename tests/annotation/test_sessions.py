@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.assign import return_expired_leases
-from annotation.join import CannotJoin, begin_another_session, join_by_invitation, n_further
+from annotation.join import CannotJoin, begin_another_session, join_as_member, join_by_invitation, n_further
 from annotation.models.people import Annotator, Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
@@ -131,6 +131,55 @@ def test_pictures_that_were_set_aside_have_no_address_before_they_are_shown() ->
     later = person.assignments.get(position=9)
     url = reverse("annotation:picture", args=[person.public_id, later.anonymized_key])
     assert make.browser(person).get(url).status_code == 404
+
+
+def test_a_picture_that_is_withdrawn_is_shown_to_nobody_whoever_holds_it() -> None:
+    person = joined(reserved(n_pairs=10, goal=1, session_size=6))
+    shown, later = make.leases(person)[0], person.assignments.get(position=5)
+    Item.objects.filter(pk__in=[shown.item_id, later.item_id]).update(state=Item.State.WITHDRAWN)
+    address = reverse("annotation:picture", args=[person.public_id, shown.anonymized_key])
+    assert make.browser(person).get(address).status_code == 404
+    make.rate_all(person)
+    rated = set(person.assignments.exclude(answered_at=None).values_list("item", flat=True))
+    assert len(rated) == 6  # others take their places
+    assert not rated & {shown.item_id, later.item_id}
+    person.refresh_from_db()
+    assert person.finished_at is not None
+
+
+def test_nobody_begins_a_session_without_a_pair_that_counts() -> None:
+    study = reserved(n_pairs=6, goal=1, n_warm_up=2, session_size=4)
+    while study.items.wanting_ratings().exists():
+        assert joined(study).assignments.filter(purpose=Purpose.MAIN).exists()
+    with pytest.raises(CannotJoin, match="full"):
+        joined(study)
+
+
+def test_room_is_made_until_there_is_a_place_not_only_pairs_that_take_none() -> None:
+    study = reserved(n_pairs=6, goal=1, n_warm_up=2, session_size=4)
+    people = []
+    while study.items.wanting_ratings().exists():
+        people.append(joined(study))
+    for person in people:
+        on_screen = person.assignments.filter(purpose=Purpose.MAIN)
+        on_screen.update(served_at=timezone.now(), painted_at=timezone.now())
+        make.expire(*person.assignments.all())
+    assert joined(study).assignments.filter(purpose=Purpose.MAIN).exists()
+    assert_places_add_up(study)
+
+
+def test_who_has_seen_all_that_is_left_is_told_so_rather_than_given_a_warm_up() -> None:
+    project = make.project()
+    beside = make.study(project, n_pairs=6)
+    alone = reserved(of=project, n_pairs=0, mode="HA1", goal=2, n_warm_up=2, session_size=5)
+    member = make.member(project).pk
+    make.rate(join_as_member(beside, member, agreed_to=current_texts(beside)["consent"]), 5, 5, 5)
+    seen = Assignment.objects.filter(participation__study=beside).exclude(served_at=None)
+    groups = seen.values_list("item__group", flat=True)
+    alone.items.exclude(group__in=list(groups)).update(n_held=2, n_rated=2)
+    with pytest.raises(CannotJoin, match="seen"):
+        join_as_member(alone, member, agreed_to=current_texts(alone)["consent"])
+    assert not alone.participations.exists()
 
 
 # Purposes ---------------------------------------------------------------------------------------------------------

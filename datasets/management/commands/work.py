@@ -25,6 +25,9 @@ def every(seconds: float, verb: Callable[[], None]) -> None:
         while True:
             try:
                 verb()
+            except DatabaseError as error:  # away for a moment; a traceback each time would say no more
+                log.warning("%s failed, trying again: %s", verb.__name__, " ".join(str(error).split()))
+                connection.close()
             except Exception:  # the edge of a thread: a database or queue that is away must not end it for ever
                 log.exception("%s failed, trying again", verb.__name__)
                 connection.close()
