@@ -128,7 +128,8 @@ def _study(campaign: Campaign, mode: str, name: str, **settings_: Any) -> Study:
 
 
 def _open_study(campaign: Campaign, mode: str) -> Study:
-    study = _study(campaign, mode, f"{campaign.name}, {mode}", goal=5, session_size=24)
+    # Without warm-up: what a visitor rates is seen on the study's page at once.
+    study = _study(campaign, mode, f"{campaign.name}, {mode}", goal=5, session_size=24, n_warm_up=0)
     if study.state == Study.State.DRAFT:
         studies.change_state(study, Study.State.OPEN)
     return study

@@ -66,7 +66,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         label="Practice pairs",
         min_value=0,
         max_value=1000,
-        help_text="At the beginning, with feedback. Choose them on the study's page.",
+        help_text="At the beginning, with feedback. Where no pair is marked for practice, one that counts takes the place.",
     )
     n_warm_up = forms.IntegerField(
         label="Warm-up pairs",
