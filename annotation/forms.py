@@ -78,8 +78,8 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         label="Checks",
         min_value=0,
         max_value=1000,
-        help_text="Pairs whose answer is plain, or that ask for a certain score. Where none is marked for it, a pair that "
-        "counts takes the place.",
+        help_text="Pairs whose answer is plain, or that ask for a certain score. Where none is marked for it, a pair "
+        "that counts takes the place.",
     )
     repeat_percent = forms.IntegerField(
         label="Repeats, in percent of the session",
