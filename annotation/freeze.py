@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.text import slugify
 
-from annotation.models.people import Decision, Participation
+from annotation.models.people import Participation
+from annotation.models.quality import Decision
 from annotation.models.ratings import Assignment, Revision
 from annotation.models.studies import Item, Study, StudyText
+from annotation.plans import Rule, deviations, plan_of
+from annotation.quality import assess, newest_revisions
 from datasets.export import content_hash
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
@@ -25,16 +28,19 @@ from datasets.models.releases import Release
 from datasets.releases import (
     ReleasedPair,
     ReleasedRating,
+    SetAside,
     begin_release,
     discard_draft,
     finish_release,
     pseudonym,
     release_agreement,
     write_labels,
+    write_set_aside,
 )
 from scoring.measures.consensus import corrected_scores
 
 BATCH = 100  # labels per transaction
+SET_ASIDE_BATCH = 2000  # ratings
 COUNTING_RULE = (
     "The newest answer to each main assignment, given before the study was frozen, late ones included (marked), of "
     "people who have not withdrawn and whom no decision sets aside."
@@ -56,21 +62,15 @@ def request_freeze(study: Study, *, by: AbstractBaseUser | None = None) -> Job:
     if job := begun.first():
         return job
     now = timezone.now()
-    if not released_revisions(study, now).exists():
+    counting = released_revisions(study, now).exclude(rating__assignment__participation__in=set_aside(study))
+    if not counting.exists():
         raise NothingToFreeze("This study has no ratings yet; there is nothing to freeze.")
     return queue_job("freeze_study", study.project, by=by, study=study.pk, cutoff=now.isoformat())
 
 
 def released_revisions(study: Study, cutoff: datetime) -> QuerySet[Revision]:
-    """The answers that count at a moment: the newest revision of each main answer by then."""
-    said = Revision.objects.filter(created_at__lte=cutoff)
-    newer = said.filter(rating=OuterRef("rating"), number__gt=OuterRef("number"))
-    return said.filter(
-        ~Exists(newer),
-        rating__assignment__item__study=study,
-        rating__assignment__purpose=Assignment.Purpose.MAIN,
-        rating__assignment__participation__withdrawn_at=None,
-    ).exclude(rating__assignment__participation__in=set_aside(study))
+    """The answers that count at a moment, of everybody: the newest revision of each main answer by then."""
+    return newest_revisions(study, cutoff).filter(rating__assignment__purpose=Assignment.Purpose.MAIN)
 
 
 def set_aside(study: Study) -> list[int]:
@@ -85,6 +85,7 @@ class _Said:
     """One answer that counts."""
 
     item: int
+    participation: int
     person: int
     score: int
     seconds: float | None
@@ -98,21 +99,60 @@ def freeze_study(attempt: Attempt) -> dict[str, Any]:
     """Write the release in short transactions; visible only when it is whole. A new attempt starts a new draft."""
     study = Study.objects.select_related("campaign__project").get(pk=attempt.arguments["study"])
     cutoff = datetime.fromisoformat(attempt.arguments["cutoff"])
-    said = _said(study, cutoff)
-    if not said:
+    said, unused = _said(study, cutoff), set(set_aside(study))
+    used = [each for each in said if each.participation not in unused]
+    if not used:
         raise JobFailed("No rating is left to release: everybody has withdrawn or been set aside.")
-    release = _draft(attempt, study, cutoff, said)
-    n_labels = _write(attempt, release, said)
-    agreement, content = release_agreement(release), content_hash(release)
+    release = _draft(attempt, study, cutoff, used)
+    n_labels = _write(attempt, release, used)
+    _write_set_aside(attempt, release, said, used)
+    agreement = release_agreement(release, by_rule=_left_out_by_rule(study, cutoff, release, said))
+    content = content_hash(release)
     with attempt.writing(n_done=n_labels):
         finish_release(release, agreement=agreement, content_hash=content)
     return {"release": release.pk, "slug": release.slug, "version": release.version, "n_labels": n_labels}
+
+
+def _write_set_aside(attempt: Attempt, release: Release, said: list[_Said], used: list[_Said]) -> None:
+    """Under the numbers that labels have; pairs without a label are numbered after them."""
+    is_used = {each.participation for each in used}
+    numbers = {item: number for number, item in enumerate(dict.fromkeys(each.item for each in used), start=1)}
+    rest = iter([each for each in said if each.participation not in is_used])
+    while batch := list(islice(rest, SET_ASIDE_BATCH)):
+        items = Item.objects.only("group").in_bulk({each.item for each in batch})
+        with attempt.writing():
+            write_set_aside(
+                release,
+                [
+                    SetAside(
+                        pair=numbers.setdefault(each.item, len(numbers) + 1),
+                        group=items[each.item].group,
+                        annotator=_name(release, each),
+                        score=each.score,
+                    )
+                    for each in batch
+                ],
+            )
+
+
+def _left_out_by_rule(study: Study, cutoff: datetime, release: Release, said: list[_Said]) -> set[str] | None:
+    """Whom the rule that was fixed before the first rating sets aside, by what is frozen; None without a plan."""
+    plan = plan_of(study)
+    if plan.fixed is None:
+        return None
+    rule, cards = Rule.of(plan.fixed["rule"]), assess(study, cutoff=cutoff).people
+    return {_name(release, each) for each in said if rule.sets_aside(cards[each.participation])}
+
+
+def _name(release: Release, each: _Said) -> str:
+    return pseudonym(release, f"annotator:{each.person}")
 
 
 def _said(study: Study, cutoff: datetime) -> list[_Said]:
     rows = released_revisions(study, cutoff).annotate(assignment=F("rating__assignment"))
     values = rows.order_by("rating__assignment__item__pair", "rating__assignment__participation").values_list(
         "rating__assignment__item",
+        "rating__assignment__participation",
         "rating__assignment__participation__annotator",
         "score",
         "seconds",
@@ -160,10 +200,29 @@ def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]
         "n_annotators": len({each.person for each in said}),
         "n_ratings": len(said),
         "n_set_aside": len(set_aside(study)),
+        "plan": _plan(study),
         "n_withdrawn": Participation.objects.filter(study=study).exclude(withdrawn_at=None).count(),
         "sources": list(sources.values("name", "licence", "citation")),
         "texts": list(texts.values("kind", "language", "version", "sha256", "body")),
     }
+
+
+def _plan(study: Study) -> dict[str, Any] | None:
+    """The plan as it was fixed, and everything in which the study departed from it."""
+    plan = plan_of(study)
+    if plan.fixed is None or plan.fixed_at is None:
+        return None
+    changes = [
+        {
+            "at": each.changed_at.isoformat(),
+            "what": each.kind,
+            "before": each.before,
+            "after": each.after,
+            "why": each.reason,
+        }
+        for each in deviations(study)
+    ]
+    return {"fixed": plan.fixed, "sha256": plan.sha256, "fixed_at": plan.fixed_at.isoformat(), "deviations": changes}
 
 
 def _write(attempt: Attempt, release: Release, said: list[_Said]) -> int:
@@ -200,7 +259,7 @@ def _items(ids: Iterable[int]) -> dict[int, Item]:
 
 def _released(release: Release, answer: _Said) -> ReleasedRating:
     return ReleasedRating(
-        annotator=pseudonym(release, f"annotator:{answer.person}"),
+        annotator=_name(release, answer),
         score=answer.score,
         seconds=answer.seconds,
         position=answer.position,

@@ -16,8 +16,10 @@ from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Greatest, Now
 from django.utils.text import slugify
 
+from annotation.history import locked_study, record_change
 from annotation.models.people import Invitation
 from annotation.models.studies import RING, Campaign, Item, Study, StudyChange, StudyText
+from annotation.plans import fix_plan
 from annotation.wording import current_texts, standard_wording
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
@@ -84,7 +86,7 @@ def create_study(
 @transaction.atomic
 def write_texts(study: Study, wording: Mapping[str, str]) -> None:
     """Store what differs from the current texts: a draft's text is replaced, one that was shown gets a new version."""
-    study = _locked(study)
+    study = locked_study(study)
     current = current_texts(study)
     for kind, body in wording.items():
         text = current.get(kind)
@@ -100,24 +102,6 @@ def write_texts(study: Study, wording: Mapping[str, str]) -> None:
         _mark_shown(study)
 
 
-def _locked(study: Study) -> Study:
-    """The study as it is now, for whoever changes it next to wait.
-
-    Its texts must not change between being opened and being marked as shown, and each change names what was before.
-    People who join or rate do not wait: they only refer to the study.
-    """
-    return Study.objects.select_for_update(of=("self",), no_key=True).get(pk=study.pk)
-
-
-def record_change(
-    study: Study, kind: str, *, before: Any, after: Any, by: AbstractBaseUser | None = None, reason: str = ""
-) -> StudyChange:
-    """For the study's history; called in the transaction that makes the change."""
-    return StudyChange.objects.create(
-        study=study, kind=kind, before=before, after=after, reason=reason, changed_by_id=by.pk if by else None
-    )
-
-
 def add_items(study: Study, pairs: QuerySet[Pair], *, by: AbstractBaseUser | None = None) -> int:
     """Put pairs into a study, each at a random place on the ring; pairs that are in it already stay as they are.
 
@@ -129,7 +113,7 @@ def add_items(study: Study, pairs: QuerySet[Pair], *, by: AbstractBaseUser | Non
     before, n_added, change = study.items.rated().count(), 0, None
     for batch in _batches_of_pairs(pairs):
         with transaction.atomic():
-            locked = _locked(study)
+            locked = locked_study(study)
             n_added += _added(locked, batch, places)
             if locked.has_begun and n_added:
                 change = change or record_change(study, StudyChange.Kind.PAIRS, before=before, after=before, by=by)
@@ -190,7 +174,7 @@ def other_pairs(study: Study) -> QuerySet[Pair]:
 @transaction.atomic
 def delete_draft(study: Study) -> None:
     """Take a study back that was never open. Its campaign stays, free for another study of this mode."""
-    locked = _locked(study)
+    locked = locked_study(study)
     if locked.has_begun:
         raise NotPossible("This study has been open; close it instead. Only a draft can be deleted.")
     locked.delete()
@@ -199,7 +183,7 @@ def delete_draft(study: Study) -> None:
 @transaction.atomic
 def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None, reason: str = "") -> None:
     """Open, pause or close a study. People who hold pairs may still answer them."""
-    locked = _locked(study)
+    locked = locked_study(study)
     if state not in STEPS:
         raise NotPossible("Choose whether to open, pause or close the study.")
     if locked.state not in STEPS[State(state)]:  # somebody else may have changed it a moment ago
@@ -217,8 +201,15 @@ def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None
     study.refresh_from_db()
     if state == State.OPEN:
         _mark_shown(study)
-        if not locked.has_begun and has_core(locked):
-            _choose_core(locked)
+        if not locked.has_begun:
+            _begin(study)
+
+
+def _begin(study: Study) -> None:
+    """What is decided before the first rating, and never again."""
+    fix_plan(study)
+    if has_core(study):
+        _choose_core(study)
 
 
 @transaction.atomic
@@ -230,7 +221,7 @@ def change_goal(study: Study, goal: int, *, by: AbstractBaseUser | None = None, 
     """
     if not 1 <= goal <= MAX_GOAL:
         raise NotPossible(f"Each pair can want from 1 to {MAX_GOAL} ratings.")
-    locked = _locked(study)
+    locked = locked_study(study)
     if locked.goal == goal:
         raise NotPossible(f"Each pair wants {goal} ratings already.")
     Study.objects.filter(pk=study.pk).update(goal=goal)

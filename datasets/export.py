@@ -17,7 +17,7 @@ from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image
 from datasets.models.releases import FrozenRating, Label, Release
-from datasets.rows import LABEL_COLUMNS, RATING_COLUMNS, SPLIT_COLUMNS
+from datasets.rows import LABEL_COLUMNS, RATING_COLUMNS, SET_ASIDE_COLUMNS, SPLIT_COLUMNS
 
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a zip has no "no date"
 CHUNK = 1024 * 1024
@@ -110,12 +110,24 @@ def splits_csv(release: Release) -> Iterator[bytes]:
     return _csv(SPLIT_COLUMNS, ((number, group, splits.part_of(group)) for number, group in rows))
 
 
-CONTENT: dict[str, Callable[[Release], Iterator[bytes]]] = {
+def set_aside_csv(release: Release) -> Iterator[bytes]:
+    rows = release.set_aside.order_by("pair", "annotator").values_list("pair", "group", "annotator", "score")
+    cells = ((*rest, _number(score)) for *rest, score in rows.iterator(chunk_size=10_000))
+    return _csv(SET_ASIDE_COLUMNS, cells)
+
+
+Content = dict[str, Callable[[Release], Iterator[bytes]]]
+CONTENT: Content = {
     "labels.csv": labels_csv,
     "ratings.csv": ratings_csv,
     "splits.csv": splits_csv,
     "wording.json": lambda release: _json(release.origins.get("texts", [])),
 }
+
+
+def content_of(release: Release) -> Content:
+    """The content files of a release: where a decision kept ratings out, these too."""
+    return CONTENT | ({"set_aside.csv": set_aside_csv} if release.set_aside.exists() else {})
 
 
 def content_hash(release: Release) -> str:
@@ -124,7 +136,7 @@ def content_hash(release: Release) -> str:
     The pictures are covered by their hashes in labels.csv.
     """
     lines = []
-    for name, chunks in CONTENT.items():
+    for name, chunks in content_of(release).items():
         digest = hashlib.sha256()
         for chunk in chunks(release):
             digest.update(chunk)
@@ -179,7 +191,7 @@ def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile)
     def add(name: str, chunks: Iterator[bytes], *, compressed: bool = True) -> None:
         sums[name] = _add(archive, name, chunks, compressed=compressed)
 
-    for name, chunks in CONTENT.items():
+    for name, chunks in content_of(release).items():
         add(name, chunks(release))
     add("agreement.json", _json(release.agreement))
     add("README.md", iter([readme(release).encode()]))
@@ -274,5 +286,5 @@ Counting rule: {release.counting_rule}
 The annotators' names are pseudonyms: they hide who somebody is, but the ratings are still about people.
 
 Content hash: `{release.content_hash}`: the SHA-256 of the lines that
-`sha256sum {" ".join(CONTENT)}` prints.
+`sha256sum {" ".join(content_of(release))}` prints.
 """  # noqa: E501  rows of a Markdown table

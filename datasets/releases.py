@@ -8,8 +8,8 @@ import hashlib
 import hmac
 import secrets
 import statistics
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
-from datasets.models.releases import FrozenRating, Label, Release
+from datasets.models.releases import FrozenRating, Label, Release, SetAsideRating
 from scoring.measures.agreement import agreement_summary
 
 AGREEMENT_SEED = 20240721
@@ -33,6 +33,16 @@ class ReleasedRating:
     position: int | None
     is_late: bool
     n_revisions: int
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A rating that is not used; `pair` as in `SetAsideRating`."""
+
+    pair: int
+    group: str
+    annotator: str
+    score: int
 
 
 @dataclass(frozen=True)
@@ -122,16 +132,72 @@ def _label(release: Release, released: ReleasedPair, number: int) -> Label:
     )
 
 
-def release_agreement(release: Release) -> dict[str, Any]:
-    """Agreement among the released ratings, resampled by group (agreement.md)."""
-    points = np.arange(int(release.scale_min), int(release.scale_max) + 1)
-    rows = {number: i for i, number in enumerate(release.labels.values_list("number", flat=True))}
-    groups = list(release.labels.values_list("group", flat=True))
-    counts = np.zeros((len(rows), len(points)), dtype=np.int64)
-    ratings = FrozenRating.objects.filter(label__release=release, occurrence=0)
-    for number, score in ratings.values_list("label__number", "score").iterator(chunk_size=10_000):
-        counts[rows[number], round(score - release.scale_min)] += 1
-    return agreement_summary(counts, points, np.array(groups), seed=AGREEMENT_SEED)
+def write_set_aside(release: Release, ratings: Iterable[SetAside]) -> None:
+    """Add to a draft what a decision keeps out of its labels. Call it in a transaction."""
+    SetAsideRating.objects.bulk_create([SetAsideRating(release=release, **asdict(rating)) for rating in ratings])
+
+
+def release_agreement(release: Release, *, by_rule: Collection[str] | None = None) -> dict[str, Any]:
+    """Agreement among the ratings that the labels rest on, resampled by group (agreement.md).
+
+    Under `sets` the same of all ratings, of those that the study's planned rule leaves (without the annotators
+    `by_rule`; None: no rule was planned), and as used, each with who is left out and the SHA-256 of its ratings: of the
+    lines `pair,annotator,score`, by pair and annotator.
+    """
+    ratings = _ratings(release)
+    unused = set(release.set_aside.values_list("annotator", flat=True))
+    left_out: dict[str, Collection[str]] = {"all": (), "as_used": unused}
+    if by_rule is not None:
+        left_out["by_rule"] = by_rule
+    sets = {name: _agreement_without(ratings, people) for name, people in left_out.items()}
+    figures = {name: value for name, value in sets["as_used"].items() if name not in SET_FACTS}
+    return figures | {"sets": sets}
+
+
+SET_FACTS = ("n_annotators", "excluded", "sha256")
+
+
+@dataclass(frozen=True, eq=False)
+class _Ratings:
+    """Parallel arrays, by pair and annotator; `annotator` are places in `names`."""
+
+    pair: np.ndarray
+    annotator: np.ndarray
+    score: np.ndarray
+    names: list[str]
+    group_of: dict[int, str]  # by pair
+
+
+def _ratings(release: Release) -> _Ratings:
+    used = FrozenRating.objects.filter(label__release=release, occurrence=0).order_by()
+    rows = [
+        *used.values_list("label__number", "annotator", "score").iterator(chunk_size=10_000),
+        *release.set_aside.order_by().values_list("pair", "annotator", "score").iterator(chunk_size=10_000),
+    ]
+    rows.sort()
+    names, annotator = np.unique([row[1] for row in rows], return_inverse=True)
+    group_of = dict(release.labels.values_list("number", "group"))
+    group_of |= dict(release.set_aside.values_list("pair", "group"))
+    pair, score = np.array([row[0] for row in rows]), np.array([row[2] for row in rows])
+    return _Ratings(pair, annotator, score, names.tolist(), group_of)
+
+
+def _agreement_without(ratings: _Ratings, people: Collection[str]) -> dict[str, Any]:
+    kept = ~np.isin(np.array(ratings.names)[ratings.annotator], list(people))
+    pair, annotator, score = ratings.pair[kept], ratings.annotator[kept], ratings.score[kept]
+    points = np.unique(score) if len(score) else np.arange(1, 3)
+    pairs, row = np.unique(pair, return_inverse=True)
+    counts = np.zeros((len(pairs), len(points)), dtype=np.int64)
+    np.add.at(counts, (row, np.searchsorted(points, score)), 1)
+    groups = np.array([ratings.group_of[int(number)] for number in pairs])
+    digest = hashlib.sha256()
+    for number, person, value in zip(pair, annotator, score, strict=True):
+        digest.update(f"{number},{ratings.names[person]},{value:g}\n".encode())
+    return agreement_summary(counts, points, groups if len(groups) else None, seed=AGREEMENT_SEED) | {
+        "n_annotators": len(np.unique(annotator)),
+        "excluded": sorted(people),
+        "sha256": digest.hexdigest(),
+    }
 
 
 def finish_release(release: Release, *, agreement: dict[str, Any], content_hash: str) -> None:
@@ -148,5 +214,6 @@ def discard_draft(release: Release) -> None:
         raise ValueError(f"{release} is frozen and cannot be discarded.")
     FrozenRating.objects.filter(label__release=release).delete()
     Label.objects.filter(release=release).delete()
+    release.set_aside.all().delete()
     release.notices.all().delete()
     release.delete()

@@ -35,6 +35,7 @@ LABEL_COLUMNS = (
 )  # fmt: skip
 RATING_COLUMNS = ("pair", "annotator", "occurrence", "score", "seconds", "position", "late", "revisions")
 SPLIT_COLUMNS = ("pair", "group", "split")
+SET_ASIDE_COLUMNS = ("pair", "group", "annotator", "score")
 
 
 class BadManifest(ValueError):

@@ -1,6 +1,7 @@
 """Django looks for models here; everything else imports from the module that owns the model."""
 
-from annotation.models.people import Annotator, Decision, Flag, Invitation, Participation
+from annotation.models.people import Annotator, Invitation, Participation
+from annotation.models.quality import Card, Decision, Flag, StudyPlan
 from annotation.models.ratings import Assignment, Cue, Rating, Revision
 from annotation.models.studies import Campaign, Item, Study, StudyChange, StudyText
 
@@ -8,6 +9,7 @@ __all__ = [
     "Annotator",
     "Assignment",
     "Campaign",
+    "Card",
     "Cue",
     "Decision",
     "Flag",
@@ -18,5 +20,6 @@ __all__ = [
     "Revision",
     "Study",
     "StudyChange",
+    "StudyPlan",
     "StudyText",
 ]

@@ -100,36 +100,3 @@ class Participation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.annotator} in {self.study}"
-
-
-class Flag(models.Model):
-    """Something about a participation that a person should look at, with its evidence."""
-
-    participation = models.ForeignKey(Participation, on_delete=models.CASCADE, related_name="flags")
-    reason = models.CharField(max_length=40)
-    evidence = models.JSONField(default=dict)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.participation}"
-
-
-class Decision(models.Model):
-    """What a person decided of a participation. The latest of its kind counts; none is ever changed."""
-
-    class Kind(models.TextChoices):
-        USE = "use", "used in releases"
-        PAY = "pay", "paid"
-
-    participation = models.ForeignKey(Participation, on_delete=models.CASCADE, related_name="decisions")
-    kind = models.CharField(max_length=4, choices=Kind)
-    verdict = models.BooleanField()
-    reason = models.TextField()
-    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
-    decided_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["decided_at", "pk"]
-
-    def __str__(self) -> str:
-        return f"{'' if self.verdict else 'not '}{self.get_kind_display()}: {self.participation}"

@@ -178,6 +178,9 @@ class StudyChange(models.Model):
         STATE = "state"
         GOAL = "goal"
         PAIRS = "pairs", "pairs added"
+        PLAN = "plan", "plan changed"
+        MARKS = "marks", "pairs marked"
+        WITHDRAWN = "withdraw", "pair withdrawn"
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="changes")
     kind = models.CharField(max_length=8, choices=Kind)

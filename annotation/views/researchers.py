@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import connectivity, queries, studies
+from annotation import connectivity, looks, queries, studies
 from annotation.forms import GoalForm, InvitationForm, StudyForm, WordingForm
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.models.studies import Study
@@ -88,7 +88,7 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "invitations": invitations,
         "invitation_form": InvitationForm(label_suffix=""),
         "steps": [state for state, before in studies.STEPS.items() if found.state in before],
-        "connectivity": connectivity.last_check(found),
+        "connectivity": looks.last_look(found, connectivity.KIND),
         "goal_form": GoalForm(initial={"goal": found.goal}, label_suffix="", auto_id="id_goal_%s"),
         "changes": found.changes.select_related("changed_by"),
         "n_further_pairs": n_further,

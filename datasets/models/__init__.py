@@ -3,7 +3,7 @@
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Membership, Project, Role
-from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, ReleaseNotice
+from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, ReleaseNotice, SetAsideRating
 
 __all__ = [
     "FrozenCue",
@@ -17,5 +17,6 @@ __all__ = [
     "Release",
     "ReleaseNotice",
     "Role",
+    "SetAsideRating",
     "Source",
 ]

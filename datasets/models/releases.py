@@ -119,6 +119,25 @@ class FrozenRating(models.Model):
         return f"{self.score:g} by {self.annotator} on {self.label}"
 
 
+class SetAsideRating(models.Model):
+    """A rating that a decision keeps out of the labels: here so that what the decision changed can be computed."""
+
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="set_aside")
+    pair = models.PositiveIntegerField()  # row in labels.csv; beyond its last one, a pair without a rating that is used
+    group = models.CharField(max_length=120)
+    annotator = models.CharField(max_length=24)
+    score = models.FloatField()
+
+    class Meta:
+        ordering = ["release", "pair", "annotator"]
+        constraints = [
+            models.UniqueConstraint(fields=["release", "pair", "annotator"], name="one_set_aside_rating_per_pair")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.score:g} by {self.annotator}, set aside in {self.release}"
+
+
 class CueKind(models.TextChoices):
     """What may give an identity or a place away."""
 

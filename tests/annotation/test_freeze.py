@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from annotation.answer import revise_rating, submit_rating
 from annotation.freeze import NothingToFreeze, request_freeze
-from annotation.models.people import Decision, Participation
+from annotation.models.people import Participation
+from annotation.models.quality import Decision
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study, StudyText
 from annotation.studies import write_texts

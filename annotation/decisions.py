@@ -1,0 +1,75 @@
+"""What a person decides about how somebody rated: whether it is used, and whether it is paid. Nothing else decides.
+
+The two are apart, each can be taken back, and all that was ever decided stays, with who, when, why and the effect on
+alpha as it was known then.
+"""
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models.functions import Now
+
+from annotation.models.people import Participation
+from annotation.models.quality import Card, Decision, Flag
+
+
+class CannotDecide(Exception):
+    """The decision changes nothing or has nobody to be about; the message says which."""
+
+
+@transaction.atomic
+def decide(
+    participation: Participation, kind: str, *, verdict: bool, reason: str, by: AbstractBaseUser | None = None
+) -> Decision:
+    """Record a decision; the person's flags are settled with it. Raises CannotDecide, with nothing stored."""
+    person = _locked(participation)
+    if is_so(person, kind) == verdict:
+        raise CannotDecide("That is decided already; the history below says by whom and why.")
+    decision = Decision.objects.create(
+        participation=person,
+        kind=kind,
+        verdict=verdict,
+        reason=reason,
+        effect=_effect(person),
+        decided_by_id=by.pk if by else None,
+    )
+    _settle(person, by=by, settlement=f"{describe(decision)}: {reason}")
+    return decision
+
+
+@transaction.atomic
+def settle_flags(participation: Participation, *, reason: str, by: AbstractBaseUser | None = None) -> int:
+    """Look no further at what is flagged of a person, without deciding anything else."""
+    return _settle(_locked(participation), by=by, settlement=reason)
+
+
+def is_so(participation: Participation, kind: str) -> bool:
+    """What counts now: everybody is used and paid until somebody decides otherwise."""
+    latest = participation.decisions.filter(kind=kind).order_by("decided_at", "pk").last()
+    return latest is None or latest.verdict
+
+
+def describe(decision: Decision) -> str:
+    return f"{'' if decision.verdict else 'not '}{decision.get_kind_display()}"
+
+
+def _locked(participation: Participation) -> Participation:
+    """Of two people who decide at once the second sees what the first decided."""
+    person = Participation.objects.select_for_update(no_key=True).filter(pk=participation.pk, withdrawn_at=None).first()
+    if person is None:
+        raise CannotDecide("This person has withdrawn; there is nothing left to decide.")
+    return person
+
+
+def _settle(person: Participation, *, by: AbstractBaseUser | None, settlement: str) -> int:
+    flags = Flag.objects.to_decide().filter(participation=person)
+    return flags.update(settled_at=Now(), settled_by=by.pk if by else None, settlement=settlement)
+
+
+def _effect(person: Participation) -> dict[str, Any]:
+    card = Card.objects.filter(participation=person).first()
+    if card is None:
+        return {}
+    known = {name: card.figures[name] for name in ("alpha", "alpha_without")}
+    return {**known, "assessed_at": card.assessed_at.isoformat()}

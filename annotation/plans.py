@@ -1,0 +1,131 @@
+"""What a study decides before anybody has rated: its headline figure, and the rule by which people are set aside.
+
+The plan is fixed and hashed in the transaction that first opens the study. Later changes are possible and stay visible:
+each is a dated deviation, and a release reports what the fixed rule says as well.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
+from typing import Any, Self
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from annotation.history import locked_study, record_change
+from annotation.models.quality import StudyPlan
+from annotation.models.studies import Study, StudyChange
+
+# Of the study: what decides how many ratings there are and which pairs they are of.
+DESIGN = (
+    "mode", "session_size", "person_limit", "n_practice", "n_warm_up", "n_checks", "repeat_percent", "repeat_distance",
+    "spacing", "side", "stops_adaptively", "min_ratings", "max_ratings", "half_width", "is_ordered_by_model",
+    "core_percent",
+)  # fmt: skip
+DEVIATIONS = (StudyChange.Kind.GOAL, StudyChange.Kind.PLAN)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Sets a person aside whose card meets any part; None: the part is not used. Shares are percentages.
+
+    What a card does not know sets nobody aside: no repeats, no inconsistency.
+    """
+
+    fewer_ratings_than: int | None = None
+    failed_checks: int | None = None  # so many or more
+    failed_instructions: int | None = None
+    repeat_difference_above: float | None = None  # mean absolute difference in score points
+    fast_percent_above: float | None = None
+    correlation_below: float | None = None  # leave-one-out Spearman's rho
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**{each.name: data.get(each.name) for each in fields(cls)})
+
+    def used(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def sets_aside(self, figures: Mapping[str, Any]) -> list[str]:
+        """The parts that a card meets (`figures` as quality.py computes them)."""
+        return [name for name, limit in self.used().items() if MEETS[name](figures, limit)]
+
+    def in_words(self) -> list[str]:
+        return [WORDS[name].format(value) for name, value in self.used().items()]
+
+
+def _above(value: float | None, limit: float) -> bool:
+    return value is not None and value > limit
+
+
+MEETS = {
+    "fewer_ratings_than": lambda card, limit: card["n"] < limit,
+    "failed_checks": lambda card, limit: card["checks"]["n_failed"] >= limit,
+    "failed_instructions": lambda card, limit: card["instructions"]["n_failed"] >= limit,
+    "repeat_difference_above": lambda card, limit: _above(card["repeats"]["mean_difference"], limit),
+    "fast_percent_above": lambda card, limit: _above(card["time"]["fast_share"], limit / 100),
+    "correlation_below": lambda card, limit: card["others"]["rho"] is not None and card["others"]["rho"] < limit,
+}
+WORDS = {
+    "fewer_ratings_than": "fewer than {} ratings that count",
+    "failed_checks": "{} or more checks failed",
+    "failed_instructions": "{} or more instructions not followed",
+    "repeat_difference_above": "repeats differ by more than {} points on average",
+    "fast_percent_above": "more than {} % of the answers very fast",
+    "correlation_below": "correlation with the mean of the others below {}",
+}
+
+
+def plan_of(study: Study) -> StudyPlan:
+    """The study's plan; a new draft, not yet stored, where there is none."""
+    return StudyPlan.objects.filter(study=study).first() or StudyPlan(study=study)
+
+
+def fix_plan(study: Study) -> None:
+    """Keep the plan for good, with goal and design. Called in the transaction that opens a study for the first time."""
+    plan = plan_of(study)
+    plan.fixed = {
+        "headline": plan.headline,
+        "rule": plan.rule,
+        "goal": study.goal,
+        "n_pairs": study.items.rated().count(),
+        "design": {name: getattr(study, name) for name in DESIGN},
+    }
+    plan.sha256 = plan_hash(plan.fixed)
+    plan.fixed_at = timezone.now()
+    plan.save()
+
+
+def plan_hash(fixed: Mapping[str, Any]) -> str:
+    """SHA-256 of the plan as JSON: keys sorted, no spaces, UTF-8."""
+    text = json.dumps(fixed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(text.encode()).hexdigest()
+
+
+@transaction.atomic
+def change_plan(
+    study: Study, *, headline: str, rule: Rule, by: AbstractBaseUser | None = None, reason: str = ""
+) -> StudyPlan:
+    """Replace a draft's plan; after the first opening the change is a deviation, with its reason."""
+    study = locked_study(study)
+    plan = plan_of(study)
+    before, after = said_by(plan), {"headline": headline, "rule": rule.used()}
+    if before == after:
+        return plan
+    plan.headline, plan.rule = headline, rule.used()
+    plan.save()
+    if study.has_begun:
+        record_change(study, StudyChange.Kind.PLAN, before=before, after=after, by=by, reason=reason)
+    return plan
+
+
+def said_by(plan: StudyPlan) -> dict[str, Any]:
+    return {"headline": plan.headline, "rule": plan.rule}
+
+
+def deviations(study: Study) -> QuerySet[StudyChange]:
+    """What was changed of the plan since it was fixed, in order."""
+    return study.changes.filter(kind__in=DEVIATIONS)

@@ -1,0 +1,283 @@
+"""How people rated: one card of figures each, and flags for a person to look at, computed in the background.
+
+A card's figures are of everybody who has not withdrawn, whatever was decided about them: what is decided of one person
+does not change another's card. `assess` only reads; the job stores what it finds.
+
+Figures of a card, None where undefined (scoring/measures/conduct.py says what each is):
+n                              ratings that count
+bias, bias_reason              against the others, with inconsistency and intervals
+others                         leave-one-out correlation
+checks, instructions, practice n and n_failed
+repeats                        consistency with oneself
+time, hidden                   n and shares of answers, practice left out; the median of seconds
+longest_run, entropy           of the ratings that count, in order
+commonest_share                of the score given most often
+course                         the last third against the first
+alpha, alpha_without           of the study, with this person and without
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from annotation import looks
+from annotation.flags import MIN_PEOPLE, MIN_RATINGS, flags_of
+from annotation.models.people import Participation
+from annotation.models.quality import Card, Flag
+from annotation.models.ratings import Assignment, Revision
+from annotation.models.studies import Study
+from datasets.jobs import Attempt, handles, repeats
+from scoring.measures import conduct
+
+KIND = "assess_quality"
+BATCH = 10_000  # answers read at a time
+PEOPLE_AT_ONCE = 50  # cards per transaction, for which these people wait
+
+Purpose = Assignment.Purpose
+PURPOSES = list(Purpose.values)
+COLUMNS = (
+    "rating__assignment__participation",
+    "rating__assignment__item",
+    "rating__assignment__position",
+    "score",
+    "seconds",
+    "rating__hidden_seconds",
+)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    study: dict[str, Any]
+    people: dict[int, dict[str, Any]]  # by participation
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Parallel arrays, by participation and position; seconds are nan where unknown."""
+
+    participation: np.ndarray
+    item: np.ndarray
+    position: np.ndarray
+    score: np.ndarray
+    seconds: np.ndarray
+    hidden: np.ndarray
+    purpose: np.ndarray  # places in PURPOSES
+
+    def where(self, chosen: np.ndarray) -> "Answers":
+        return Answers(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+    def of(self, *purposes: str) -> "Answers":
+        return self.where(np.isin(self.purpose, [PURPOSES.index(purpose) for purpose in purposes]))
+
+    def by_person(self) -> Iterator[tuple[int, "Answers"]]:
+        people, starts = np.unique(self.participation, return_index=True)
+        for person, start, end in zip(people, starts, [*starts, len(self.participation)][1:], strict=True):
+            yield int(person), self.where(np.arange(start, end))
+
+
+def newest_revisions(study: Study, cutoff: datetime) -> QuerySet[Revision]:
+    """What everybody who has not withdrawn had said by a moment: the newest revision of each answer by then."""
+    said = Revision.objects.filter(created_at__lte=cutoff)
+    newer = said.filter(rating=OuterRef("rating"), number__gt=OuterRef("number"))
+    return said.filter(
+        ~Exists(newer),
+        rating__assignment__participation__study=study,
+        rating__assignment__participation__withdrawn_at=None,
+    )
+
+
+def answers(study: Study, cutoff: datetime) -> Answers:
+    rows = newest_revisions(study, cutoff).order_by(*COLUMNS[:1], COLUMNS[2])
+    found = rows.values_list("rating__assignment__purpose", *COLUMNS).iterator(chunk_size=BATCH)
+    parts = [np.empty((0, 1 + len(COLUMNS)))]
+    while batch := list(islice(found, BATCH)):
+        parts.append(np.array([(PURPOSES.index(purpose), *rest) for purpose, *rest in batch], dtype=float))
+    purpose, participation, item, position, score, seconds, hidden = np.concatenate(parts).T
+    ids = participation.astype(np.int64), item.astype(np.int64), position.astype(np.int64)
+    return Answers(*ids, score, seconds, hidden, purpose.astype(np.int8))
+
+
+def assess(study: Study, *, cutoff: datetime | None = None) -> Assessment:
+    """The figures of a study and of everybody who has answered in it, by what was said until the cutoff (now)."""
+    said = answers(study, cutoff or timezone.now())
+    people = {person: _own_figures(its) for person, its in said.by_person()}
+    _compare_with_others(said.of(Purpose.MAIN), people)
+    _count_checks(said, study, people)
+    _compare_repeats(said, people)
+    figures = _study_figures(said, people)
+    for card in people.values():
+        card["alpha"] = figures["alpha"]
+    return Assessment(figures, people)
+
+
+def _own_figures(said: Answers) -> dict[str, Any]:
+    """What can be said of a person without the others; what needs them is filled in later."""
+    main, timed = said.of(Purpose.MAIN), said.where(said.purpose != PURPOSES.index(Purpose.PRACTICE))
+    seconds = timed.seconds[~np.isnan(timed.seconds)]
+    hidden = timed.hidden[~np.isnan(timed.hidden)]
+    n_of_score = np.unique(main.score, return_counts=True)[1]
+    return {
+        "n": len(main.score),
+        "longest_run": conduct.longest_run(main.score),
+        "entropy": conduct.entropy(main.score) if len(main.score) else None,
+        "commonest_share": float(n_of_score.max() / n_of_score.sum()) if len(main.score) else None,
+        "time": {"n": len(seconds), "median": _median(seconds), "fast_share": None},
+        "hidden": {"n": len(hidden), "share": _share(hidden >= conduct.HIDDEN_SECONDS)},
+        "bias": None,
+        "bias_reason": "no_pairable_values",
+        "others": asdict(conduct.leave_one_out(np.empty(0), np.empty(0))),
+        "course": asdict(conduct.course(np.empty(0), np.empty(0))),
+        "alpha_without": None,
+        "repeats": asdict(conduct.self_consistency([], [])),
+        **{name: {"n": 0, "n_failed": 0} for name in ("checks", "instructions", "practice")},
+    }
+
+
+def _compare_with_others(main: Answers, people: dict[int, dict[str, Any]]) -> None:
+    if not len(main.score):
+        return
+    persons, person = np.unique(main.participation, return_inverse=True)
+    _, item = np.unique(main.item, return_inverse=True)
+    found, reason = conduct.biases(item, person, main.score)
+    _, without = conduct.alphas_without(item, person, main.score)
+    others = conduct.means_of_others(item, main.score)
+    ends = np.append(np.unique(person, return_index=True)[1], len(person))
+    for k, pk in enumerate(persons):
+        own = slice(ends[k], ends[k + 1])
+        people[int(pk)] |= {
+            "bias": asdict(found[k]) if found else None,
+            "bias_reason": reason,
+            "others": asdict(conduct.leave_one_out(main.score[own], others[own])),
+            "course": asdict(conduct.course(main.score[own] - others[own], main.seconds[own])),
+            "alpha_without": None if np.isnan(without[k]) else float(without[k]),
+        }
+
+
+def _count_checks(said: Answers, study: Study, people: dict[int, dict[str, Any]]) -> None:
+    marked = study.items.exclude(role="main").values_list("pk", "expected_low", "expected_high", "instructed_score")
+    expected = {pk: rest for pk, *rest in marked}
+    for name in (Purpose.CHECK, Purpose.PRACTICE):
+        asked = said.of(name)
+        for pk, item, score in zip(asked.participation, asked.item, asked.score, strict=True):
+            low, high, instructed = expected.get(int(item), (None, None, None))
+            kind = "practice" if name == Purpose.PRACTICE else "checks" if instructed is None else "instructions"
+            if (passed := passes(score, low, high, instructed)) is not None:
+                people[int(pk)][kind]["n"] += 1
+                people[int(pk)][kind]["n_failed"] += not passed
+
+
+def passes(score: float, low: int | None, high: int | None, instructed: int | None) -> bool | None:
+    """Whether a score is what a check or practice pair asks for; None where it asks for nothing."""
+    if instructed is not None:
+        return bool(score == instructed)
+    return None if low is None or high is None else bool(low <= score <= high)
+
+
+def _compare_repeats(said: Answers, people: dict[int, dict[str, Any]]) -> None:
+    first = said.of(Purpose.MAIN)
+    scores = dict(zip(zip(first.participation, first.item, strict=True), first.score, strict=True))
+    for pk, again in said.of(Purpose.REPEAT).by_person():
+        pairs = [
+            (scores[pk, item], score)
+            for item, score in zip(again.item, again.score, strict=True)
+            if (pk, item) in scores
+        ]
+        if pairs:
+            people[pk]["repeats"] = asdict(conduct.self_consistency(*zip(*pairs, strict=True)))
+
+
+def _study_figures(said: Answers, people: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    timed = said.where((said.purpose != PURPOSES.index(Purpose.PRACTICE)) & ~np.isnan(said.seconds))
+    median = _median(timed.seconds)
+    for pk, own in timed.by_person():
+        people[pk]["time"]["fast_share"] = _share(own.seconds < conduct.FAST * median) if median else 0.0
+    main = said.of(Purpose.MAIN)
+    _, item = np.unique(main.item, return_inverse=True)
+    _, person = np.unique(main.participation, return_inverse=True)
+    cards = list(people.values())
+    enough = [card for card in cards if card["n"] >= MIN_RATINGS]
+    return {
+        "n_people": len(people),
+        "n_ratings": len(main.score),
+        "alpha": conduct.alphas_without(item, person, main.score)[0] if len(item) else None,
+        "residual": conduct.pooled_residual(item, main.score) if len(item) else None,
+        "median_seconds": median,
+        "usual_fast_share": _usual(card["time"]["fast_share"] for card in enough),
+        "usual_hidden_share": _usual(card["hidden"]["share"] for card in enough),
+        "usual_commonest_share": _usual(card["commonest_share"] for card in enough),
+        "usual_rho": _usual(card["others"]["rho"] for card in enough),
+        "checks": {name: sum(card["checks"][name] for card in cards) for name in ("n", "n_failed")},
+    }
+
+
+def _usual(values: Iterator[float | None]) -> float | None:
+    """The median over people who have the figure; None of so few that nothing is usual."""
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if len(known) >= MIN_PEOPLE else None
+
+
+def _median(values: np.ndarray) -> float | None:
+    return float(np.median(values)) if len(values) else None
+
+
+def _share(is_so: np.ndarray) -> float | None:
+    return float(is_so.mean()) if len(is_so) else None
+
+
+# In the background --------------------------------------------------------------------------------------------------
+
+
+@repeats(every=looks.LOOK_EVERY)
+def request_due_assessments() -> None:
+    looks.request_due_looks(KIND)
+
+
+@handles(KIND)
+def assess_quality(attempt: Attempt) -> dict[str, Any]:
+    study = looks.study_of(attempt)
+    n_answered = looks.n_answered(study)
+    found = assess(study)
+    people = iter(found.people.items())
+    n_done = 0
+    while batch := dict(islice(people, PEOPLE_AT_ONCE)):
+        n_done += len(batch)
+        with attempt.writing(n_done=n_done, n_total=len(found.people)):
+            _store(batch, found.study)
+    with attempt.writing():
+        looks.forget_earlier(attempt, study)
+    return {"n_answered": n_answered, **found.study}
+
+
+def _store(cards: Mapping[int, dict[str, Any]], study: Mapping[str, Any]) -> None:
+    """Write the cards and flags of those who are still there: whoever is being erased is waited for, and left out."""
+    people = Participation.objects.select_for_update(no_key=True).filter(pk__in=cards, withdrawn_at=None)
+    there = list(people.order_by("pk").values_list("pk", flat=True))
+    Card.objects.bulk_create(
+        [Card(participation_id=pk, figures=cards[pk], assessed_at=Now()) for pk in there],
+        update_conflicts=True,
+        unique_fields=["participation"],
+        update_fields=["figures", "assessed_at"],
+    )
+    known = {(flag.participation_id, flag.reason): flag for flag in Flag.objects.filter(participation__in=there)}
+    raised = {(pk, reason): said for pk in there for reason, said in flags_of(cards[pk], study).items()}
+    for key, flag in known.items():
+        _update(flag, raised.get(key))
+    new = [
+        Flag(participation_id=key[0], reason=key[1], evidence=said) for key, said in raised.items() if key not in known
+    ]
+    Flag.objects.bulk_create(new)
+
+
+def _update(flag: Flag, evidence: dict[str, Any] | None) -> None:
+    """What somebody has settled keeps the evidence that they saw."""
+    flag.is_current = evidence is not None
+    if evidence is not None and flag.settled_at is None:
+        flag.evidence = evidence
+    flag.save(update_fields=["is_current", "evidence"])
