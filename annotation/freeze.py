@@ -15,11 +15,11 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from annotation.models.people import Participation
-from annotation.models.quality import Decision
 from annotation.models.ratings import Assignment, Revision
 from annotation.models.studies import Item, Study, StudyText
 from annotation.plans import Rule, deviations, plan_of
 from annotation.quality import assess, newest_revisions
+from annotation.queries import set_aside
 from datasets.export import content_hash
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
@@ -71,13 +71,6 @@ def request_freeze(study: Study, *, by: AbstractBaseUser | None = None) -> Job:
 def released_revisions(study: Study, cutoff: datetime) -> QuerySet[Revision]:
     """The answers that count at a moment, of everybody: the newest revision of each main answer by then."""
     return newest_revisions(study, cutoff).filter(rating__assignment__purpose=Assignment.Purpose.MAIN)
-
-
-def set_aside(study: Study) -> list[int]:
-    """Participations whose latest decision on their use is no."""
-    decisions = Decision.objects.filter(participation__study=study, kind=Decision.Kind.USE).order_by("decided_at", "pk")
-    latest = dict(decisions.values_list("participation", "verdict"))
-    return [participation for participation, is_used in latest.items() if not is_used]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from annotation.flags import MIN_PEOPLE, MIN_RATINGS, flags_of
 from annotation.models.people import Participation
 from annotation.models.quality import Card, Flag
 from annotation.models.ratings import Assignment, Revision
-from annotation.models.studies import Study
+from annotation.models.studies import Item, Study
 from datasets.jobs import Attempt, handles, repeats
 from scoring.measures import conduct
 
@@ -161,23 +161,20 @@ def _compare_with_others(main: Answers, people: dict[int, dict[str, Any]]) -> No
 
 
 def _count_checks(said: Answers, study: Study, people: dict[int, dict[str, Any]]) -> None:
-    marked = study.items.exclude(role="main").values_list("pk", "expected_low", "expected_high", "instructed_score")
-    expected = {pk: rest for pk, *rest in marked}
-    for name in (Purpose.CHECK, Purpose.PRACTICE):
-        asked = said.of(name)
+    marked = study.items.exclude(role=Item.Role.MAIN).in_bulk()
+    for purpose in (Purpose.CHECK, Purpose.PRACTICE):
+        asked = said.of(purpose)
         for pk, item, score in zip(asked.participation, asked.item, asked.score, strict=True):
-            low, high, instructed = expected.get(int(item), (None, None, None))
-            kind = "practice" if name == Purpose.PRACTICE else "checks" if instructed is None else "instructions"
-            if (passed := passes(score, low, high, instructed)) is not None:
-                people[int(pk)][kind]["n"] += 1
-                people[int(pk)][kind]["n_failed"] += not passed
+            if (expects := marked.get(int(item))) and (passed := expects.passes(score)) is not None:
+                tally = people[int(pk)][_kind(purpose, expects)]
+                tally["n"] += 1
+                tally["n_failed"] += not passed
 
 
-def passes(score: float, low: int | None, high: int | None, instructed: int | None) -> bool | None:
-    """Whether a score is what a check or practice pair asks for; None where it asks for nothing."""
-    if instructed is not None:
-        return bool(score == instructed)
-    return None if low is None or high is None else bool(low <= score <= high)
+def _kind(purpose: str, item: Item) -> str:
+    if purpose == Purpose.PRACTICE:
+        return "practice"
+    return "checks" if item.instructed_score is None else "instructions"
 
 
 def _compare_repeats(said: Answers, people: dict[int, dict[str, Any]]) -> None:

@@ -2,14 +2,16 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, F, Max, Q, Sum
+from django.db.models import Avg, Case, Count, F, Max, OuterRef, Q, QuerySet, Subquery, Sum, When
 
 from annotation.models.people import Participation
+from annotation.models.quality import Decision, Flag
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import SCORES, Item, Study
 from datasets.releases import AGREEMENT_SEED
@@ -63,13 +65,31 @@ def _progress(items: Mapping[str, int], people: Mapping[str, int]) -> Progress:
     )
 
 
-def rating_counts(study: Study, *, core_only: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """How many gave each rated item each score (items x 10), and the items' groups. One GROUP BY."""
+def set_aside(study: Study) -> list[int]:
+    """Participations whose latest decision on their use is no."""
+    decisions = Decision.objects.filter(participation__study=study, kind=Decision.Kind.USE).order_by("decided_at", "pk")
+    latest = dict(decisions.values_list("participation", "verdict"))
+    return [participation for participation, is_used in latest.items() if not is_used]
+
+
+def n_flagged(study: Study) -> int:
+    """People about whom a flag waits for a decision."""
+    waiting = Flag.objects.to_decide().filter(participation__study=study)
+    return waiting.values("participation").distinct().count()
+
+
+def rating_counts(
+    study: Study, *, core_only: bool = False, without: Collection[int] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """How many gave each rated item each score (items x 10), and the items' groups. One GROUP BY.
+
+    `without`: participations that are left out.
+    """
     said = Rating.objects.filter(
         assignment__item__study=study,
         assignment__purpose=Assignment.Purpose.MAIN,
         assignment__participation__withdrawn_at=None,
-    )
+    ).exclude(assignment__participation__in=without)
     rows = (
         (said.filter(assignment__item__is_core=True) if core_only else said)
         .values("assignment__item", "assignment__item__group", "score")
@@ -145,6 +165,7 @@ def rating_lines(study: Study) -> Iterator[str]:
         "seconds": "seconds",
         "position": "assignment__position",
         "late": "is_late",
+        "used": "assignment__participation",
     }
     said = Rating.objects.filter(
         assignment__item__study=study,
@@ -153,5 +174,105 @@ def rating_lines(study: Study) -> Iterator[str]:
     ).order_by("assignment__item", "assignment__participation")
     writer = csv.writer(_Echo(), lineterminator="\n")
     yield writer.writerow(columns)
-    for row in said.values_list(*columns.values()).iterator(chunk_size=2000):
-        yield writer.writerow(row)
+    unused = set(set_aside(study))
+    for *cells, participation in said.values_list(*columns.values()).iterator(chunk_size=2000):
+        yield writer.writerow([*cells, int(participation not in unused)])
+
+
+# What a person watching over the study sees of pairs and people ----------------------------------------------------
+
+SHOWS = {
+    "all": "all pairs",
+    "check": "checks",
+    "practice": "practice pairs",
+    "withdrawn": "withdrawn pairs",
+}
+
+
+def items_to_show(study: Study, show: str, *, by_spread: bool) -> QuerySet[Item]:
+    """Pairs of a kind in SHOWS, in the order in which they came in, or those with the largest deviation first."""
+    items = study.items.select_related("pair__source", "pair__anonymized").order_by("pk")
+    if show in (Item.Role.CHECK, Item.Role.PRACTICE):
+        items = items.filter(role=show)
+    elif show == Item.State.WITHDRAWN:
+        items = items.filter(state=Item.State.WITHDRAWN)
+    if not by_spread:
+        return items
+    counting = Q(assignments__purpose=Assignment.Purpose.MAIN, assignments__participation__withdrawn_at=None)
+    score = F("assignments__rating__score")
+    n = Count("assignments__rating", filter=counting)
+    mean, squares = Avg(score, filter=counting), Avg(score * score, filter=counting)
+    # With n - 1, as it is shown; pairs with one rating have none and come last.
+    variance = (squares - mean * mean) * F("n_said") / (F("n_said") - 1.0)
+    items = items.annotate(n_said=n).annotate(spread=Case(When(n_said__gt=1, then=variance), default=-1.0))
+    return items.order_by("-spread", "pk")
+
+
+@dataclass(frozen=True)
+class ItemStatistics:
+    item: Item
+    n: int
+    mean: float | None
+    std: float | None  # with n - 1
+    histogram: list[tuple[int, int]]
+
+    @property
+    def most(self) -> int:
+        return max(n for _, n in self.histogram)
+
+
+def with_statistics(items: Iterable[Item]) -> list[ItemStatistics]:
+    """The items with what counts of their ratings. One query, however many."""
+    listed = list(items)
+    said = Rating.objects.filter(
+        assignment__item__in=[item.pk for item in listed],
+        assignment__purpose=Assignment.Purpose.MAIN,
+        assignment__participation__withdrawn_at=None,
+    )
+    by_item: dict[int, Counter[int]] = {}
+    for pk, score, n in said.values_list("assignment__item", "score").annotate(n=Count("pk")).order_by():
+        by_item.setdefault(pk, Counter())[score] = n
+    return [_statistics(item, by_item.get(item.pk, Counter())) for item in listed]
+
+
+def _statistics(item: Item, counts: Counter[int]) -> ItemStatistics:
+    scores = list(counts.elements())
+    return ItemStatistics(
+        item=item,
+        n=len(scores),
+        mean=fmean(scores) if scores else None,
+        std=stdev(scores) if len(scores) > 1 else None,
+        histogram=[(score, counts[score]) for score in SCORES],
+    )
+
+
+def answers_to(item: Item) -> QuerySet[Rating]:
+    """Everything that was said of a pair, for whatever purpose it was shown."""
+    said = Rating.objects.filter(assignment__item=item, assignment__participation__withdrawn_at=None)
+    return said.select_related("assignment__participation__annotator").order_by("created_at")
+
+
+def checked_answers(person: Participation) -> list[dict[str, Any]]:
+    """A person's answers to checks and practice pairs, with whether they passed."""
+    said = Rating.objects.filter(
+        assignment__participation=person,
+        assignment__purpose__in=[Assignment.Purpose.CHECK, Assignment.Purpose.PRACTICE],
+    ).select_related("assignment__item")
+    return [
+        {"rating": each, "item": (item := each.assignment.item), "passed": item.passes(each.score)}
+        for each in said.order_by("assignment__position")
+    ]
+
+
+def repeated_answers(person: Participation) -> list[dict[str, Any]]:
+    """What a person said of the pairs that came twice: first and second answer."""
+    again = Rating.objects.filter(assignment__participation=person, assignment__purpose=Assignment.Purpose.REPEAT)
+    first = Rating.objects.filter(
+        assignment__participation=person, assignment__item=OuterRef("assignment__item"), assignment__occurrence=0
+    )
+    again = again.annotate(first=Subquery(first.values("score")[:1])).select_related("assignment")
+    return [
+        {"rating": each, "first": each.first, "difference": abs(each.score - each.first)}
+        for each in again.order_by("assignment__position")
+        if each.first is not None
+    ]

@@ -1,7 +1,7 @@
 from django.urls import path
 
 from annotation.api import AnswerView
-from annotation.views import annotators, planning, researchers
+from annotation.views import annotators, planning, quality, researchers
 
 app_name = "annotation"
 urlpatterns = [
@@ -28,4 +28,14 @@ urlpatterns = [
     path("studies/<uuid:study>/invitations/<int:invitation>/revoke/", researchers.revoke, name="revoke"),
     path("studies/<uuid:study>/freeze/", researchers.freeze, name="freeze"),
     path("studies/<uuid:study>/ratings.csv", researchers.ratings, name="ratings"),
+    path("studies/<uuid:study>/quality/", quality.quality, name="quality"),
+    path("studies/<uuid:study>/quality/look/", quality.look_again, name="look-again"),
+    path("studies/<uuid:study>/people/<uuid:person>/", quality.annotator, name="annotator"),
+    path("studies/<uuid:study>/people/<uuid:person>/decide/", quality.decide, name="decide"),
+    path("studies/<uuid:study>/people/<uuid:person>/settle/", quality.settle, name="settle"),
+    path("studies/<uuid:study>/items/", quality.items, name="items"),
+    path("studies/<uuid:study>/items/<int:item>/", quality.item, name="item"),
+    path("studies/<uuid:study>/items/<int:item>/mark/", quality.mark, name="mark"),
+    path("studies/<uuid:study>/items/<int:item>/withdraw/", quality.withdraw, name="withdraw"),
+    path("studies/<uuid:study>/plan/", quality.plan, name="plan"),
 ]

@@ -266,6 +266,12 @@ def readme(release: Release) -> str:
         if release.simulated
         else ""
     )
+    set_aside = (
+        "| set_aside.csv | ratings that somebody decided not to use: in no label, here so that the decision can be "
+        "judged; pairs beyond the last row of labels.csv have no rating that is used |\n"
+        if "set_aside.csv" in content_of(release)
+        else ""
+    )
     return f"""# {release.title}, version {release.version}
 {simulated}
 Ratings of how anonymous a picture is, from {release.scale_min:g} (not anonymous) to {release.scale_max:g} (fully
@@ -277,7 +283,7 @@ anonymous), given on {shown} ({release.mode}).
 | ratings.csv | one row per rating: pair, annotator (a name for this release only), score, seconds, position in the session |
 | splits.csv | train, val or test, by group: all versions of one original are in one part |
 | wording.json | every text the annotators read, with version and SHA-256 |
-| agreement.json | inter-rater agreement with confidence intervals, their seed and the versions used |
+{set_aside}| agreement.json | inter-rater agreement with confidence intervals, their seed and the versions used; under `sets` for all ratings, without those whom the study's planned rule leaves out, and as used, each with who is left out and the SHA-256 of its ratings |
 | pictures/ | the pictures as they were shown, named by their SHA-256 |
 | manifest.json, SHA256SUMS | size and SHA-256 of every file; check with `sha256sum -c SHA256SUMS` |
 

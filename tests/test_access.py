@@ -14,6 +14,7 @@ from django.utils.regex_helper import normalize
 
 from annotation.access import resume_token
 from annotation.models.people import Invitation, Participation
+from annotation.models.quality import Decision, StudyPlan
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Study, StudyChange
 from datasets.models.jobs import Job
@@ -50,6 +51,8 @@ def arguments() -> dict[str, Any]:
         "invitation": make.invitation(study).pk,
         "participation": participation.public_id,
         "key": lease.anonymized_key,
+        "person": participation.public_id,
+        "item": lease.item.pk,
         "image": lease.item.pair.anonymized_id,
         "slug": release.slug,
         "version": release.version,
@@ -107,6 +110,8 @@ def traces() -> tuple[int, ...]:
         Membership,
         TrainingRun,
         StudyChange,
+        StudyPlan,
+        Decision,
     )
     n_in_use = Checkpoint.objects.filter(in_use=True).count()
     return (*(model.objects.count() for model in models), n_in_use)

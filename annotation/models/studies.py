@@ -275,3 +275,11 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return f"{self.study}: {self.pair}"
+
+    def passes(self, score: float) -> bool | None:
+        """Whether a score is what this check or practice pair asks for; None where it asks for nothing."""
+        if self.instructed_score is not None:
+            return score == self.instructed_score
+        if self.expected_low is None or self.expected_high is None:
+            return None
+        return self.expected_low <= score <= self.expected_high

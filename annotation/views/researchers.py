@@ -74,6 +74,7 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         for each in found.invitations.all()
     ]
     counts, groups = queries.rating_counts(found)
+    unused = queries.set_aside(found)
     histogram = queries.score_histogram(counts)
     n_further = studies.further_pairs(found).count()
     context = {
@@ -81,6 +82,9 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "project": found.project,
         "progress": queries.study_progress(found),
         "agreement": queries.agreement(counts, groups),
+        "used_agreement": queries.agreement(*queries.rating_counts(found, without=unused)) if unused else None,
+        "n_set_aside": len(unused),
+        "n_flagged": queries.n_flagged(found),
         "core_agreement": queries.core_agreement(found) if studies.has_core(found) else None,
         "histogram": histogram,
         "most": max((n for _, n in histogram), default=0),

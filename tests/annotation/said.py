@@ -18,7 +18,14 @@ def said(study: Study, scores: Sequence[Sequence[int | None]]) -> list[Participa
     return [say(make.participation(study), dict(zip(items, row, strict=False))) for row in scores]
 
 
-def say(person: Participation, scores: dict[Item, int | None]) -> Participation:
+def say(
+    person: Participation,
+    scores: dict[Item, int | None],
+    *,
+    purpose: str = "main",
+    seconds: float | None = 2.5,
+    hidden: float | None = None,
+) -> Participation:
     now, last = timezone.now(), person.assignments.count()
     rated = [(item, score) for item, score in scores.items() if score is not None]
     given = Assignment.objects.bulk_create(
@@ -27,6 +34,8 @@ def say(person: Participation, scores: dict[Item, int | None]) -> Participation:
             participation=person,
             position=position,
             reason="new original",
+            purpose=purpose,
+            occurrence=int(purpose == "repeat"),
             reserved_at=now,
             served_at=now,
             answered_at=now,
@@ -34,13 +43,14 @@ def say(person: Participation, scores: dict[Item, int | None]) -> Participation:
         for position, (item, _) in enumerate(rated, start=last + 1)
     )
     ratings = Rating.objects.bulk_create(
-        Rating(assignment=each, score=score, seconds=2.5, created_at=now)
+        Rating(assignment=each, score=score, seconds=seconds, hidden_seconds=hidden, created_at=now)
         for each, (_, score) in zip(given, rated, strict=True)
     )
     Revision.objects.bulk_create(
-        Revision(rating=each, number=1, key=uuid4(), score=each.score, seconds=2.5, created_at=now) for each in ratings
+        Revision(rating=each, number=1, key=uuid4(), score=each.score, seconds=seconds, created_at=now)
+        for each in ratings
     )
-    ids = [item.pk for item, _ in rated]
+    ids = [item.pk for item, _ in rated if purpose == "main"]
     Item.objects.filter(pk__in=ids).update(n_held=F("n_held") + 1, n_rated=F("n_rated") + 1)
     Participation.objects.filter(pk=person.pk).update(n_answered=F("n_answered") + len(rated))
     return person

@@ -1,0 +1,258 @@
+"""The pages on which somebody watches over a study: flags to decide, people, pairs, and the plan."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation import decisions, flags, looks, marks, plans, queries
+from annotation import quality as quality_of
+from annotation.models.people import Participation
+from annotation.models.quality import Decision, Flag
+from annotation.models.studies import Item, Study
+from annotation.quality_forms import DecisionForm, MarkForm, PlanForm, ReasonForm, mark_initial
+from annotation.views.researchers import managed_study
+
+PEOPLE_PER_PAGE = 50
+ITEMS_PER_PAGE = 50
+
+
+# People ------------------------------------------------------------------------------------------------------------
+
+
+@never_cache
+@require_GET
+def quality(request: HttpRequest, study: UUID) -> HttpResponse:
+    """Flags to decide, then everybody's figures."""
+    found = managed_study(request, study)
+    flagged = _people(found).filter(flags__in=Flag.objects.to_decide()).distinct()
+    page = Paginator(_people(found), PEOPLE_PER_PAGE).get_page(request.GET.get("page"))
+    context = _context(found) | {
+        "look": looks.last_look(found, quality_of.KIND),
+        "is_looking": looks.looks_of(found, quality_of.KIND).unfinished().exists(),
+        "plan": plans.plan_of(found),
+        "flagged": [_facts(person) for person in flagged[:PEOPLE_PER_PAGE]],
+        "page": page,
+        "people": [_facts(person) for person in page],
+    }
+    return render(request, "annotation/quality.html", context)
+
+
+@require_POST
+def look_again(request: HttpRequest, study: UUID) -> HttpResponse:
+    found = managed_study(request, study)
+    looks.request_look(found, quality_of.KIND, by=request.user)  # type: ignore[arg-type]
+    messages.success(request, "A worker looks at everybody's answers now; load this page again in a moment.")
+    return redirect("annotation:quality", found.public_id)
+
+
+@never_cache
+@require_GET
+def annotator(request: HttpRequest, study: UUID, person: UUID) -> HttpResponse:
+    """One person's card: figures, flags with their evidence, checks and repeats, and what was decided."""
+    found = managed_study(request, study)
+    return _annotator_page(request, found, _person(found, person))
+
+
+@require_POST
+def decide(request: HttpRequest, study: UUID, person: UUID) -> HttpResponse:
+    found = managed_study(request, study)
+    about, form = _person(found, person), DecisionForm(request.POST)
+    if not form.is_valid():
+        return _annotator_page(request, found, about, refused=form)
+    kind, verdict = form.decided()
+    reason = form.cleaned_data["reason"]
+    try:
+        made = decisions.decide(about, kind, verdict=verdict, reason=reason, by=request.user)  # type: ignore[arg-type]
+    except decisions.CannotDecide as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{about.annotator} is {decisions.describe(made)} from now on.")
+    return redirect("annotation:annotator", found.public_id, about.public_id)
+
+
+@require_POST
+def settle(request: HttpRequest, study: UUID, person: UUID) -> HttpResponse:
+    found = managed_study(request, study)
+    about, form = _person(found, person), ReasonForm(request.POST)
+    if not form.is_valid():
+        return _annotator_page(request, found, about, refused=form)
+    try:
+        n = decisions.settle_flags(about, reason=form.cleaned_data["reason"], by=request.user)  # type: ignore[arg-type]
+    except decisions.CannotDecide as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{n} flag{'' if n == 1 else 's'} settled; nothing else has changed.")
+    return redirect("annotation:annotator", found.public_id, about.public_id)
+
+
+def _annotator_page(request: HttpRequest, study: Study, person: Participation, *, refused: Any = None) -> HttpResponse:
+    context = _context(study) | {
+        "about": _facts(person),
+        "checks": queries.checked_answers(person),
+        "repeats": queries.repeated_answers(person),
+        "history": person.decisions.select_related("decided_by"),
+        "form": refused or ReasonForm(),
+        "look": looks.last_look(study, quality_of.KIND),
+    }
+    return render(request, "annotation/annotator.html", context, status=400 if refused else 200)
+
+
+def _person(study: Study, public_id: UUID) -> Participation:
+    return get_object_or_404(_people(study), public_id=public_id)
+
+
+def _people(study: Study) -> QuerySet[Participation]:
+    """With all that a card shows, in three queries."""
+    return (
+        Participation.objects.filter(study=study)
+        .select_related("annotator", "card")
+        .prefetch_related(
+            Prefetch("flags", Flag.objects.select_related("settled_by")),
+            Prefetch("decisions", Decision.objects.order_by("decided_at", "pk")),
+        )
+        .order_by("consented_at", "pk")
+    )
+
+
+def _facts(person: Participation) -> dict[str, Any]:
+    """A person as the pages show them; from what is loaded already."""
+    latest = {each.kind: each.verdict for each in person.decisions.all()}
+    card = person.card.figures if hasattr(person, "card") else None
+    raised = list(person.flags.all())
+    return {
+        "person": person,
+        "card": card,
+        "to_decide": [_flag(each) for each in raised if each.is_current and each.settled_at is None],
+        "settled": [_flag(each) for each in raised if each.settled_at is not None],
+        "is_used": latest.get(Decision.Kind.USE, True),
+        "is_paid": latest.get(Decision.Kind.PAY, True),
+        "proposes_no_pay": card is not None and flags.proposes_no_pay(card),
+    }
+
+
+def _flag(flag: Flag) -> dict[str, Any]:
+    return {"flag": flag, "name": flag.get_reason_display(), "evidence": flags.in_words(flag.reason, flag.evidence)}
+
+
+# Pairs -------------------------------------------------------------------------------------------------------------
+
+
+@never_cache
+@require_GET
+def items(request: HttpRequest, study: UUID) -> HttpResponse:
+    """The study's pairs with what was said of them; those on which people differ most first, if asked."""
+    found = managed_study(request, study)
+    shown = request.GET.get("show", "all")
+    by_spread = request.GET.get("order") == "spread"
+    page = Paginator(queries.items_to_show(found, shown, by_spread=by_spread), ITEMS_PER_PAGE).get_page(
+        request.GET.get("page")
+    )
+    context = _context(found) | {
+        "page": page,
+        "items": queries.with_statistics(page.object_list),
+        "show": shown,
+        "shows": queries.SHOWS,
+        "by_spread": by_spread,
+        "query": f"show={shown if shown in queries.SHOWS else 'all'}{'&order=spread' if by_spread else ''}&",
+    }
+    return render(request, "annotation/items.html", context)
+
+
+@never_cache
+@require_GET
+def item(request: HttpRequest, study: UUID, item: int) -> HttpResponse:
+    """One pair: its pictures, everybody's answers, and what it is for."""
+    found = managed_study(request, study)
+    return _item_page(request, found, _item(found, item))
+
+
+@require_POST
+def mark(request: HttpRequest, study: UUID, item: int) -> HttpResponse:
+    found = managed_study(request, study)
+    one, form = _item(found, item), MarkForm(request.POST)
+    if form.is_valid():
+        try:
+            marks.mark_item(found, one, form.cleaned_data["mark"], by=request.user)  # type: ignore[arg-type]
+        except marks.CannotMark as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, "Saved.")
+            return redirect("annotation:item", found.public_id, one.pk)
+    return _item_page(request, found, one, refused=form)
+
+
+@require_POST
+def withdraw(request: HttpRequest, study: UUID, item: int) -> HttpResponse:
+    """Take a pair out, or put it back."""
+    found = managed_study(request, study)
+    one, form = _item(found, item), ReasonForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Say why; the history keeps it.")
+    elif request.POST.get("verb") == "put_back":
+        marks.put_back_item(found, one, reason=form.cleaned_data["reason"], by=request.user)  # type: ignore[arg-type]
+        messages.success(request, "The pair is given out again.")
+    else:
+        marks.withdraw_item(found, one, reason=form.cleaned_data["reason"], by=request.user)  # type: ignore[arg-type]
+        messages.success(request, "The pair is shown to nobody any more; what was said of it stays.")
+    return redirect("annotation:item", found.public_id, one.pk)
+
+
+def _item(study: Study, pk: int) -> Item:
+    with_pictures = study.items.select_related("pair__anonymized", "pair__original", "pair__source")
+    return get_object_or_404(with_pictures, pk=pk)
+
+
+def _item_page(request: HttpRequest, study: Study, one: Item, *, refused: MarkForm | None = None) -> HttpResponse:
+    [statistics] = queries.with_statistics([one])
+    said = list(queries.answers_to(one))
+    context = _context(study) | {
+        "item": one,
+        "statistics": statistics,
+        "answers": said,
+        "mark_form": refused or MarkForm(initial=mark_initial(one)),
+        "reason_form": ReasonForm(auto_id="id_withdraw_%s"),
+        "was_given": one.assignments.exists(),
+    }
+    return render(request, "annotation/item.html", context, status=400 if refused else 200)
+
+
+# The plan ----------------------------------------------------------------------------------------------------------
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def plan(request: HttpRequest, study: UUID) -> HttpResponse:
+    found = managed_study(request, study)
+    current = plans.plan_of(found)
+    form = PlanForm(found, current, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        said = form.cleaned_data
+        plans.change_plan(
+            found,
+            headline=said["headline"],
+            rule=form.rule(),
+            by=request.user,  # type: ignore[arg-type]
+            reason=said.get("reason", ""),
+        )
+        messages.success(request, "The change is recorded as a deviation." if found.has_begun else "The plan is saved.")
+        return redirect("annotation:plan", found.public_id)
+    fixed = current.fixed
+    context = _context(found) | {
+        "plan": current,
+        "fixed_rule": plans.Rule.of(fixed["rule"]).in_words() if fixed else None,
+        "rule": plans.Rule.of(current.rule).in_words(),
+        "deviations": plans.deviations(found).select_related("changed_by"),
+        "form": form,
+    }
+    return render(request, "annotation/plan.html", context, status=400 if form.errors else 200)
+
+
+def _context(study: Study) -> dict[str, Any]:
+    return {"study": study, "project": study.project}

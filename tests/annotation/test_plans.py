@@ -1,0 +1,104 @@
+"""What is decided before the first rating stays known, and what is changed later stays visible."""
+
+import json
+from hashlib import sha256
+
+import pytest
+
+from annotation.models.studies import Study, StudyChange
+from annotation.plans import Rule, change_plan, deviations, plan_of
+from annotation.studies import change_goal, change_state
+from tests import make
+from tests.annotation.test_flags import card
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def draft() -> Study:
+    return make.study(is_open=False, goal=3)
+
+
+def opened(study: Study) -> Study:
+    change_state(study, Study.State.OPEN)
+    return study
+
+
+def test_opening_fixes_goal_rule_and_headline_under_a_hash(draft: Study) -> None:
+    change_plan(draft, headline="ordinal", rule=Rule(failed_checks=2))
+    plan = plan_of(opened(draft))
+    assert plan.fixed is not None
+    said = {name: plan.fixed[name] for name in ("headline", "rule", "goal", "n_pairs")}
+    assert said == {"headline": "ordinal", "rule": {"failed_checks": 2}, "goal": 3, "n_pairs": 4}
+    text = json.dumps(plan.fixed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert plan.sha256 == sha256(text.encode()).hexdigest()
+
+
+def test_a_study_opened_again_keeps_its_first_plan(draft: Study) -> None:
+    fixed = plan_of(opened(draft))
+    change_state(draft, Study.State.PAUSED)
+    change_plan(draft, headline="nominal", rule=Rule(), reason="we thought again")
+    change_state(draft, Study.State.OPEN)
+    again = plan_of(draft)
+    assert (again.fixed, again.sha256, again.fixed_at) == (fixed.fixed, fixed.sha256, fixed.fixed_at)
+    assert again.headline == "nominal"
+
+
+def test_a_drafts_plan_changes_without_a_trace(draft: Study) -> None:
+    change_plan(draft, headline="ordinal", rule=Rule(failed_checks=2))
+    change_plan(draft, headline="interval", rule=Rule(failed_checks=3))
+    assert not draft.changes.exists()
+    assert plan_of(draft).rule == {"failed_checks": 3}
+
+
+def test_changes_of_rule_and_goal_after_the_opening_are_dated_deviations(draft: Study) -> None:
+    boss = make.user()
+    change_plan(opened(draft), headline="interval", rule=Rule(failed_checks=2), by=boss, reason="many failed")
+    change_goal(draft, 5, by=boss, reason="more money")
+    change_state(draft, Study.State.PAUSED)
+    found = [(each.kind, each.before, each.after, each.reason, each.changed_by) for each in deviations(draft)]
+    assert found == [
+        (
+            StudyChange.Kind.PLAN,
+            {"headline": "interval", "rule": {}},
+            {"headline": "interval", "rule": {"failed_checks": 2}},
+            "many failed",
+            boss,
+        ),
+        (StudyChange.Kind.GOAL, 3, 5, "more money", boss),
+    ]
+
+
+def test_saying_the_same_again_is_no_deviation(draft: Study) -> None:
+    change_plan(opened(draft), headline="interval", rule=Rule(), reason="nothing new")
+    assert not deviations(draft).exists()
+
+
+@pytest.mark.parametrize(
+    ("rule", "figures"),
+    [
+        (Rule(fewer_ratings_than=61), {}),
+        (Rule(failed_checks=1), {"checks": {"n": 4, "n_failed": 1}}),
+        (Rule(failed_instructions=1), {"instructions": {"n": 2, "n_failed": 1}}),
+        (Rule(repeat_difference_above=0.5), {}),
+        (Rule(fast_percent_above=4), {}),
+        (Rule(correlation_below=0.65), {}),
+    ],
+)
+def test_each_part_of_a_rule_sets_aside_whoever_meets_it(rule: Rule, figures: dict[str, object]) -> None:
+    assert rule.sets_aside(card(**figures)) == list(rule.used())
+    assert len(rule.in_words()) == 1
+
+
+def test_an_empty_rule_sets_nobody_aside() -> None:
+    assert Rule().sets_aside(card(checks={"n": 4, "n_failed": 4})) == []
+
+
+def test_what_a_card_does_not_know_sets_nobody_aside() -> None:
+    unknown = card(
+        repeats={"n": 0, "mean_difference": None, "within_1": None},
+        time={"n": 0, "median": None, "fast_share": None},
+        others={"n": 0, "rho": None, "low": None, "high": None, "reason": "too_few_rows"},
+    )
+    rule = Rule(repeat_difference_above=0, fast_percent_above=0, correlation_below=1)
+    assert rule.sets_aside(unknown) == []
