@@ -1,0 +1,119 @@
+"""Which pairs are checks and for practice: said before anybody sees them, and served so."""
+
+import pytest
+
+from annotation.marks import (
+    AT_LEAST,
+    AT_MOST,
+    NEAR,
+    CannotMark,
+    Mark,
+    expected_range,
+    mark_item,
+    put_back_item,
+    withdraw_item,
+)
+from annotation.models.ratings import Assignment
+from annotation.models.studies import Item, Study
+from annotation.studies import change_state
+from tests import make
+
+pytestmark = pytest.mark.django_db
+
+
+def first(study: Study) -> Item:
+    return study.items.order_by("pk")[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "passes"),
+    [
+        ((2, 1, NEAR), (1, 3)),
+        ((10, 2, NEAR), (8, 10)),
+        ((2, 1, AT_MOST), (1, 3)),
+        ((9, 1, AT_LEAST), (8, 10)),
+        ((5, 0, NEAR), (5, 5)),
+    ],
+)
+def test_a_score_with_tolerance_and_direction_is_a_range(said: tuple[int, int, str], passes: tuple[int, int]) -> None:
+    assert expected_range(*said) == passes
+
+
+@pytest.mark.parametrize("said", [(0, 1, NEAR), (11, 1, NEAR), (5, -1, NEAR)])
+def test_a_score_off_the_scale_expects_nothing(said: tuple[int, int, str]) -> None:
+    with pytest.raises(CannotMark):
+        expected_range(*said)
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        Mark("main", 1, 3),
+        Mark("main", instructed_score=3),
+        Mark("practice"),
+        Mark("practice", instructed_score=3),
+        Mark("check"),
+        Mark("check", 1, 3, 2),
+        Mark("check", 1, 10),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_and_nothing_is_stored(mark: Mark) -> None:
+    study = make.study()
+    with pytest.raises(CannotMark):
+        mark_item(study, first(study), mark)
+    assert set(study.items.values_list("role", flat=True)) == {"main"}
+
+
+def test_a_marked_pair_is_served_in_its_place_and_gives_feedback_only_in_practice() -> None:
+    study = make.study(n_pairs=12, is_open=False, session_size=8, n_practice=1, n_checks=1)
+    practice, check = study.items.order_by("pk")[:2]
+    mark_item(study, practice, Mark("practice", 9, 10))
+    mark_item(study, check, Mark("check", instructed_score=4))
+    change_state(study, Study.State.OPEN)
+    person = make.participation(study)
+    make.rate_all(person)
+    shown = dict(Assignment.objects.filter(participation=person).exclude(purpose="main").values_list("item", "purpose"))
+    assert shown == {practice.pk: "practice", check.pk: "check"}
+
+
+def test_a_marked_pair_wants_no_ratings_and_an_unmarked_one_wants_them_again() -> None:
+    study = make.study(goal=3)
+    item = first(study)
+    mark_item(study, item, Mark("check", 1, 2))
+    item.refresh_from_db()
+    assert (item.goal, item.role) == (0, "check")
+    mark_item(study, item, Mark("main"))
+    item.refresh_from_db()
+    assert (item.goal, item.role, item.expected_low) == (3, "main", None)
+
+
+def test_a_pair_that_somebody_has_been_given_keeps_its_role() -> None:
+    study = make.study()
+    given = make.leases(make.participation(study))[0].item
+    with pytest.raises(CannotMark, match="given to somebody"):
+        mark_item(study, given, Mark("check", 1, 2))
+    given.refresh_from_db()
+    assert given.role == "main"
+
+
+def test_marks_made_after_the_opening_are_in_the_history() -> None:
+    study, boss = make.study(), make.user()
+    mark_item(study, first(study), Mark("check", 1, 2), by=boss)
+    mark_item(study, first(study), Mark("check", 1, 2), by=boss)  # the same again
+    [change] = study.changes.filter(kind="marks")
+    assert change.changed_by == boss
+    assert change.after == {
+        str(first(study).pair_id): {"role": "check", "expected_low": 1, "expected_high": 2, "instructed_score": None}
+    }
+
+
+def test_a_withdrawn_pair_is_given_to_nobody_until_it_is_put_back() -> None:
+    study = make.study(n_pairs=2)
+    gone = first(study)
+    withdraw_item(study, gone, reason="somebody was distressed")
+    assert {each.item_id for each in make.leases(make.participation(study))} == {
+        study.items.exclude(pk=gone.pk).get().pk
+    }
+    put_back_item(study, gone, reason="a mistake")
+    assert make.leases(make.participation(study))[0].item_id == gone.pk  # it has the fewest holders
+    assert [each.reason for each in study.changes.filter(kind="withdraw")] == ["somebody was distressed", "a mistake"]
