@@ -9,6 +9,7 @@ from annotation.forms import Grouped
 from annotation.models.quality import Decision, StudyPlan
 from annotation.models.studies import MAX_SCORE, MIN_SCORE, Item, Study
 from annotation.plans import Rule
+from datasets.forms import whole_characters
 
 LONGEST_REASON = 1000
 
@@ -60,6 +61,7 @@ class PlanForm(Grouped, forms.Form):
     reason = forms.CharField(
         label="Why the plan is departed from",
         max_length=LONGEST_REASON,
+        validators=[whole_characters],
         help_text="The change is dated, and every later release names it with this reason.",
     )
 
@@ -77,7 +79,11 @@ class PlanForm(Grouped, forms.Form):
 
 class ReasonForm(forms.Form):
     reason = forms.CharField(
-        label="Why", max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 2}), help_text="Kept for good."
+        label="Why",
+        max_length=LONGEST_REASON,
+        validators=[whole_characters],
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Kept for good.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -98,7 +104,7 @@ class DecisionForm(ReasonForm):
 
 
 class MarkForm(forms.Form):
-    """What a pair is for. Raises nothing: what does not fit together is an error of the form."""
+    """What a pair is for, and what it expects."""
 
     role = forms.ChoiceField(
         label="This pair", choices=[("main", "is rated"), ("check", "is a check"), ("practice", "is for practice")]

@@ -3,6 +3,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.files.uploadedfile import UploadedFile
 
 from datasets.models.pictures import Source
@@ -49,3 +50,10 @@ class SourceForm(forms.ModelForm[Source]):
         for text in data.values():
             whole_characters(text)
         return data
+
+
+def errors_in_words(form: forms.BaseForm) -> str:
+    """All that is wrong with a form in one line, for a command."""
+    whole = [str(message) for message in form.non_field_errors()]
+    fields = [f"{name}: {' '.join(map(str, said))}" for name, said in form.errors.items() if name != NON_FIELD_ERRORS]
+    return " ".join(whole + fields)

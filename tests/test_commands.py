@@ -17,6 +17,7 @@ from datasets.models.jobs import Job
 from datasets.models.projects import Membership
 from datasets.models.releases import Release
 from tests import make
+from tests.annotation.test_quality import panel, straight
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,6 +103,9 @@ def test_a_sources_licence_citation_and_legal_basis_are_told_and_kept_until_told
         (("create_study", "X", "--project", "here", "--campaign", "d" * 61, "--mode", "HA1"), "at most 60 char"),
         (("create_study", " ", "--project", "here", "--campaign", "d", "--mode", "HA1"), "at least 1"),
         (("study", "here/c/HA1", "--delete"), "no study 'here/c/HA1'"),
+        (("quality", "here/c/HA2", "--use", "no", "--person", "A-nobody", "--reason", "x"), "Name somebody"),
+        (("quality", "here/c/HA2", "--plan", "nowhere.json"), "cannot be read as JSON"),
+        (("mark_pairs", "here/c/HA2", "nowhere.csv"), "cannot be read as CSV"),
         (("source", "here", "nothing"), "no source 'nothing'. Sources of here: test"),
         (("source", "here", "test", "--licence", "x" * 121), "licence: Ensure this value has at most 120"),
         (("source", "here", "test", "--citation", "\x00"), "citation: Null characters"),
@@ -240,3 +244,61 @@ def test_an_invitation_made_by_command_opens_the_study_until_it_is_revoked(clien
     assert "I agree" in client.get(address).content.decode()
     run("study", "p/c/HA2", "--revoke", address.split("/")[-2])
     assert "no longer valid" in client.get(address).content.decode()
+
+
+def test_flags_are_shown_and_decided_by_command() -> None:
+    study = panel()
+    odd = straight(study)
+    name, person = f"{study.project.slug}/{study.campaign.slug}/HA2", odd.annotator.pseudonym
+    assert f"{person}: the same score again and again. The same score 40 times" in run("quality", name, "--look")
+    with pytest.raises(CommandError, match="Say why with --reason"):
+        run("quality", name, "--person", person, "--use", "no")
+    run("quality", name, "--person", person, "--use", "no", "--reason", "five throughout")
+    assert "No flag waits" in run("quality", name)
+    with pytest.raises(CommandError, match="decided already"):
+        run("quality", name, "--person", person, "--use", "no", "--reason", "again")
+    run("quality", name, "--person", person, "--use", "yes", "--reason", "a test of the keyboard")
+    assert [(each.kind, each.verdict) for each in odd.decisions.all()] == [("use", False), ("use", True)]
+
+
+def test_a_plan_comes_from_a_file_and_a_bad_one_is_refused(tmp_path: Path) -> None:
+    study = make.study(is_open=False)
+    name, file = f"{study.project.slug}/{study.campaign.slug}/HA2", tmp_path / "plan.json"
+    for said, complaint in (('{"failed": 2}', "may hold correlation_below"), ("[]", "JSON object"), ("{", "as JSON")):
+        file.write_text(said)
+        with pytest.raises(CommandError, match=complaint):
+            run("quality", name, "--plan", str(file))
+    file.write_text('{"failed_checks": 2}')
+    assert run("quality", name, "--plan", str(file)) == "The plan is saved.\n"
+    run("study", name, "--open")
+    file.write_text("{}")
+    with pytest.raises(CommandError, match="reason: This field is required"):
+        run("quality", name, "--plan", str(file))
+    run("quality", name, "--plan", str(file), "--reason", "too strict")
+    assert study.changes.get(kind="plan").reason == "too strict"
+
+
+def test_pairs_are_marked_from_a_file_all_or_none(tmp_path: Path) -> None:
+    study = make.study(n_pairs=3)
+    name, file = f"{study.project.slug}/{study.campaign.slug}/HA2", tmp_path / "marks.csv"
+    one, two, _ = study.items.order_by("pk")
+    header = "pair,role,expected,tolerance,direction,instructed_score\n"
+    good = f"{one.pair_id},check,2,1,at_most,\n{two.pair_id},practice,9,1,at_least,\n"
+    bad_rows = {
+        "999999999,check,2,1,near,\n": "Row 3: the study has no pair",
+        "x,check,2,,,\n": "no pair 'x'",
+        f"{one.pair_id},check,12,,,\n": "Row 3: expected: Ensure",
+        f"{one.pair_id},check,,,,\n": "Row 3: A check needs",
+    }
+    for bad, complaint in bad_rows.items():
+        file.write_text(header + good + bad)
+        with pytest.raises(CommandError, match=complaint):
+            run("mark_pairs", name, str(file))
+        assert set(study.items.values_list("role", flat=True)) == {"main"}
+    file.write_text("pair\n1\n")
+    with pytest.raises(CommandError, match="no column role"):
+        run("mark_pairs", name, str(file))
+    file.write_text(header + good)
+    assert run("mark_pairs", name, str(file)) == "2 pairs marked.\n"
+    marked = study.items.exclude(role="main").order_by("pk").values_list("role", "expected_low", "expected_high")
+    assert list(marked) == [("check", 1, 3), ("practice", 8, 10)]

@@ -1,0 +1,94 @@
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from annotation import decisions, flags, plans
+from annotation import quality as quality_of
+from annotation.looks import request_look
+from annotation.management.naming import named_study
+from annotation.models.people import Participation
+from annotation.models.quality import Flag, StudyPlan
+from annotation.models.studies import Study
+from annotation.quality_forms import PlanForm, ReasonForm
+from datasets.forms import errors_in_words
+from datasets.management.following import finish_here
+
+VERDICTS = {"yes": True, "no": False}
+
+
+class Command(BaseCommand):
+    help = "Flags of a study with their evidence; decide about a person; show or change the plan."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("study", help="PROJECT/CAMPAIGN/MODE")
+        parser.add_argument("--look", action="store_true", help="look at all answers first")
+        parser.add_argument("--person", metavar="A-...", help="the annotator's name in the project")
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--use", choices=VERDICTS, help="with --person: whether the ratings are used")
+        what.add_argument("--pay", choices=VERDICTS, help="with --person: whether the person is paid")
+        what.add_argument("--settle", action="store_true", help="with --person: settle the flags, decide nothing else")
+        what.add_argument("--plan", type=Path, help='JSON file: {"headline": "interval", "failed_checks": 2, ...}')
+        parser.add_argument("--reason", default="", help="why; kept for good")
+
+    def handle(self, *args: Any, study: str, **options: Any) -> None:
+        found = named_study(study)
+        if options["look"]:
+            finish_here(self, request_look(found, quality_of.KIND))
+        if options["plan"]:
+            self.plan(found, options["plan"], options["reason"])
+        elif options["use"] or options["pay"] or options["settle"]:
+            self.decide(found, options)
+        else:
+            self.show(found)
+
+    def decide(self, study: Study, options: dict[str, Any]) -> None:
+        person = self.person(study, options["person"])
+        form = ReasonForm({"reason": options["reason"]})
+        if not form.is_valid():
+            raise CommandError(f"Say why with --reason; it is kept for good. {errors_in_words(form)}")
+        reason = form.cleaned_data["reason"]
+        try:
+            if options["settle"]:
+                n = decisions.settle_flags(person, reason=reason)
+                self.stdout.write(f"{n} flag{'' if n == 1 else 's'} settled; nothing else has changed.")
+                return
+            kind = "use" if options["use"] else "pay"
+            made = decisions.decide(person, kind, verdict=VERDICTS[options[kind]], reason=reason)
+        except decisions.CannotDecide as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{person.annotator} is {decisions.describe(made)} from now on.")
+
+    def person(self, study: Study, name: str | None) -> Participation:
+        people = Participation.objects.filter(study=study).select_related("annotator")
+        found = people.filter(annotator__pseudonym=name).first() if name else None
+        if found is None:
+            raise CommandError("Name somebody of this study with --person; their names are on its page.")
+        return found
+
+    def plan(self, study: Study, path: Path, reason: str) -> None:
+        try:
+            said = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{path} cannot be read as JSON: {error}") from error
+        current = plans.plan_of(study)
+        known = set(PlanForm.base_fields) - {"reason"}
+        if not isinstance(said, dict) or not said.keys() <= known:
+            raise CommandError(f"A plan is a JSON object; it may hold {', '.join(sorted(known))}.")
+        form = PlanForm(study, current, {"headline": StudyPlan.Headline.INTERVAL, "reason": reason} | said)
+        if not form.is_valid():
+            raise CommandError(errors_in_words(form))
+        plans.change_plan(
+            study, headline=form.cleaned_data["headline"], rule=form.rule(), reason=form.cleaned_data.get("reason", "")
+        )
+        self.stdout.write("The change is recorded as a deviation." if study.has_begun else "The plan is saved.")
+
+    def show(self, study: Study) -> None:
+        waiting = Flag.objects.to_decide().filter(participation__study=study)
+        for flag in waiting.select_related("participation__annotator"):
+            told = flags.in_words(flag.reason, flag.evidence)
+            self.stdout.write(f"{flag.participation.annotator}: {flag.get_reason_display()}. {told}")
+        if not waiting:
+            self.stdout.write("No flag waits for a decision.")
