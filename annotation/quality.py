@@ -178,14 +178,12 @@ def _kind(purpose: str, item: Item) -> str:
 
 
 def _compare_repeats(said: Answers, people: dict[int, dict[str, Any]]) -> None:
-    first = said.of(Purpose.MAIN)
+    again = said.of(Purpose.REPEAT)
+    first = said.where((said.purpose == PURPOSES.index(Purpose.MAIN)) & np.isin(said.item, again.item))
     scores = dict(zip(zip(first.participation, first.item, strict=True), first.score, strict=True))
-    for pk, again in said.of(Purpose.REPEAT).by_person():
-        pairs = [
-            (scores[pk, item], score)
-            for item, score in zip(again.item, again.score, strict=True)
-            if (pk, item) in scores
-        ]
+    for pk, its in again.by_person():
+        twice = zip(its.item, its.score, strict=True)
+        pairs = [(scores[pk, item], score) for item, score in twice if (pk, item) in scores]
         if pairs:
             people[pk]["repeats"] = asdict(conduct.self_consistency(*zip(*pairs, strict=True)))
 

@@ -1,4 +1,4 @@
-"""Memory and time of an import and of filling a study, by their size; a process of its own for each figure.
+"""Memory and time of an import, of filling a study and of looking at its answers, by their size; a process for each.
 
 Peak memory is VmHWM, which Linux keeps for each process. What the figures show is in docs/benchmarks.md.
 """
@@ -17,6 +17,7 @@ from bench.site import ROOT, site
 
 PAIRS = [10_000, 100_000, 1_000_000]
 ROWS = [1_000, 10_000, 100_000]
+RATINGS = [10_000, 100_000, 1_000_000]
 
 
 def main() -> None:
@@ -27,6 +28,7 @@ def main() -> None:
     print("| what | size | seconds | CPU seconds | CPU ms each | peak MB | of it before MB | bytes each |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     sizes = {"add_items": chosen.pairs, "lines": chosen.pairs, "check": chosen.rows, "import_pairs": chosen.rows}
+    sizes["assess"] = chosen.ratings
     for what in sizes:
         for size in sizes[what]:
             print(row(what, size, in_a_process("site", what, size)), flush=True)
@@ -37,6 +39,7 @@ def options() -> Namespace:
     parser = ArgumentParser(prog="python -m bench.import_size", description=__doc__)
     parser.add_argument("--pairs", type=int, nargs="*", default=PAIRS, help="sizes of the study that is filled")
     parser.add_argument("--rows", type=int, nargs="*", default=ROWS, help="rows of the manifests")
+    parser.add_argument("--ratings", type=int, nargs="*", default=RATINGS, help="of the study that is looked at")
     parser.add_argument("--only", nargs=3, metavar=("STEP", "WHAT", "SIZE"), help="what each process is started with")
     return parser.parse_args()
 

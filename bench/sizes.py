@@ -2,14 +2,19 @@
 
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime
 from math import isqrt
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from django.conf import settings
+from django.utils import timezone
 from PIL import Image as PillowImage
 
-from annotation import studies
+from annotation import quality, studies
+from annotation.models.people import Annotator, Participation
+from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Campaign, Study
 from annotation.wording import standard_wording
 from bench.study import BATCH
@@ -19,6 +24,8 @@ from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from datasets.models.releases import Mode
+
+RATED = 100  # pairs per person
 
 
 def project() -> Project:
@@ -113,6 +120,53 @@ def lines(n_rows: int) -> None:
         assert told._contradiction(said, {}) is None
 
 
+def prepare_ratings(n_ratings: int) -> None:
+    """People who each rated RATED pairs of a study in which every pair has 20 ratings, as rows."""
+    n_people = n_ratings // RATED
+    prepare_pairs(max(n_ratings // 20, RATED))
+    add_items(max(n_ratings // 20, RATED))
+    study, now, random = Study.objects.get(), timezone.now(), np.random.default_rng(n_ratings)
+    items = np.array(study.items.order_by("pk").values_list("pk", flat=True))
+    text = study.texts.get(kind="consent")
+    for _ in range(n_people):
+        person = Participation.objects.create(
+            study=study,
+            campaign=study.campaign,
+            annotator=Annotator.objects.create(project=study.project),
+            consent_text=text,
+            consented_at=now,
+            n_planned=RATED,
+            n_answered=RATED,
+        )
+        given = Assignment.objects.bulk_create(
+            Assignment(
+                item_id=item,
+                participation=person,
+                position=place,
+                reason="any version",
+                reserved_at=now,
+                answered_at=now,
+            )
+            for place, item in enumerate(random.choice(items, RATED, replace=False), start=1)
+        )
+        said = {"seconds": 4.0, "created_at": now}
+        ratings = Rating.objects.bulk_create(
+            Rating(assignment=each, score=int(score), hidden_seconds=0.0, **said)
+            for each, score in zip(given, random.integers(1, 11, RATED), strict=True)
+        )
+        Revision.objects.bulk_create(
+            Revision(rating=each, number=1, key=uuid4(), score=each.score, **said) for each in ratings
+        )
+
+
+def assess(n_ratings: int) -> None:
+    """Everybody's card, as a worker computes it; storing them is a row for each person beside it."""
+    study = Study.objects.first() or Study(pk=0)
+    found = quality.assess(study, cutoff=None if n_ratings else datetime(2000, 1, 1, tzinfo=UTC))
+    if found.study["n_ratings"] != n_ratings:
+        raise SystemExit(f"{found.study['n_ratings']} ratings were looked at, not {n_ratings}")
+
+
 STEPS: dict[tuple[str, str], Callable[[int], None]] = {
     ("prepare", "add_items"): prepare_pairs,
     ("measure", "add_items"): add_items,
@@ -122,4 +176,6 @@ STEPS: dict[tuple[str, str], Callable[[int], None]] = {
     ("measure", "check"): check,
     ("prepare", "import_pairs"): prepare_manifest,
     ("measure", "import_pairs"): import_pairs,
+    ("prepare", "assess"): prepare_ratings,
+    ("measure", "assess"): assess,
 }
