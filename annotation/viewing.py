@@ -1,4 +1,4 @@
-"""Viewing conditions: how somebody looked at a pair, as the page saw it. They describe an answer and never decide it."""
+"""Viewing conditions: how somebody looked at a pair, as the page saw it. They describe an answer, never decide it."""
 
 import json
 from collections.abc import Mapping
