@@ -330,6 +330,25 @@ def test_the_next_pair_is_whole_again_and_compared_in_the_same_way(links: dict[s
     expect(divider(page)).to_have_attribute("aria-valuenow", "50")
 
 
+def test_pairs_leave_no_listeners_behind(links: dict[str, str], people: People) -> None:
+    page = begin(people, links["large"])
+    counters = page.context.new_cdp_session(page)
+
+    def n_listeners() -> int:
+        counters.send("HeapProfiler.collectGarbage")
+        return counters.send("Memory.getDOMCounters")["jsEventListeners"]
+
+    before = n_listeners()
+    for n in range(2, N_PLANNED + 1):
+        for key in ("w", "k", "+", "s"):
+            page.keyboard.press(key)
+        answer(page)
+        expect(page.get_by_text(f"Pair {n} of {N_PLANNED}").first).to_be_visible()
+        expect_ready_to_rate(page)
+        expect(page.get_by_text("All answers saved")).to_be_visible()
+    assert n_listeners() <= before
+
+
 @pytest.mark.parametrize("study", ["plain", "one"])
 def test_a_study_that_switches_ways_to_compare_off_offers_none(
     links: dict[str, str], people: People, study: str
@@ -414,6 +433,20 @@ def test_how_a_pair_was_looked_at_is_stored_with_its_answer(site: Site, links: d
     assert stored["picture_width"] == pytest.approx(width, abs=0.1)
     assert (stored["viewport_width"], stored["viewport_height"], stored["pixel_ratio"]) == (1280, 800, 1)
     assert (stored["stage_width"], stored["stage_height"] > 300) == (1232, True)
+
+
+def test_without_a_script_the_page_shows_pictures_and_scale_and_no_tools(links: dict[str, str], people: People) -> None:
+    page = people.page(java_script_enabled=False)
+    page.goto(links["large"])
+    page.get_by_label("I agree to take part").check()
+    page.get_by_role("button", name="Take part").click()
+    page.get_by_role("button", name="Start rating").click()
+    assert shown(page) == ["Original", "Anonymized"]
+    expect(page.get_by_role("group", name="Zoom")).to_have_count(0)
+    expect(page.get_by_role("slider")).to_have_count(0)
+    page.get_by_role("radio", name="7", exact=True).check()
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_text(f"Pair 2 of {N_PLANNED}").first).to_be_visible()
 
 
 @pytest.mark.parametrize("study", ["large", "one"])
