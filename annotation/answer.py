@@ -73,6 +73,7 @@ class Answer:
     seconds: float | None = None  # from all pictures painted, without hidden-tab time
     hidden_seconds: float | None = None  # with the tab in the background
     revises: bool = False
+    viewing: str | None = None  # JSON that viewing_conditions has checked; of the first answer only
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ WHERE public_id = %s AND participation_id = %s AND answered_at IS NULL
 RETURNING id, item_id, purpose, returned_at, {seconds_since_served}"""
 
 RATED = """
-INSERT INTO annotation_rating (assignment_id, score, seconds, hidden_seconds, is_late, created_at)
-VALUES (%s, %s, %s, %s, %s, {now}) RETURNING id"""
+INSERT INTO annotation_rating (assignment_id, score, seconds, hidden_seconds, is_late, viewing, created_at)
+VALUES (%s, %s, %s, %s, %s, {json}, {now}) RETURNING id"""
 
 SAID = """
 INSERT INTO annotation_revision (rating_id, number, "key", score, seconds, created_at)
@@ -124,7 +125,7 @@ def record(person: Person, answer: Answer) -> Recorded:
     pk, item, purpose, returned_at, elapsed = row
     is_late = returned_at is not None
     seconds, hidden = _bounded(answer.seconds, elapsed), _bounded(answer.hidden_seconds, elapsed)
-    [[rating]] = fetch_all(RATED, pk, answer.score, seconds, hidden, is_late)
+    [[rating]] = fetch_all(RATED, pk, answer.score, seconds, hidden, is_late, answer.viewing)
     if not change(SAID, rating, uuid_value(answer.key), answer.score, seconds):
         raise KeyAlreadyUsed(KEY_USED)
     if purpose == Assignment.Purpose.MAIN:

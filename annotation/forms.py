@@ -28,6 +28,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         "The study": ["name", "campaign", "new_campaign", "mode", "methods"],
         "A session": ["goal", "session_size", "seconds_per_pair", "n_practice", "n_warm_up", "n_checks"],
         "Hidden repeats": ["repeat_percent", "repeat_distance"],
+        "How people compare": ["allows_swipe", "allows_flicker"],
         "How pairs are given out": ["side", "spacing", "reserves_session", "lease_seconds", "person_limit"],
     }
     # Off unless somebody knows why; each biases figures.
@@ -111,6 +112,16 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         max_value=1_000_000,
         help_text="More than a session lets whoever has finished one begin another. Empty: one session each.",
     )
+    allows_swipe = forms.BooleanField(
+        required=False,
+        label="Swipe: one picture over the other, with a divider to move",
+        help_text="In HA2, and only for whoever asks for it. The two pictures side by side are always offered.",
+    )
+    allows_flicker = forms.BooleanField(
+        required=False,
+        label="Flicker: one picture in the place of the other while a key or button is held",
+        help_text="Nothing alternates by itself.",
+    )
     stops_adaptively = forms.BooleanField(
         required=False,
         label="Stop each pair when its interval is narrow enough",
@@ -138,7 +149,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         fields = [
             "name", "mode", "goal", "session_size", "seconds_per_pair", "lease_seconds",
             "n_practice", "n_warm_up", "n_checks", "repeat_percent", "repeat_distance",
-            "side", "spacing", "reserves_session", "person_limit",
+            "side", "spacing", "reserves_session", "person_limit", "allows_swipe", "allows_flicker",
             "stops_adaptively", "min_ratings", "max_ratings", "half_width", "is_ordered_by_model", "core_percent",
         ]  # fmt: skip
 

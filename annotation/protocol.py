@@ -31,10 +31,10 @@ from annotation.models.ratings import Assignment
 from annotation.models.studies import Item
 from annotation.person import Person, locked
 from annotation.sql import change, uuid_text, uuid_value
+from annotation.viewing import MAX_SECONDS, is_within, viewing_conditions
 
 log = logging.getLogger(__name__)
 MAX_ANSWERS = 100  # in one request
-MAX_SECONDS = 24 * 3600
 MAX_KEY = 64  # characters of a key that are sent back, whatever came
 
 
@@ -62,7 +62,7 @@ def parsed_answer(data: Any) -> Answer:
     except ValueError as error:
         raise InvalidAnswer("key and assignment must both be UUIDs.") from error
     for name in ("seconds", "hidden_seconds"):
-        if data.get(name) is not None and not _is_duration(data[name]):
+        if data.get(name) is not None and not is_within(data[name], MAX_SECONDS):
             raise InvalidAnswer(f"{name} must be a number from 0 to {MAX_SECONDS}, or null.")
     return Answer(
         key=key,
@@ -71,12 +71,8 @@ def parsed_answer(data: Any) -> Answer:
         seconds=data.get("seconds"),
         hidden_seconds=data.get("hidden_seconds"),
         revises=data.get("revises") is True,
+        viewing=viewing_conditions(data.get("viewing")),
     )
-
-
-def _is_duration(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and 0 <= value <= MAX_SECONDS  # NaN and infinity are not between
 
 
 def take_turn(participation: Participation, answers: list[Any], *, painted: str | None = None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ DIALECTS = {
         "now": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')",
         "in_seconds": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', %s || ' seconds')",
         "seconds_since_served": "(JULIANDAY('NOW') - JULIANDAY(served_at)) * 86400",
+        "json": "%s",
         "lock_participation": "",  # a transaction that writes has the database to itself from its beginning
         "lock": "",
         "skip_locked": "",
@@ -24,6 +25,7 @@ DIALECTS = {
         "now": "STATEMENT_TIMESTAMP()",
         "in_seconds": "STATEMENT_TIMESTAMP() + %s * INTERVAL '1 second'",
         "seconds_since_served": "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - served_at)::float8",
+        "json": "%s::jsonb",
         "lock_participation": "FOR NO KEY UPDATE OF p",
         "lock": "FOR NO KEY UPDATE",
         "skip_locked": "FOR NO KEY UPDATE OF i SKIP LOCKED",

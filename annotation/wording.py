@@ -18,8 +18,9 @@ STANDARD: dict[str, str] = {
         "is what we want."
     ),
     Kind.CONSENT: (
-        "You will rate pictures, some of which show real people. We store your ratings, the time each one took and the "
-        "order you saw them in, under a random name. We do not ask who you are. You can stop at any time without "
+        "You will rate pictures, some of which show real people. We store your ratings, the time each one took, the "
+        "order you saw them in and how you looked at them (enlarged, compared, in how large a window), under a random "
+        "name. We do not ask who you are. You can stop at any time without "
         "giving a reason. The ratings are used for research on picture anonymization and may be published without "
         "your name."
     ),

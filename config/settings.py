@@ -208,9 +208,7 @@ MEDIA_ROOT = VAR_DIR / "media"  # never served as a folder: pictures leave throu
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if DEBUG else "config.statics.StaticFiles"
     },
 }
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG
@@ -218,7 +216,7 @@ WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG
 ACCEL_PREFIX = env.str("ACCEL_PREFIX", default="")
 UPLOAD_MAX_BYTES = int(number("UPLOAD_MAX_BYTES", default=4 * 1024**3, least=1))
 FILE_UPLOAD_HANDLERS = ["datasets.uploads.BoundedUpload"]
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bodies other than files; an answer is some 200 bytes
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bodies other than files; an answer is some 500 bytes
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

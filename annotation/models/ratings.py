@@ -86,6 +86,8 @@ class Rating(models.Model):
     seconds = models.FloatField(null=True)
     hidden_seconds = models.FloatField(null=True)  # with the tab in the background, since the pair was painted
     is_late = models.BooleanField(default=False)
+    # How the pair was looked at, see viewing.py; empty without JavaScript and from programs that do not say.
+    viewing = models.JSONField(null=True)
     created_at = models.DateTimeField()
 
     class Meta:

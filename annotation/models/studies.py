@@ -79,6 +79,9 @@ class Study(models.Model):
     reserves_session = models.BooleanField(default=True)
     spacing = models.PositiveSmallIntegerField(default=5)  # positions between versions of one original, see assign.py
     side = models.CharField(max_length=8, choices=SideRule, default=SideRule.LEFT)  # of the original, in HA2
+    # Ways to compare in HA2 beyond the two pictures side by side.
+    allows_swipe = models.BooleanField(default=True)
+    allows_flicker = models.BooleanField(default=True)
     # What a session holds besides pairs whose answers count.
     n_practice = models.PositiveSmallIntegerField(default=0)
     n_warm_up = models.PositiveSmallIntegerField(default=5)

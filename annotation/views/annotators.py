@@ -30,6 +30,7 @@ from annotation.models.people import Invitation, Participation
 from annotation.models.studies import Study, StudyText
 from annotation.protocol import session_data, take_turn
 from annotation.sql import fetch_one, uuid_value
+from annotation.viewing import view_modes
 from annotation.wording import current_texts
 from datasets.images import picture_response
 from datasets.models.projects import user_id
@@ -265,6 +266,7 @@ def _context(request: HttpRequest, participation: Participation) -> dict[str, An
         "participation": participation,
         "study": participation.study,
         "texts": texts_of(participation.study),
+        "view_modes": view_modes(participation.study),
         "progress": {
             "done": participation.n_answered,
             "total": participation.n_planned,

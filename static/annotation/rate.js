@@ -4,6 +4,8 @@
  * Without this script the page is a plain form that does the same, one request at a time.
  */
 
+import { viewerOf } from "./viewer.js";
+
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
 const REQUEST_LIMIT_MS = 20_000;
@@ -25,10 +27,17 @@ const pairBox = find("[data-pair]");
 const scale = find("[data-scale]");
 const question = find("[data-question]");
 const useKeys = find("[data-use-keys]");
+const keyTable = find("[data-key-table]");
 const { answerUrl, participation, noun } = form.dataset;
 
 const outbox = outboxAt(`perceptanon.outbox.${participation}`);
 const clock = viewingClock();
+const viewer = viewerOf(pairBox, {
+  tools: find("[data-view-tools]"),
+  divider: find("[data-divider]"),
+  keysAreOn: () => useKeys.checked && !keyTable.open,
+  announce,
+});
 const answered = new Set(outbox.all().map((answer) => answer.assignment));
 
 let current = null; // the pair on the screen, or on its way there
@@ -153,12 +162,6 @@ function hold(leases) {
     .map((lease) => loading.get(lease.assignment) ?? loadingPair(lease));
 }
 
-function paint({ figures, size }) {
-  pairBox.style.setProperty("--ratio", size.width / size.height);
-  pairBox.dataset.shape = size.width > size.height ? "wide" : "tall";
-  pairBox.replaceChildren(...figures);
-}
-
 /* Some pairs ask for one score in so many words. */
 function ask({ instruction }) {
   question.textContent = instruction || question.dataset.question;
@@ -171,6 +174,7 @@ function noteInsteadOfPair(text, action = null) {
   words.textContent = text;
   note.append(words);
   if (action) note.append(action);
+  viewer.clear();
   pairBox.replaceChildren(note);
 }
 
@@ -203,7 +207,7 @@ async function showCurrent() {
     showPictureTrouble();
     return;
   }
-  paint(pair);
+  viewer.show(pair);
   ask(pair.lease);
   await painted();
   if (ended) return;
@@ -241,7 +245,7 @@ function confirmAnswer(event) {
   }
   const { assignment } = current.lease;
   answered.add(assignment);
-  outbox.add({ key: uuid4(), assignment, score, ...clock.stop() });
+  outbox.add({ key: uuid4(), assignment, score, ...clock.stop(), viewing: viewer.conditions() });
   current = null;
   clearScale();
   showProgress();
@@ -259,9 +263,10 @@ function clearScale() {
 
 function pressKey(event) {
   const { key, target } = event;
-  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || keyTable.open) return;
   if (key === "Enter") pressEnter(event, target);
   else if (/^[0-9]$/.test(key) && useKeys.checked && !event.repeat) chooseByKey(key);
+  else if (key === "?" && useKeys.checked) keyTable.showModal();
 }
 
 /* Enter confirms from anywhere but a link or another button, and a key held down confirms only once. */
@@ -479,6 +484,7 @@ function listen() {
   form.addEventListener("submit", confirmAnswer);
   form.addEventListener("change", forgetComplaint);
   document.addEventListener("keydown", pressKey);
+  find("[data-open-keys]").addEventListener("click", () => keyTable.showModal());
   document.addEventListener("visibilitychange", tryNow);
   window.addEventListener("online", tryNow);
   window.addEventListener("pagehide", tryLast);

@@ -35,6 +35,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--lease-seconds", type=int, default=600, help="how long a pair waits (default: %(default)s)"
         )
+        parser.add_argument("--no-swipe", action="store_true", help="do not offer to compare by swipe (HA2)")
+        parser.add_argument("--no-flicker", action="store_true", help="do not offer to compare by flicker (HA2)")
         parser.add_argument(
             "--only",
             nargs=3,
@@ -74,6 +76,8 @@ class Command(BaseCommand):
                     n_warm_up=plan.n_warm_up,
                     n_checks=plan.n_checks,
                     repeat_percent=plan.repeat_percent,
+                    allows_swipe=not options["no_swipe"],
+                    allows_flicker=not options["no_flicker"],
                 )
             except (studies.NotPossible, studies.PairsDoNotFit) as error:
                 raise CommandError(str(error)) from error
