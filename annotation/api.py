@@ -13,6 +13,7 @@ from annotation.access import NOT_THEIRS, ActsForParticipation
 from annotation.models.people import Participation
 from annotation.person import ParticipationErased
 from annotation.protocol import MAX_ANSWERS, take_turn
+from annotation.schema import answering
 
 
 class Gone(APIException):
@@ -32,6 +33,7 @@ class AnswerView(APIView):
     permission_classes = []  # the lookup is the permission
     login_required = False
 
+    @answering
     def post(self, request: Request, participation: UUID) -> Response:
         mine: Participation = request.auth  # type: ignore[assignment]
         if mine.withdrawn_at:

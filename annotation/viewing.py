@@ -9,7 +9,7 @@ from annotation.models.studies import Study
 from datasets.models.releases import Mode
 
 # HA1's one picture, and the ways to compare in HA2.
-SINGLE, SIDE, SWIPE, FLICKER = "single", "side", "swipe", "flicker"
+MODES = SINGLE, SIDE, SWIPE, FLICKER = "single", "side", "swipe", "flicker"
 MAX_SECONDS = 24 * 3600
 MAX_LENGTH = 100_000  # CSS pixels
 LIMITS: Mapping[str, float] = MappingProxyType(
@@ -38,7 +38,7 @@ def viewing_conditions(data: Any) -> str | None:
     if not isinstance(data, dict) or data.keys() != LIMITS.keys() | {"seconds"}:
         return None
     seconds = data["seconds"]
-    if not isinstance(seconds, dict) or not seconds or not {SINGLE, SIDE, SWIPE, FLICKER}.issuperset(seconds):
+    if not isinstance(seconds, dict) or not seconds or not set(MODES).issuperset(seconds):
         return None
     if not all(is_within(each, MAX_SECONDS) for each in seconds.values()):
         return None

@@ -1,11 +1,12 @@
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import views as auth_views
-from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.decorators import login_not_required, login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import include, path, reverse
 from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularJSONAPIView
 
 from annotation.views.home import home
 
@@ -36,6 +37,7 @@ urlpatterns = [
     path("health/", health, name="health"),
     path("login/", auth_views.LoginView.as_view(template_name="login.html"), name="login"),
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("api/schema/", login_required(SpectacularJSONAPIView.as_view()), name="schema"),
     path("admin/login/", login_not_required(AdminLogin.as_view()), name="admin-login"),
     path("admin/", admin.site.urls),
     path("", include("annotation.urls")),

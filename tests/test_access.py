@@ -1,6 +1,5 @@
 """Who may open what: every address of the site, asked by people who may not."""
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -9,10 +8,8 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
-from django.utils.regex_helper import normalize
+from django.urls import reverse
 
-from annotation.access import resume_token
 from annotation.models.people import Invitation, Participation
 from annotation.models.quality import Decision, StudyPlan
 from annotation.models.ratings import Assignment, Rating
@@ -22,7 +19,7 @@ from datasets.models.projects import Membership, Project, Role
 from datasets.models.releases import Release
 from scoring.models import Checkpoint, TrainingRun
 from tests import make
-from tests.scoring import trained
+from tests.addresses import addresses, something_for_everything
 
 pytestmark = pytest.mark.django_db
 
@@ -32,60 +29,14 @@ PERSONAL = {
     f"annotation:{name}" for name in ("rate", "instructions", "answer", "rest", "end", "another-session", "picture")
 }
 # Open to everybody with a log-in.
-COMMON = {"home", "logout"}
+COMMON = {"home", "logout", "schema"}
 # Open to every member of the project.
 MEMBERS = {"annotation:take-part"}
 
 
 @pytest.fixture
 def arguments() -> dict[str, Any]:
-    """Something that exists for every argument of every address."""
-    study = make.rated_study(n_pairs=12, n_people=2, session_size=2, goal=3)  # the fewest that can be split
-    release = make.release(study)
-    participation = make.participation(study)
-    lease = make.leases(participation)[0]
-    job = Job.objects.get()
-    return {
-        "project": study.project.slug,
-        "study": study.public_id,
-        "invitation": make.invitation(study).pk,
-        "participation": participation.public_id,
-        "key": lease.anonymized_key,
-        "person": participation.public_id,
-        "item": lease.item.pk,
-        "image": lease.item.pair.anonymized_id,
-        "slug": release.slug,
-        "version": release.version,
-        "job": job.public_id,
-        "run": trained.compared(trained.run(release)).public_id,
-        # Of the admin.
-        "app_label": "datasets",
-        "object_id": study.project.pk,
-        "id": make.user().pk,
-        "content_type_id": 1,
-        "url": "nothing/here",
-    }
-
-
-def patterns(resolver: URLResolver, before: str = "") -> Iterator[str]:
-    for each in resolver.url_patterns:
-        route = before + str(each.pattern.regex.pattern).removeprefix("^")
-        if isinstance(each, URLPattern):
-            yield route
-        else:
-            yield from patterns(each, route.removesuffix(r"\Z"))
-
-
-def addresses(arguments: dict[str, Any]) -> dict[str, str]:
-    """Every address of the URLconf, with the name of what answers there."""
-    tokens = {"join/": Invitation.objects.get().token, "resume/": resume_token(Participation.objects.latest("pk"))}
-    found = {}
-    for pattern in patterns(get_resolver()):
-        for template, names in normalize(pattern):
-            token = next((token for start, token in tokens.items() if template.startswith(start)), None)
-            url = "/" + template % {name: token if name == "token" else arguments[name] for name in names}
-            found[url] = resolve(url).view_name
-    return found
+    return something_for_everything()
 
 
 def answers(browser: Client, url: str) -> tuple[Any, Any]:

@@ -1,0 +1,72 @@
+"""Every address of the site, as its URLconf has them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver, resolve
+from django.utils.regex_helper import normalize
+
+from annotation.access import resume_token
+from annotation.models.people import Invitation, Participation
+from datasets.models.jobs import Job
+from tests import make
+from tests.scoring import trained
+
+
+def something_for_everything(**fields: Any) -> dict[str, Any]:
+    """Something that exists for every argument of every address, around a study with these fields."""
+    study = make.rated_study(n_pairs=12, n_people=2, session_size=2, goal=3, **fields)  # the fewest that can be split
+    release = make.release(study)
+    participation = make.participation(study)
+    lease = make.leases(participation)[0]
+    job = Job.objects.get()
+    return {
+        "project": study.project.slug,
+        "study": study.public_id,
+        "invitation": make.invitation(study).pk,
+        "participation": participation.public_id,
+        "key": lease.anonymized_key,
+        "person": participation.public_id,
+        "item": lease.item.pk,
+        "image": lease.item.pair.anonymized_id,
+        "slug": release.slug,
+        "version": release.version,
+        "job": job.public_id,
+        "run": trained.compared(trained.run(release)).public_id,
+        # Of the admin.
+        "app_label": "datasets",
+        "object_id": study.project.pk,
+        "id": make.user().pk,
+        "content_type_id": 1,
+        "url": "nothing/here",
+    }
+
+
+def tokens() -> dict[str, str]:
+    """Of the addresses that open to whoever has them, by how these begin."""
+    return {"join/": Invitation.objects.get().token, "resume/": resume_token(Participation.objects.latest("pk"))}
+
+
+def templates() -> Iterator[tuple[str, list[str]]]:
+    """Each address with a place for each of its arguments, and their names."""
+    for pattern in _patterns(get_resolver()):
+        yield from normalize(pattern)
+
+
+def _patterns(resolver: URLResolver, before: str = "") -> Iterator[str]:
+    for each in resolver.url_patterns:
+        route = before + str(each.pattern.regex.pattern).removeprefix("^")
+        if isinstance(each, URLPattern):
+            yield route
+        else:
+            yield from _patterns(each, route.removesuffix(r"\Z"))
+
+
+def addresses(arguments: dict[str, Any]) -> dict[str, str]:
+    """Every address of the URLconf, with the name of what answers there."""
+    known, found = tokens(), {}
+    for template, names in templates():
+        token = next((token for start, token in known.items() if template.startswith(start)), None)
+        url = "/" + template % {name: token if name == "token" else arguments[name] for name in names}
+        found[url] = resolve(url).view_name
+    return found
