@@ -2,6 +2,7 @@ import json
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 
 from annotation import planner, studies
 from annotation.models.studies import Campaign, Study, StudyText
@@ -208,21 +209,18 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
             self[name].value() for name in ("stops_adaptively", "is_ordered_by_model")
         )
 
-    def pairs(self) -> Any:
-        chosen = self.cleaned_data.get("methods") or []
-        pairs = Pair.objects.filter(project=self.project)
-        if not chosen:
-            return pairs
-        kept = Pair.objects.none()
-        for kind in chosen:
-            source, scope, method = json.loads(kind)
-            kept = kept | pairs.filter(source__name=source, scope=scope, method=method)
-        return kept
+    def kinds(self) -> list[list[str]]:
+        """Source, scope and method of the chosen pairs; none where all of them are."""
+        return [json.loads(kind) for kind in self.cleaned_data.get("methods") or []]
 
-    def chosen_campaign(self) -> Campaign:
+    def pairs(self) -> QuerySet[Pair]:
+        return studies.pairs_of_kinds(self.project, self.kinds())
+
+    def chosen_campaign(self) -> Campaign | str:
+        """The campaign, or the name of the new one."""
         if self.cleaned_data["campaign"] != NEW_CAMPAIGN:
             return self.project.campaigns.get(pk=self.cleaned_data["campaign"])
-        return studies.begin_campaign(self.project, self.cleaned_data["new_campaign"])
+        return str(self.cleaned_data["new_campaign"])
 
 
 LABELS = {

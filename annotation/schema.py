@@ -52,10 +52,9 @@ ID = _of_type("string", format="uuid")
 SECONDS = _of_type("number", "null", minimum=0, maximum=MAX_SECONDS)
 SCORE_BOUNDS = {"minimum": MIN_SCORE, "maximum": MAX_SCORE}
 
-VIEWING = _object(
-    seconds=_object(optional=MODES, **dict.fromkeys(MODES, _of_type("number", minimum=0, maximum=MAX_SECONDS))),
-    **{name: _of_type("number", minimum=0, maximum=limit) for name, limit in LIMITS.items()},
-)
+SPENT: dict[str, Any] = dict.fromkeys(MODES, _of_type("number", minimum=0, maximum=MAX_SECONDS))
+SEEN: dict[str, Any] = {name: _of_type("number", minimum=0, maximum=limit) for name, limit in LIMITS.items()}
+VIEWING = _object(seconds=_object(optional=MODES, **SPENT), **SEEN)
 ANSWER = _object(
     optional=("seconds", "hidden_seconds", "revises", "viewing"),
     closed=False,

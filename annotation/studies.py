@@ -5,7 +5,8 @@ What is changed while people rate is recorded as a `StudyChange` in the transact
 
 import hashlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from itertools import islice
 from typing import Any
 
@@ -21,6 +22,8 @@ from annotation.models.people import Invitation
 from annotation.models.studies import RING, Campaign, Item, Study, StudyChange, StudyText
 from annotation.plans import fix_plan
 from annotation.wording import current_texts, standard_wording
+from datasets.jobs import cancel_job
+from datasets.models.jobs import Job
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
 from datasets.models.releases import Mode
@@ -28,6 +31,7 @@ from datasets.models.releases import Mode
 State = Study.State
 MAX_GOAL = 1000
 BATCH = 2000  # rows at a time
+FILL = "fill_study"  # the kind of job, see filling.py
 # What a study may become, and from where.
 STEPS = {
     State.OPEN: {State.DRAFT, State.PAUSED, State.CLOSED},
@@ -63,7 +67,6 @@ def _campaign_slug(name: str) -> str:
     return slugify(name)[: Campaign._meta.get_field("slug").max_length]
 
 
-@transaction.atomic
 def create_study(
     project: Project,
     *,
@@ -75,12 +78,55 @@ def create_study(
     **settings: int | str | bool,
 ) -> Study:
     """A draft study over these pairs, in the standard wording where none is given."""
+    pairs = pairs.filter(project=project)
+    check_fit(mode, pairs)
+    study = begin_study(campaign, mode=mode, name=name, wording=wording, **settings)
+    fill_draft(study, pairs)
+    return study
+
+
+@transaction.atomic
+def begin_study(
+    campaign: Campaign, *, mode: str, name: str, wording: Mapping[str, str] | None = None, **settings: Any
+) -> Study:
+    """A draft that has no pairs yet."""
     if campaign.studies.filter(mode=mode).exists():
         raise NotPossible(f"{campaign} already has an {mode} study; choose another campaign.")
     study = Study.objects.create(campaign=campaign, mode=mode, name=name, **settings)
     write_texts(study, standard_wording(mode) | dict(wording or {}))
-    add_items(study, pairs.filter(project=project))
     return study
+
+
+def fill_draft(study: Study, pairs: QuerySet[Pair]) -> None:
+    """Put the pairs in, or take the draft back."""
+    try:
+        add_items(study, pairs)
+    except BaseException:
+        with suppress(NotPossible):  # somebody has opened it meanwhile
+            delete_draft(study)
+        raise
+
+
+def check_fit(mode: str, pairs: QuerySet[Pair]) -> None:
+    if mode == Mode.HA2 and pairs.filter(original=None).exists():
+        raise PairsDoNotFit("HA2 shows the original beside the anonymized picture, but some of these pairs have none.")
+
+
+def pairs_of_kinds(project: Project, kinds: Iterable[Sequence[str]]) -> QuerySet[Pair]:
+    """The project's pairs of these kinds (source, scope, method), or all of them where none is named."""
+    return Pair.objects.filter(_of_kinds(kinds), project=project)
+
+
+def _of_kinds(kinds: Iterable[Sequence[str]]) -> Q:
+    chosen = Q()
+    for source, scope, method in kinds:
+        chosen |= Q(source__name=source, scope=scope, method=method)
+    return chosen
+
+
+def fillings(study: Study) -> Any:
+    """The jobs that put pairs into the study, the latest first."""
+    return Job.objects.filter(kind=FILL, project=study.campaign.project_id, arguments__study=study.pk)
 
 
 @transaction.atomic
@@ -102,17 +148,26 @@ def write_texts(study: Study, wording: Mapping[str, str]) -> None:
         _mark_shown(study)
 
 
-def add_items(study: Study, pairs: QuerySet[Pair], *, by: AbstractBaseUser | None = None) -> int:
+def add_items(
+    study: Study,
+    pairs: QuerySet[Pair],
+    *,
+    by: AbstractBaseUser | None = None,
+    writing: Callable[[int], AbstractContextManager[None]] = lambda n_seen: transaction.atomic(),
+) -> int:
     """Put pairs into a study, each at a random place on the ring; pairs that are in it already stay as they are.
 
-    Batch by batch, so that nobody who rates has to wait; the record of the change grows with them.
+    Batch by batch, so that nobody who rates has to wait, each in a transaction that `writing` begins; the record of the
+    change grows with them.
     """
-    if study.mode == Mode.HA2 and pairs.filter(original=None).exists():
-        raise PairsDoNotFit("HA2 shows the original beside the anonymized picture, but some of these pairs have none.")
+    check_fit(study.mode, pairs)
+    if study.mode == Mode.HA2:
+        pairs = pairs.exclude(original=None)  # those that an import brings from now on
     places = random.Random(study.seed + study.items.count())
-    before, n_added, change = study.items.rated().count(), 0, None
+    before, n_seen, n_added, change = study.items.rated().count(), 0, 0, None
     for batch in _batches_of_pairs(pairs):
-        with transaction.atomic():
+        n_seen += len(batch)
+        with writing(n_seen):
             locked = locked_study(study)
             n_added += _added(locked, batch, places)
             if locked.has_begun and n_added:
@@ -159,11 +214,13 @@ def further_pairs(study: Study) -> QuerySet[Pair]:
     others = other_pairs(study)
     if study.mode == Mode.HA2:
         others = others.exclude(original=None)
-    kinds = study.items.order_by().values("pair__source", "pair__method", "pair__scope").distinct()
-    held = Q()
-    for kind in kinds:
-        held |= Q(source=kind["pair__source"], method=kind["pair__method"], scope=kind["pair__scope"])
-    return others.filter(held)
+    return others.filter(_of_kinds(kinds_held(study)))
+
+
+def kinds_held(study: Study) -> list[tuple[str, str, str]]:
+    """Source, scope and method of the pairs that are in the study."""
+    named = ("pair__source__name", "pair__scope", "pair__method")
+    return list(study.items.order_by().values_list(*named).distinct())
 
 
 def other_pairs(study: Study) -> QuerySet[Pair]:
@@ -171,13 +228,29 @@ def other_pairs(study: Study) -> QuerySet[Pair]:
     return Pair.objects.filter(project=study.project).exclude(items__study=study)
 
 
-@transaction.atomic
 def delete_draft(study: Study) -> None:
     """Take a study back that was never open. Its campaign stays, free for another study of this mode."""
+    with transaction.atomic():
+        for job in fillings(_locked_draft(study)).unfinished():
+            cancel_job(job)
+    while _take_out(study):
+        pass
+    with transaction.atomic():
+        _locked_draft(study).delete()
+
+
+def _take_out(study: Study) -> int:
+    """A batch of a draft's pairs, as they were put in: how many went."""
+    with transaction.atomic():
+        last = _locked_draft(study).items.order_by("-pk").values_list("pk", flat=True)[:BATCH]
+        return Item.objects.filter(pk__in=list(last)).delete()[0]
+
+
+def _locked_draft(study: Study) -> Study:
     locked = locked_study(study)
     if locked.has_begun:
         raise NotPossible("This study has been open; close it instead. Only a draft can be deleted.")
-    locked.delete()
+    return locked
 
 
 @transaction.atomic
@@ -189,6 +262,8 @@ def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None
     if locked.state not in STEPS[State(state)]:  # somebody else may have changed it a moment ago
         study.refresh_from_db(fields=["state"])
         raise NotPossible(f"This study is {locked.get_state_display()}; it cannot become {State(state).label}.")
+    if state == State.OPEN and not locked.has_begun and fillings(locked).unfinished().exists():
+        raise NotPossible("This study is still being filled with its pairs; open it once they are all there.")
     if state == State.OPEN and not locked.items.rated().exists():
         raise NotPossible("This study has no pairs; import pairs and add them first.")
     stamps: dict[str, Any] = {}

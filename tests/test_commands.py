@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from annotation.forms import StudyForm
+from annotation.management.commands.create_study import OPTIONS
 from annotation.models.people import new_token
-from annotation.models.studies import Study
+from annotation.models.studies import Campaign, Study
 from datasets.jobs import queue_job
 from datasets.models.jobs import Job
 from datasets.models.projects import Membership
@@ -94,14 +96,17 @@ def test_a_sources_licence_citation_and_legal_basis_are_told_and_kept_until_told
         (("jobs", "--cancel", ""), "No job begins with ''"),
         (("jobs", "--retry", "no-uuid-" * 5), "No job begins with 'no-uuid"),
         (("create_study", "X", "--project", "here", "--campaign", "c", "--mode", "HA2"), "already has an HA2 study"),
-        (("create_study", "X", "--project", "here", "--campaign", "d", "--mode", "HA1", "--goal", "0"), "at least 1"),
+        (
+            ("create_study", "X", "--project", "here", "--campaign", "d", "--mode", "HA1", "--goal", "0"),
+            "--goal: .*equal to 1",
+        ),
         (
             ("create_study", "X", "--project", "here", "--campaign", "d", "--mode", "HA1", "--only", "a", "b", "c"),
             "no pairs of source 'a'",
         ),
         (("create_study", "x" * 121, "--project", "here", "--campaign", "d", "--mode", "HA1"), "at most 120 char"),
         (("create_study", "X", "--project", "here", "--campaign", "d" * 61, "--mode", "HA1"), "at most 60 char"),
-        (("create_study", " ", "--project", "here", "--campaign", "d", "--mode", "HA1"), "at least 1"),
+        (("create_study", " ", "--project", "here", "--campaign", "d", "--mode", "HA1"), "name: This field is req"),
         (("study", "here/c/HA1", "--delete"), "no study 'here/c/HA1'"),
         (("quality", "here/c/HA2", "--use", "no", "--person", "A-nobody", "--reason", "x"), "Name somebody"),
         (("quality", "here/c/HA2", "--plan", "nowhere.json"), "cannot be read as JSON"),
@@ -192,6 +197,62 @@ def test_a_study_over_some_kinds_of_pairs_is_set_up_reworded_and_its_ratings_pri
     make.rate_all(make.participation(study), score=7)
     [row] = csv.DictReader(StringIO(run("study", "faces/c/HA1", "--ratings")))
     assert row["score"] == "7"
+
+
+FACES = ("create_study", "F", "--project", "faces", "--campaign", "c", "--mode", "HA2")
+
+
+def test_every_setting_of_the_page_can_be_given_by_command() -> None:
+    make.pairs(make.project(slug="faces"), 1)
+    run(*FACES, "--side", "balanced", "--spacing", "9", "--limit", "60", "--repeat-distance", "7", "--adaptive-stop",
+        "--min-ratings", "4", "--max-ratings", "9", "--half-width", "0.5", "--model-order", "--core", "30",
+        "--practice", "2", "--checks", "3", "--no-swipe", "--no-flicker")  # fmt: skip
+    wanted = {"side": "balanced", "spacing": 9, "person_limit": 60, "repeat_distance": 7, "stops_adaptively": True,
+              "min_ratings": 4, "max_ratings": 9, "half_width": 0.5, "is_ordered_by_model": True, "core_percent": 30,
+              "n_practice": 2, "n_checks": 3, "n_warm_up": 5, "reserves_session": True,
+              "allows_swipe": False, "allows_flicker": False}  # fmt: skip
+    assert Study.objects.values(*wanted).get() == wanted
+    assert {*StudyForm.Meta.fields} == {*OPTIONS, "name", "mode", "reserves_session", "allows_swipe", "allows_flicker"}
+
+
+def test_without_options_a_study_has_no_rule_that_biases_figures() -> None:
+    make.pairs(make.project(slug="faces"), 1)
+    run(*FACES)
+    study = Study.objects.get()
+    assert (study.stops_adaptively, study.is_ordered_by_model, study.person_limit) == (False, False, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--limit", "29"), "--limit: A person who may see 29 pairs cannot finish a session of 30"),
+        (("--warm-up", "20"), "--session-size: Of 30 pairs .* leave 9 that count; at least half must"),
+        (("--repeats", "51"), "--repeats: Ensure this value is less than or equal to 50"),
+        (("--practice", "-1"), "--practice: Ensure this value is greater than or equal to 0"),
+        (("--min-ratings", "9", "--max-ratings", "8"), "--max-ratings: This must be at least the fewest"),
+        (("--half-width", "0"), "--half-width: Ensure this value is greater"),
+        (("--core", "101"), "--core: Ensure this value is less than or equal to 100"),
+        (("--spacing", "-1"), "--spacing: Ensure"),
+        (("--lease-seconds", "59"), "--lease-seconds: Ensure this value is greater than or equal to 60"),
+        (("--side", "above"), "invalid choice: 'above'"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_by_their_option(options: tuple[str, ...], says: str) -> None:
+    make.pairs(make.project(slug="faces"), 1)
+    with pytest.raises(CommandError, match=says):
+        run(*FACES, *options)
+    assert not Study.objects.exists()
+    assert not Campaign.objects.exists()
+
+
+def test_a_large_study_is_filled_by_the_command_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("annotation.filling.AT_ONCE", 2)
+    project = make.project(slug="faces")
+    make.pairs(project, 4)
+    assert "faces/c/HA2 is a draft with 4 pairs" in run(*FACES)
+    make.pairs(project, 3)
+    assert "holds 7 pairs now" in run("study", "faces/c/HA2", "--add-pairs")
+    assert set(Job.objects.values_list("kind", "state")) == {("fill_study", "done")}
 
 
 def test_jobs_are_listed_cancelled_and_tried_again() -> None:

@@ -3,7 +3,8 @@
 from uuid import UUID
 
 from django.contrib import messages
-from django.db import IntegrityError, transaction
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -11,11 +12,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import connectivity, looks, queries, studies
+from annotation.filling import add_further_pairs, set_up_study
 from annotation.forms import GoalForm, InvitationForm, StudyForm, WordingForm
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.models.studies import Study
 from annotation.wording import current_texts
 from datasets.access import managed_project
+from datasets.models.jobs import Job
 
 
 def managed_study(request: HttpRequest, public_id: UUID) -> Study:
@@ -43,20 +46,22 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
 def study_new(request: HttpRequest, project: str) -> HttpResponse:
     found = managed_project(request, project)
     form = StudyForm(found, request.POST or None)
-    if request.method == "POST" and form.is_valid() and (study := _created(form)):
+    if request.method == "POST" and form.is_valid() and (made := _created(form, by=request.user)):  # type: ignore[arg-type]
+        study, job = made
+        if job:
+            messages.success(request, f"{study.name} is a draft that is being filled with its pairs.")
+            return redirect("datasets:job", job.public_id)
         messages.success(request, f"{study.name} is a draft with {study.items.count()} pairs. Check its wording.")
         return redirect("annotation:wording", study.public_id)
     context = {"project": found, "form": form}
     return render(request, "annotation/study_new.html", context, status=400 if form.errors else 200)
 
 
-def _created(form: StudyForm) -> Study | None:
-    """The draft, or None: then the form says why not, and nothing is kept."""
+def _created(form: StudyForm, *, by: AbstractBaseUser) -> tuple[Study, Job | None] | None:
+    """The draft, and the job that fills it if any; or None: then the form says why not, and nothing is kept."""
     chosen = {name: form.cleaned_data[name] for name in StudyForm.Meta.fields}
     try:
-        with transaction.atomic():
-            campaign = form.chosen_campaign()
-            return studies.create_study(form.project, campaign=campaign, pairs=form.pairs(), **chosen)
+        return set_up_study(form.project, campaign=form.chosen_campaign(), kinds=form.kinds(), by=by, **chosen)
     except (studies.NotPossible, studies.PairsDoNotFit) as error:
         form.add_error(None, str(error))
     except IntegrityError:  # the same form, sent twice at once
@@ -96,6 +101,7 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "goal_form": GoalForm(initial={"goal": found.goal}, label_suffix="", auto_id="id_goal_%s"),
         "changes": found.changes.select_related("changed_by"),
         "n_further_pairs": n_further,
+        "filling": studies.fillings(found).first(),
         "n_left_out": studies.other_pairs(found).count() - n_further,
     }
     return render(request, "annotation/study.html", context)
@@ -148,8 +154,10 @@ def goal(request: HttpRequest, study: UUID) -> HttpResponse:
 def more_pairs(request: HttpRequest, study: UUID) -> HttpResponse:
     """Add the project's pairs of the kinds that this study holds already."""
     found = managed_study(request, study)
-    n_added = studies.add_items(found, studies.further_pairs(found), by=request.user)  # type: ignore[arg-type]
-    messages.success(request, f"{n_added} pairs were added.")
+    added = add_further_pairs(found, by=request.user)  # type: ignore[arg-type]
+    if isinstance(added, Job):
+        return redirect("datasets:job", added.public_id)
+    messages.success(request, f"{added} pairs were added.")
     return redirect("annotation:study", found.public_id)
 
 

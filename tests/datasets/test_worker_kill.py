@@ -20,6 +20,7 @@ from django.conf import settings
 from django_tasks_db.models import DBTaskResult
 from PIL import Image as PillowImage
 
+from annotation.filling import set_up_study
 from annotation.freeze import request_freeze
 from annotation.models.studies import Study
 from datasets.export import archive_name, request_export
@@ -51,6 +52,7 @@ pytestmark = [
 ]
 N_PICTURES = 250
 N_LABELS = 1500
+N_SIDE = 150  # originals, and versions of each: a dozen batches of pairs
 
 # An import
 
@@ -195,6 +197,39 @@ def test_an_export_whose_worker_is_killed_puts_no_half_archive_in_place(start_wo
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         assert len([name for name in archive.namelist() if name.startswith("pictures/")]) == N_LABELS
+
+
+# A study that is filled
+
+
+def test_a_study_whose_worker_is_killed_is_filled_to_its_end_by_another(start_worker):
+    project = make.project()
+    source = Source.objects.create(project=project, name="test")
+    facts = {"display_sha256": "", "width": 1, "height": 1, "n_bytes": 1}
+    sides = [
+        Image.objects.bulk_create(Image(project=project, sha256=f"{side}{n}", **facts) for n in range(N_SIDE))
+        for side in "oa"
+    ]
+    Pair.objects.bulk_create(
+        (
+            Pair(project=project, original=one, anonymized=other, group=one.sha256, source=source, anonymized_path="x")
+            for one in sides[0]
+            for other in sides[1]
+        ),
+        batch_size=1000,
+    )
+    study, job = set_up_study(project, campaign="C", mode="HA2", name="S")
+    first = start_worker()
+    wait_until(lambda: has_progress(job))
+    kill(first)
+    held = list(study.items.order_by("pk").values_list("pk", flat=True))
+    assert 0 < len(held) < N_SIDE**2
+    start_worker()
+    wait_until(lambda: is_taken_over(job), seconds=TAKEN_OVER_WITHIN)
+    done = finished(job)
+    assert (done.state, done.attempt, done.result["n_pairs"], done.n_done) == (Job.State.DONE, 2, N_SIDE**2, N_SIDE**2)
+    assert list(study.items.order_by("pk").values_list("pk", flat=True))[: len(held)] == held  # they stayed
+    assert study.items.count() == N_SIDE**2
 
 
 # By way of Redis

@@ -1,18 +1,41 @@
+import json
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
-from django.db.models import Q, QuerySet
 
 from annotation import studies
+from annotation.filling import set_up_study
+from annotation.forms import NEW_CAMPAIGN, StudyForm
 from annotation.management.wording_file import wording
-from annotation.planner import CannotPlan, SessionPlan
-from datasets.management.following import named_project
-from datasets.models.pictures import Pair
+from annotation.models.studies import Study
+from datasets.management.following import finish_here, named_project
 from datasets.models.projects import Project
 from datasets.models.releases import Mode
+
+# The fields of the page's form, which checks them here too, by their options.
+OPTIONS = {
+    "goal": "--goal",
+    "session_size": "--session-size",
+    "seconds_per_pair": "--seconds-per-pair",
+    "n_practice": "--practice",
+    "n_warm_up": "--warm-up",
+    "n_checks": "--checks",
+    "repeat_percent": "--repeats",
+    "repeat_distance": "--repeat-distance",
+    "lease_seconds": "--lease-seconds",
+    "side": "--side",
+    "spacing": "--spacing",
+    "person_limit": "--limit",
+    "stops_adaptively": "--adaptive-stop",
+    "min_ratings": "--min-ratings",
+    "max_ratings": "--max-ratings",
+    "half_width": "--half-width",
+    "is_ordered_by_model": "--model-order",
+    "core_percent": "--core",
+}
+NAMES = {"name": "The study's name", "new_campaign": "The campaign's name", "__all__": "The study"}
 
 
 class Command(BaseCommand):
@@ -23,20 +46,8 @@ class Command(BaseCommand):
         parser.add_argument("--project", required=True)
         parser.add_argument("--campaign", required=True, help="name; made if it is new")
         parser.add_argument("--mode", required=True, choices=Mode.values)
-        parser.add_argument("--goal", type=int, default=5, help="ratings wanted per pair (default: %(default)s)")
-        parser.add_argument("--session-size", type=int, default=30, help="pairs per person (default: %(default)s)")
-        parser.add_argument(
-            "--seconds-per-pair", type=int, default=12, help="as people are told (default: %(default)s)"
-        )
-        parser.add_argument("--practice", type=int, default=0, help="pairs with feedback (default: %(default)s)")
-        parser.add_argument("--warm-up", type=int, default=5, help="pairs not counted (default: %(default)s)")
-        parser.add_argument("--checks", type=int, default=0, help="checks in a session (default: %(default)s)")
-        parser.add_argument("--repeats", type=int, default=5, help="percent shown twice (default: %(default)s)")
-        parser.add_argument(
-            "--lease-seconds", type=int, default=600, help="how long a pair waits (default: %(default)s)"
-        )
-        parser.add_argument("--no-swipe", action="store_true", help="do not offer to compare by swipe (HA2)")
-        parser.add_argument("--no-flicker", action="store_true", help="do not offer to compare by flicker (HA2)")
+        add_session_options(parser)
+        add_biased_options(parser)
         parser.add_argument(
             "--only",
             nargs=3,
@@ -45,69 +56,68 @@ class Command(BaseCommand):
             metavar=("SOURCE", "SCOPE", "METHOD"),
             help="only pairs of this kind; may be repeated",
         )
+        parser.add_argument("--no-swipe", action="store_true", help="do not offer to compare by swipe (HA2)")
+        parser.add_argument("--no-flicker", action="store_true", help="do not offer to compare by flicker (HA2)")
         parser.add_argument("--wording", type=Path, help="JSON file: kind of text to its words")
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = named_project(options["project"])
-        if not 1 <= options["goal"] <= 1000 or not 1 <= options["session_size"] <= 10_000:
-            raise CommandError("--goal must be at least 1 and at most 1000, --session-size at most 10000.")
-        if not 1 <= options["seconds_per_pair"] <= 600 or not 60 <= options["lease_seconds"] <= 86_400:
-            raise CommandError("--seconds-per-pair must be from 1 to 600, --lease-seconds from 60 to 86400.")
-        plan = session_plan(options)
-        check_name("The study's name", options["name"], most=120)
-        check_name("The campaign's name", options["campaign"], most=60)
-        with transaction.atomic():
-            campaign = studies.campaign_named(project, options["campaign"]) or studies.begin_campaign(
-                project, options["campaign"]
+        form = checked_form(project, options)
+        chosen = {name: form.cleaned_data[name] for name in StudyForm.Meta.fields}
+        words = wording(options["wording"], options["mode"])
+        try:
+            study, job = set_up_study(
+                project, campaign=form.chosen_campaign(), kinds=form.kinds(), wording=words, **chosen
             )
-            try:
-                study = studies.create_study(
-                    project,
-                    campaign=campaign,
-                    mode=options["mode"],
-                    name=options["name"],
-                    pairs=chosen_pairs(project, options["only"]),
-                    wording=wording(options["wording"], options["mode"]),
-                    goal=options["goal"],
-                    session_size=options["session_size"],
-                    seconds_per_pair=options["seconds_per_pair"],
-                    lease_seconds=options["lease_seconds"],
-                    n_practice=plan.n_practice,
-                    n_warm_up=plan.n_warm_up,
-                    n_checks=plan.n_checks,
-                    repeat_percent=plan.repeat_percent,
-                    allows_swipe=not options["no_swipe"],
-                    allows_flicker=not options["no_flicker"],
-                )
-            except (studies.NotPossible, studies.PairsDoNotFit) as error:
-                raise CommandError(str(error)) from error
-        name = f"{project.slug}/{campaign.slug}/{study.mode}"
+        except (studies.NotPossible, studies.PairsDoNotFit) as error:
+            raise CommandError(str(error)) from error
+        if job:
+            self.stderr.write(f"{study} is being filled with its pairs; a worker goes on if this is interrupted.")
+            finish_here(self, job)
+        name = f"{project.slug}/{study.campaign.slug}/{study.mode}"
         self.stdout.write(f"{name} is a draft with {study.items.count()} pairs. Next: manage.py study {name} --open")
 
 
-def session_plan(options: dict[str, Any]) -> SessionPlan:
-    beside = [options[name] for name in ("practice", "warm_up", "checks", "repeats")]
-    if min(beside) < 0 or options["repeats"] > 50:
-        raise CommandError("--practice, --warm-up and --checks cannot be negative; --repeats is from 0 to 50.")
-    plan = SessionPlan(options["session_size"], *beside)
-    try:
-        plan.check()
-    except CannotPlan as error:
-        raise CommandError(str(error)) from error
-    return plan
+def add_session_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--goal", type=int, default=5, help="ratings wanted per pair (default: %(default)s)")
+    add("--session-size", type=int, default=30, help="pairs per session (default: %(default)s)")
+    add("--seconds-per-pair", type=int, default=12, help="as people are told (default: %(default)s)")
+    add("--practice", type=int, default=0, help="pairs with feedback (default: %(default)s)")
+    add("--warm-up", type=int, default=5, help="pairs not counted (default: %(default)s)")
+    add("--checks", type=int, default=0, help="checks in a session (default: %(default)s)")
+    add("--repeats", type=int, default=5, help="percent shown twice (default: %(default)s)")
+    add("--repeat-distance", type=int, default=20, help="pairs before a repeat, at least (default: %(default)s)")
+    add("--lease-seconds", type=int, default=600, help="how long a pair waits (default: %(default)s)")
+    add("--side", choices=Study.SideRule.values, default="left", help="of the original (default: %(default)s)")
+    add("--spacing", type=int, default=5, help="pairs between versions of an original (default: %(default)s)")
+    add("--limit", type=int, help="pairs per person in all; more than a session allows another (default: a session)")
 
 
-def chosen_pairs(project: Project, kinds: list[list[str]]) -> QuerySet[Pair]:
-    """The project's pairs of these kinds (source, scope, method), or all of them."""
-    chosen = Q()
-    for source, scope, method in kinds:
-        kind = Q(source__name=source, scope=scope, method=method)
-        if not project.pairs.filter(kind).exists():
+def add_biased_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("rules that bias figures, see docs/researchers.md").add_argument
+    add("--adaptive-stop", action="store_true", help="stop each pair when its interval is narrow enough")
+    add("--min-ratings", type=int, default=5, help="never stop with fewer (default: %(default)s)")
+    add("--max-ratings", type=int, default=15, help="always stop with so many (default: %(default)s)")
+    add("--half-width", type=float, default=0.75, help="of the interval, in score points (default: %(default)s)")
+    add("--model-order", action="store_true", help="give out first what the model in use finds rare")
+    add("--core", type=int, default=20, help="percent of the originals that neither touches (default: %(default)s)")
+
+
+def checked_form(project: Project, options: dict[str, Any]) -> StudyForm:
+    """The page's form, filled in by options. Raises CommandError with all that is wrong."""
+    for source, scope, method in options["only"]:
+        if not studies.pairs_of_kinds(project, [(source, scope, method)]).exists():
             raise CommandError(f"{project} has no pairs of source {source!r}, scope {scope!r} and method {method!r}.")
-        chosen |= kind
-    return project.pairs.filter(chosen)
-
-
-def check_name(what: str, name: str, *, most: int) -> None:
-    if not 0 < len(name.strip()) <= most:
-        raise CommandError(f"{what} must have at least 1 and at most {most} characters.")
+    campaign = studies.campaign_named(project, options["campaign"])
+    data = {name: options[option.removeprefix("--").replace("-", "_")] for name, option in OPTIONS.items()}
+    data |= {"name": options["name"], "mode": options["mode"], "reserves_session": True}
+    data |= {f"allows_{mode}": not options[f"no_{mode}"] for mode in ("swipe", "flicker")}
+    data |= {"campaign": str(campaign.pk) if campaign else NEW_CAMPAIGN, "new_campaign": options["campaign"]}
+    data["methods"] = [json.dumps(kind) for kind in options["only"]]
+    form = StudyForm(project, data)
+    if not form.is_valid():
+        said = OPTIONS | NAMES
+        wrong = [f"{said.get(name, name)}: {' '.join(map(str, each))}" for name, each in form.errors.items()]
+        raise CommandError("\n".join(wrong))
+    return form

@@ -6,10 +6,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django.urls import reverse
 
 from annotation import queries, studies
+from annotation.filling import add_further_pairs
 from annotation.management.naming import named_study
 from annotation.management.wording_file import wording
 from annotation.models.people import Invitation
 from annotation.models.studies import Study
+from datasets.management.following import finish_here
+from datasets.models.jobs import Job
 
 STATES = {"open": Study.State.OPEN, "pause": Study.State.PAUSED, "close": Study.State.CLOSED}
 
@@ -47,7 +50,7 @@ class Command(BaseCommand):
             studies.change_goal(study, goal, reason=options["reason"])
             self.stdout.write(f"Each pair of {study} wants {study.goal} ratings now.")
         elif options["add_pairs"]:
-            self.stdout.write(f"{studies.add_items(study, studies.further_pairs(study))} pairs were added.")
+            self.add_pairs(study)
         elif options["delete"]:
             studies.delete_draft(study)
             self.stdout.write(f"The draft {study} is deleted.")
@@ -67,6 +70,13 @@ class Command(BaseCommand):
             self.stdout.write("Nobody new can come in by this link.")
         else:
             self.show(study)
+
+    def add_pairs(self, study: Study) -> None:
+        added = add_further_pairs(study)
+        if isinstance(added, Job):
+            self.stdout.write(f"{study} holds {finish_here(self, added)['n_pairs']} pairs now.")
+        else:
+            self.stdout.write(f"{added} pairs were added.")
 
     def show(self, study: Study) -> None:
         progress, agreement = queries.study_progress(study), queries.study_agreement(study)
