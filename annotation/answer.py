@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from annotation.models.ratings import Assignment, Rating, Revision
+from annotation.models.ratings import Assignment, Rating, Remark, Revision
 from annotation.models.studies import SCORES, Study
 from annotation.person import ParticipationErased, Person, locked
 from annotation.sql import change, fetch_all, fetch_one, uuid_value
@@ -73,6 +73,8 @@ class Answer:
     seconds: float | None = None  # from all pictures painted, without hidden-tab time
     hidden_seconds: float | None = None  # with the tab in the background
     revises: bool = False
+    note: str = ""
+    knows: str = ""  # of Remark.Knows
     viewing: str | None = None  # JSON that viewing_conditions has checked; of the first answer only
 
 
@@ -131,6 +133,8 @@ def record(person: Person, answer: Answer) -> Recorded:
     if purpose == Assignment.Purpose.MAIN:
         # Only main answers count to the goal. A late one takes a place anew: its own was given to others.
         change(COUNTED, int(is_late), item)
+    if answer.note or answer.knows:
+        Remark.objects.create(rating_id=rating, note=answer.note, knows=answer.knows)
     person.n_answered += 1
     return Recorded(answer.score, purpose, item)
 

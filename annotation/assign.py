@@ -249,7 +249,8 @@ def _assign(person: Person, draw: Draw, position: int) -> None:
 
 RETURNED = """
 SELECT a.id, a.item_id, a.purpose FROM annotation_assignment a JOIN annotation_item i ON i.id = a.item_id
-WHERE a.participation_id = %s AND a.answered_at IS NULL AND a.returned_at IS NOT NULL AND i.state = 'open'
+WHERE a.participation_id = %s AND a.answered_at IS NULL AND a.returned_at IS NOT NULL AND a.skipped_at IS NULL
+AND i.state = 'open'
 AND (a.purpose <> 'main' OR i.n_held < i.goal)
 AND (a.purpose <> 'repeat' OR EXISTS (SELECT 1 FROM annotation_assignment m
   WHERE m.participation_id = a.participation_id AND m.item_id = a.item_id AND m.occurrence = 0
@@ -278,8 +279,9 @@ def _finish(person: Person) -> None:
     change(FINISH, person.n_answered, person.pk)
 
 
+_STILL_MINE = "a.answered_at IS NULL AND a.skipped_at IS NULL"
 _MAY_COME = (
-    ITEM + "i.role = 'main' AND i.n_rated < i.goal AND (" + MINE + "i.id AND a.answered_at IS NULL" + ONE + " OR "
+    ITEM + "i.role = 'main' AND i.n_rated < i.goal AND (" + MINE + "i.id AND " + _STILL_MINE + ONE + " OR "
 )
 
 

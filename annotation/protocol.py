@@ -27,9 +27,10 @@ from annotation.answer import (
 )
 from annotation.assign import Lease, Session, served, settled
 from annotation.models.people import Participation
-from annotation.models.ratings import Assignment
+from annotation.models.ratings import Assignment, Remark, Report
 from annotation.models.studies import Item
 from annotation.person import Person, locked
+from annotation.skips import MAX_WORDS, Skip, skip_pair
 from annotation.sql import change, uuid_text, uuid_value
 from annotation.viewing import MAX_SECONDS, is_within, viewing_conditions
 
@@ -57,10 +58,7 @@ def parsed_answer(data: Any) -> Answer:
     """An answer from JSON. Raises AnswerRefused with what is wrong."""
     if not isinstance(data, dict):
         raise InvalidAnswer("An answer is an object with key, assignment and score.")
-    try:
-        key, assignment = UUID(str(data.get("key"))), UUID(str(data.get("assignment")))
-    except ValueError as error:
-        raise InvalidAnswer("key and assignment must both be UUIDs.") from error
+    key, assignment = _ids(data)
     for name in ("seconds", "hidden_seconds"):
         if data.get(name) is not None and not is_within(data[name], MAX_SECONDS):
             raise InvalidAnswer(f"{name} must be a number from 0 to {MAX_SECONDS}, or null.")
@@ -72,7 +70,31 @@ def parsed_answer(data: Any) -> Answer:
         hidden_seconds=data.get("hidden_seconds"),
         revises=data.get("revises") is True,
         viewing=viewing_conditions(data.get("viewing")),
+        note=_words(data.get("note")),
+        knows=data["knows"] if data.get("knows") in Remark.Knows.values else "",
     )
+
+
+def parsed_skip(data: dict[str, Any]) -> Skip:
+    """A pair that is not rated, from JSON: `skips` says why."""
+    if data["skips"] not in Report.Kind.values:
+        raise InvalidAnswer(f"skips must be one of {', '.join(Report.Kind.values)}.")
+    key, assignment = _ids(data)
+    return Skip(key=key, assignment=assignment, kind=data["skips"], words=_words(data.get("note")))
+
+
+def _ids(data: dict[str, Any]) -> tuple[UUID, UUID]:
+    try:
+        return UUID(str(data.get("key"))), UUID(str(data.get("assignment")))
+    except ValueError as error:
+        raise InvalidAnswer("key and assignment must both be UUIDs.") from error
+
+
+def _words(said: Any) -> str:
+    """A note as it can be stored. Whatever is wrong with one, the answer beside it counts."""
+    if not isinstance(said, str):
+        return ""
+    return said.encode(errors="replace").decode().replace("\0", "").strip()[:MAX_WORDS]
 
 
 def take_turn(participation: Participation, answers: list[Any], *, painted: str | None = None) -> dict[str, Any]:
@@ -117,6 +139,9 @@ def _acknowledged(participation: Participation, data: Any) -> Acknowledgement:
 
 
 def _stored(person: Person, data: Any) -> Acknowledgement:
+    if isinstance(data, dict) and data.get("skips") is not None:
+        skip_pair(person, parsed_skip(data))
+        return Acknowledgement(_key(data), "stored")
     answer = parsed_answer(data)
     if answer.revises:
         score = _revised(person, answer)
@@ -129,7 +154,10 @@ def _revised(person: Person, answer: Answer) -> int:
     mine = Assignment.objects.filter(participation=person.pk, public_id=answer.assignment).first()
     if mine is None:
         raise UnknownAssignment(NOT_GIVEN)
-    return revise_rating(mine, score=answer.score, seconds=answer.seconds, key=answer.key).score
+    rating = revise_rating(mine, score=answer.score, seconds=answer.seconds, key=answer.key)
+    if answer.note or answer.knows:
+        Remark.objects.update_or_create(rating=rating, defaults={"note": answer.note, "knows": answer.knows})
+    return rating.score
 
 
 def _feedback(said: Recorded) -> str:

@@ -11,9 +11,10 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 
 from annotation import answer
 from annotation.access import COOKIE, ActsForParticipation
-from annotation.models.ratings import Assignment
+from annotation.models.ratings import Assignment, Remark, Report
 from annotation.models.studies import MAX_SCORE, MIN_SCORE
 from annotation.protocol import MAX_ANSWERS, MAX_KEY, InvalidAnswer
+from annotation.skips import MAX_WORDS
 from annotation.viewing import LIMITS, MAX_SECONDS, MODES
 from datasets.models.releases import Mode
 
@@ -56,7 +57,7 @@ SPENT: dict[str, Any] = dict.fromkeys(MODES, _of_type("number", minimum=0, maxim
 SEEN: dict[str, Any] = {name: _of_type("number", minimum=0, maximum=limit) for name, limit in LIMITS.items()}
 VIEWING = _object(seconds=_object(optional=MODES, **SPENT), **SEEN)
 ANSWER = _object(
-    optional=("seconds", "hidden_seconds", "revises", "viewing"),
+    optional=("score", "seconds", "hidden_seconds", "revises", "viewing", "note", "knows", "skips"),
     closed=False,
     key=ID | {"description": "Made by the client. The same answer sent again is stored once and acknowledged alike."},
     assignment=ID | {"description": "Of a lease that was given out to this person."},
@@ -64,6 +65,10 @@ ANSWER = _object(
     seconds=SECONDS | {"description": "From all pictures painted to the answer, without hidden-tab time."},
     hidden_seconds=SECONDS | {"description": "With the tab in the background."},
     revises=BOOLEAN | {"default": False, "description": "Whether this replaces an earlier answer."},
+    note=TEXT | {"description": f"A remark; the first {MAX_WORDS} characters are kept."},
+    knows=TEXT | {"description": f"Who or where this is: {', '.join(Remark.Knows.values)}; anything else is ignored."},
+    skips=_of_type("string", "null", enum=[*Report.Kind.values, None])
+    | {"description": "Instead of a score: why this pair is not rated."},
     viewing={"oneOf": [VIEWING, {"type": "null"}], "description": "How it was looked at; anything else is ignored."},
 )
 ANSWERS = _object(

@@ -2,7 +2,7 @@
 
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.quality import Card, Decision, Flag, StudyPlan
-from annotation.models.ratings import Assignment, Cue, Rating, Revision
+from annotation.models.ratings import Assignment, Cue, Rating, Remark, Report, Revision
 from annotation.models.studies import Campaign, Item, Study, StudyChange, StudyText
 
 __all__ = [
@@ -17,6 +17,8 @@ __all__ = [
     "Item",
     "Participation",
     "Rating",
+    "Remark",
+    "Report",
     "Revision",
     "Study",
     "StudyChange",

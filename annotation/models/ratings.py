@@ -53,6 +53,8 @@ class Assignment(models.Model):
     answered_at = models.DateTimeField(null=True, blank=True)
     # When its person's time ran out and the item was given free for others. A later answer is kept, and marked late.
     returned_at = models.DateTimeField(null=True, blank=True)
+    # When its person chose not to rate it; from then on it is theirs no more.
+    skipped_at = models.DateTimeField(null=True, blank=True)
 
     objects = AssignmentQuerySet.as_manager()
 
@@ -125,6 +127,54 @@ class Revision(models.Model):
 
     def __str__(self) -> str:
         return f"revision {self.number} of {self.rating}"
+
+
+class Remark(models.Model):
+    """What somebody said beside a score. Never a name; it stays with the project and enters no release."""
+
+    class Knows(models.TextChoices):
+        NO = "no"
+        MAYBE = "maybe", "think so"
+        YES = "yes"
+
+    rating = models.OneToOneField(Rating, on_delete=models.CASCADE, related_name="remark")
+    note = models.TextField(blank=True)
+    knows = models.CharField(max_length=5, choices=Knows, blank=True)  # who or where this is
+
+    def __str__(self) -> str:
+        return f"remark on {self.rating}"
+
+
+class ReportQuerySet(models.QuerySet["Report"]):
+    def to_look_at(self) -> Self:
+        """Of pictures that may be wrong, not of people who could not say."""
+        return self.filter(kind__in=Report.OF_PICTURES, settled_at=None, assignment__participation__withdrawn_at=None)
+
+
+class Report(models.Model):
+    """Why somebody did not rate a pair."""
+
+    class Kind(models.TextChoices):
+        CANNOT_TELL = "cannot_tell", "I cannot say"
+        BROKEN = "broken", "the picture is broken or does not load"
+        DISTRESSING = "distressing", "the picture distresses me"
+        OTHER = "other", "another reason"
+
+    OF_PICTURES = (Kind.BROKEN, Kind.DISTRESSING)
+
+    assignment = models.OneToOneField(Assignment, on_delete=models.CASCADE, related_name="report")
+    kind = models.CharField(max_length=11, choices=Kind)
+    words = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    settled_at = models.DateTimeField(null=True, blank=True)  # somebody has seen it, or withdrawn the pair
+
+    objects = ReportQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.assignment}"
 
 
 class Cue(models.Model):

@@ -95,6 +95,8 @@ class Study(models.Model):
     min_ratings = models.PositiveSmallIntegerField(default=5)  # adaptive stop: never before so many
     max_ratings = models.PositiveSmallIntegerField(default=15)  # and always at so many
     half_width = models.FloatField(default=0.75)  # score points; of the 95 % interval at which a pair has enough
+    confirms_on_press = models.BooleanField(default=False)  # a score is the answer as soon as it is chosen
+    asks_who = models.BooleanField(default=False)  # whether the annotator knows who or where this is
     language = models.CharField(max_length=10, default="en")
     seed = models.BigIntegerField(default=new_seed)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -27,6 +27,7 @@ from annotation.join import (
     session_length,
 )
 from annotation.models.people import Invitation, Participation
+from annotation.models.ratings import Remark, Report
 from annotation.models.studies import Study, StudyText
 from annotation.protocol import session_data, take_turn
 from annotation.sql import fetch_one, uuid_value
@@ -187,15 +188,19 @@ def rate(request: HttpRequest, participation: Participation) -> HttpResponse:
         return redirect("annotation:end", participation.public_id)
     leases = turn["leases"]
     context = {"lease": leases[0], "leases": leases, "progress": turn["progress"], "error": error, "form_key": uuid4()}
-    page = _context(request, participation) | context
+    page = _context(request, participation) | context | CHOICES
     return render(request, "annotation/rate.html", page, status=400 if error else 200)
 
 
+CHOICES = {"skip_choices": Report.Kind.choices, "knows_choices": Remark.Knows.choices}
+
+
 def _posted_answer(request: HttpRequest) -> dict[str, Any]:
+    named = {name: request.POST.get(name) for name in ("key", "assignment", "note", "knows")}
+    if "skip" in request.POST:
+        return named | {"skips": request.POST.get("skips", "")}
     score = request.POST.get("score", "")
-    return {
-        "key": request.POST.get("key"),
-        "assignment": request.POST.get("assignment"),
+    return named | {
         "score": int(score) if score.isascii() and score.isdigit() and len(score) < 4 else None,
     }
 
@@ -220,8 +225,8 @@ JOIN annotation_item i ON i.id = a.item_id
 JOIN datasets_pair pair ON pair.id = i.pair_id
 JOIN datasets_image image
   ON image.id = CASE WHEN a.anonymized_key = %s THEN pair.anonymized_id ELSE pair.original_id END
-WHERE (a.anonymized_key = %s OR a.original_key = %s) AND a.served_at IS NOT NULL AND i.state = 'open'
-AND p.withdrawn_at IS NULL AND p.finished_at IS NULL AND"""
+WHERE (a.anonymized_key = %s OR a.original_key = %s) AND a.served_at IS NOT NULL AND a.skipped_at IS NULL
+AND i.state = 'open' AND p.withdrawn_at IS NULL AND p.finished_at IS NULL AND"""
     + ACTS_FOR
 )
 

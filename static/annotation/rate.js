@@ -10,6 +10,8 @@ const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
 const REQUEST_LIMIT_MS = 20_000;
 const NOTHING_CHOSEN = "Choose a score from 1 to 10.";
+const NO_REASON = "Say why you skip it: choose one of the reasons.";
+const RATED_BEFORE = "You have rated this one already; choose another score, or confirm the same.";
 const TRY_AGAIN = new Set([408, 429]); // refusals that pass by themselves
 const PAINT_GRACE_MS = 80; // lets the answer travel together with the news of the next pair on the screen
 
@@ -28,19 +30,22 @@ const scale = find("[data-scale]");
 const question = find("[data-question]");
 const useKeys = find("[data-use-keys]");
 const keyTable = find("[data-key-table]");
+const undoButton = find("[data-undo]");
 const { answerUrl, participation, noun } = form.dataset;
+const confirmsOnPress = "confirmsOnPress" in form.dataset;
 
 const outbox = outboxAt(`perceptanon.outbox.${participation}`);
 const clock = viewingClock();
 const viewer = viewerOf(pairBox, {
   tools: find("[data-view-tools]"),
   divider: find("[data-divider]"),
-  keysAreOn: () => useKeys.checked && !keyTable.open,
+  keysAreOn: () => useKeys.checked && !keyTable.open && !isTyping(document.activeElement),
   announce,
 });
 const answered = new Set(outbox.all().map((answer) => answer.assignment));
 
 let current = null; // the pair on the screen, or on its way there
+let previous = null; // the pair before it and the score it got, which can be changed
 let queue = []; // the pairs after it, loading or loaded
 let progress = { done: Number(form.dataset.done), total: form.dataset.total ? Number(form.dataset.total) : null };
 let ended = false; // the server takes no more answers from this page
@@ -201,7 +206,7 @@ async function showCurrent() {
   const pair = current;
   // What failed long ago, while it was fetched ahead, may well succeed now.
   const ready = (await pair.decoded) || (await load(pair));
-  if (ended || pair.shown) return;
+  if (ended || pair !== current || pair.shown) return;
   pair.missing = !ready;
   if (pair.missing) {
     showPictureTrouble();
@@ -210,7 +215,7 @@ async function showCurrent() {
   viewer.show(pair);
   ask(pair.lease);
   await painted();
-  if (ended) return;
+  if (ended || pair !== current) return;
   scale.disabled = false;
   pair.shown = true;
   clock.start();
@@ -235,17 +240,41 @@ async function retryPictures() {
 
 /* --- Answering ----------------------------------------------------------------------------------------------- */
 
-function confirmAnswer(event) {
+function submit(event) {
   event.preventDefault();
   if (!current?.shown || ended) return;
-  const score = Number(new FormData(form).get("score"));
+  if (event.submitter?.name === "skip") skip();
+  else confirmAnswer();
+}
+
+function confirmAnswer() {
+  const { score, note, knows } = Object.fromEntries(new FormData(form));
   if (!score) {
     tell(NOTHING_CHOSEN);
     return;
   }
+  const beside = { ...(note && { note }), ...(knows && { knows }), ...(current.revises && { revises: true }) };
+  const pair = current;
+  leaveWith({ score: Number(score), ...beside, ...clock.stop(), viewing: viewer.conditions() });
+  previous = { pair, score };
+  undoButton.hidden = false;
+}
+
+function skip() {
+  const { skips, note } = Object.fromEntries(new FormData(form));
+  if (current.revises) tell(RATED_BEFORE);
+  else if (!skips) tell(NO_REASON);
+  else {
+    clock.stop();
+    leaveWith({ skips, ...(note && { note }) });
+  }
+}
+
+/* What was said of the pair waits in the outbox, and the next one comes. */
+function leaveWith(said) {
   const { assignment } = current.lease;
   answered.add(assignment);
-  outbox.add({ key: uuid4(), assignment, score, ...clock.stop(), viewing: viewer.conditions() });
+  outbox.add({ key: uuid4(), assignment, ...said });
   current = null;
   clearScale();
   showProgress();
@@ -254,26 +283,46 @@ function confirmAnswer(event) {
   sendIn(PAINT_GRACE_MS);
 }
 
+/* Back to the previous pair; the one on the screen comes after it, with its clock begun anew. */
+async function undo() {
+  if (!previous || ended) return;
+  const { pair, score } = previous;
+  previous = null;
+  undoButton.hidden = true;
+  if (current) queue.unshift(Object.assign(current, { shown: false }));
+  clock.stop();
+  clearScale();
+  current = Object.assign(pair, { shown: false, revises: true });
+  await showCurrent();
+  if (current !== pair) return;
+  scale.querySelector(`input[value="${score}"]`).checked = true;
+  tell(`You chose ${score}. Choose again and confirm.`);
+}
+
 /* No trace of the last answer: nothing chosen, and the focus on the question rather than on a number. */
 function clearScale() {
-  for (const radio of form.elements.score) radio.checked = false;
+  form.reset();
+  for (const beside of form.querySelectorAll("[data-beside]")) beside.open = false;
   tell("");
   question.focus({ preventScroll: true });
 }
 
 function pressKey(event) {
   const { key, target } = event;
-  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || keyTable.open) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || keyTable.open || isTyping(target)) return;
   if (key === "Enter") pressEnter(event, target);
   else if (/^[0-9]$/.test(key) && useKeys.checked && !event.repeat) chooseByKey(key);
   else if (key === "?" && useKeys.checked) keyTable.showModal();
+  else if (key.toLowerCase() === "u" && useKeys.checked && !event.repeat) undo();
 }
+
+const isTyping = (element) => element?.matches("textarea");
 
 /* Enter confirms from anywhere but a link or another button, and a key held down confirms only once. */
 function pressEnter(event, target) {
   const confirm = form.querySelector("button[type=submit]");
   if (event.repeat) event.preventDefault();
-  else if (target === confirm || !target.closest("a, button")) {
+  else if (target === confirm || !target.closest("a, button, summary")) {
     event.preventDefault();
     form.requestSubmit(confirm);
   }
@@ -285,6 +334,12 @@ function chooseByKey(key) {
   radio.checked = true;
   radio.focus({ preventScroll: true });
   forgetComplaint();
+  if (confirmsOnPress) confirmAnswer();
+}
+
+/* Where the study says so, pressing a score is the answer. Arrow keys only move along the scale: their clicks count 0. */
+function pressScore(event) {
+  if (confirmsOnPress && event.detail > 0 && event.target.matches("input") && current?.shown && !ended) confirmAnswer();
 }
 
 /* A choice answers the complaint; news of a refused answer stays until the next answer. */
@@ -365,7 +420,7 @@ function settle(acknowledgements) {
   for (const { key, status, detail, feedback } of acknowledgements) {
     if (feedback) tell(feedback);
     if (status !== "refused") continue;
-    answered.delete(answers.get(key)?.assignment);
+    if (!answers.get(key)?.revises) answered.delete(answers.get(key)?.assignment);
     tell(`One answer was not accepted. ${detail}`);
   }
   outbox.drop(new Set(acknowledgements.map(({ key }) => key)));
@@ -440,7 +495,7 @@ function pairInWords() {
 
 /* What the server counts, and what it has not heard of yet. */
 function answeredInAll() {
-  return progress.done + outbox.all().length;
+  return progress.done + outbox.all().filter(({ revises, skips }) => !revises && !skips).length;
 }
 
 function showProgress() {
@@ -481,7 +536,9 @@ function rememberKeyChoice() {
 
 function listen() {
   form.noValidate = true; // the message about a missing score is ours
-  form.addEventListener("submit", confirmAnswer);
+  form.addEventListener("submit", submit);
+  scale.addEventListener("click", pressScore);
+  undoButton.addEventListener("click", undo);
   form.addEventListener("change", forgetComplaint);
   document.addEventListener("keydown", pressKey);
   find("[data-open-keys]").addEventListener("click", () => keyTable.showModal());
@@ -494,7 +551,7 @@ function listen() {
 
 function start() {
   pairBox.removeAttribute("data-served");
-  for (const radio of form.elements.score) radio.checked = false;
+  form.reset();
   rememberKeyChoice();
   listen();
   hold(JSON.parse(find("#leases").textContent));
