@@ -280,9 +280,7 @@ def _finish(person: Person) -> None:
 
 
 _STILL_MINE = "a.answered_at IS NULL AND a.skipped_at IS NULL"
-_MAY_COME = (
-    ITEM + "i.role = 'main' AND i.n_rated < i.goal AND (" + MINE + "i.id AND " + _STILL_MINE + ONE + " OR "
-)
+_MAY_COME = ITEM + "i.role = 'main' AND i.n_rated < i.goal AND (" + MINE + "i.id AND " + _STILL_MINE + ONE + " OR "
 
 
 def _may_still_come(person: Person) -> bool:

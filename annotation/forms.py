@@ -30,6 +30,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         "A session": ["goal", "session_size", "seconds_per_pair", "n_practice", "n_warm_up", "n_checks"],
         "Hidden repeats": ["repeat_percent", "repeat_distance"],
         "How people compare": ["allows_swipe", "allows_flicker"],
+        "How people answer": ["confirms_on_press", "asks_who"],
         "How pairs are given out": ["side", "spacing", "reserves_session", "lease_seconds", "person_limit"],
     }
     # Off unless somebody knows why; each biases figures.
@@ -118,6 +119,16 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         label="Swipe: one picture over the other, with a divider to move",
         help_text="In HA2, and only for whoever asks for it. The two pictures side by side are always offered.",
     )
+    confirms_on_press = forms.BooleanField(
+        required=False,
+        label="A score is the answer as soon as it is pressed",
+        help_text="Quicker, and easier to get wrong; the previous answer can always be changed.",
+    )
+    asks_who = forms.BooleanField(
+        required=False,
+        label="Offer to say whether one knows who or where this is",
+        help_text="No, think so, or yes; never a name. Beside the note that everybody may leave.",
+    )
     allows_flicker = forms.BooleanField(
         required=False,
         label="Flicker: one picture in the place of the other while a key or button is held",
@@ -151,6 +162,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
             "name", "mode", "goal", "session_size", "seconds_per_pair", "lease_seconds",
             "n_practice", "n_warm_up", "n_checks", "repeat_percent", "repeat_distance",
             "side", "spacing", "reserves_session", "person_limit", "allows_swipe", "allows_flicker",
+            "confirms_on_press", "asks_who",
             "stops_adaptively", "min_ratings", "max_ratings", "half_width", "is_ordered_by_model", "core_percent",
         ]  # fmt: skip
 

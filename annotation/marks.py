@@ -9,9 +9,10 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import Exists, OuterRef
+from django.db.models.functions import Now
 
 from annotation.history import locked_study, record_change
-from annotation.models.ratings import Assignment
+from annotation.models.ratings import Assignment, Report
 from annotation.models.studies import MAX_SCORE, MIN_SCORE, SCORES, Item, Study, StudyChange
 
 NEAR, AT_MOST, AT_LEAST = "near", "at_most", "at_least"
@@ -87,11 +88,17 @@ def put_back_item(study: Study, item: Item, *, reason: str, by: AbstractBaseUser
     _change_state(study, item, Item.State.OPEN, reason=reason, by=by)
 
 
+def settle_reports(item: Item) -> int:
+    """Somebody has seen what was reported of a pair; how many reports."""
+    return Report.objects.filter(assignment__item=item, settled_at=None).update(settled_at=Now())
+
+
 def _change_state(study: Study, item: Item, state: str, *, reason: str, by: AbstractBaseUser | None) -> None:
     study = locked_study(study)
     before = study.items.get(pk=item.pk)
     if before.state == state:
         return
     study.items.filter(pk=item.pk).update(state=state)
+    settle_reports(item)
     said = {"pair": before.pair_id, "state": before.state}, {"pair": before.pair_id, "state": str(state)}
     record_change(study, StudyChange.Kind.WITHDRAWN, before=said[0], after=said[1], by=by, reason=reason)

@@ -12,7 +12,7 @@ from django.db.models import Avg, Case, Count, F, Max, OuterRef, Q, QuerySet, Su
 
 from annotation.models.people import Participation
 from annotation.models.quality import Decision, Flag
-from annotation.models.ratings import Assignment, Rating
+from annotation.models.ratings import Assignment, Rating, Report
 from annotation.models.studies import SCORES, Item, Study
 from datasets.releases import AGREEMENT_SEED
 from scoring.measures.agreement import agreement_summary
@@ -70,6 +70,12 @@ def set_aside(study: Study) -> list[int]:
     decisions = Decision.objects.filter(participation__study=study, kind=Decision.Kind.USE).order_by("decided_at", "pk")
     latest = dict(decisions.values_list("participation", "verdict"))
     return [participation for participation, is_used in latest.items() if not is_used]
+
+
+def reports_of(study: Study) -> QuerySet[Report]:
+    """What people reported of pictures and nobody has looked at, the newest first."""
+    waiting = Report.objects.to_look_at().filter(assignment__participation__study=study)
+    return waiting.select_related("assignment__item", "assignment__participation__annotator")
 
 
 def n_flagged(study: Study) -> int:
@@ -249,7 +255,13 @@ def _statistics(item: Item, counts: Counter[int]) -> ItemStatistics:
 def answers_to(item: Item) -> QuerySet[Rating]:
     """Everything that was said of a pair, for whatever purpose it was shown."""
     said = Rating.objects.filter(assignment__item=item, assignment__participation__withdrawn_at=None)
-    return said.select_related("assignment__participation__annotator").order_by("created_at")
+    return said.select_related("assignment__participation__annotator", "remark").order_by("created_at")
+
+
+def reports_on(item: Item) -> QuerySet[Report]:
+    """Why people did not rate a pair."""
+    said = Report.objects.filter(assignment__item=item, assignment__participation__withdrawn_at=None)
+    return said.select_related("assignment__participation__annotator")
 
 
 def checked_answers(person: Participation) -> list[dict[str, Any]]:

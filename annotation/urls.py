@@ -37,5 +37,6 @@ urlpatterns = [
     path("studies/<uuid:study>/items/<int:item>/", quality.item, name="item"),
     path("studies/<uuid:study>/items/<int:item>/mark/", quality.mark, name="mark"),
     path("studies/<uuid:study>/items/<int:item>/withdraw/", quality.withdraw, name="withdraw"),
+    path("studies/<uuid:study>/items/<int:item>/seen/", quality.seen, name="seen"),
     path("studies/<uuid:study>/plan/", quality.plan, name="plan"),
 ]

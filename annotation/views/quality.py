@@ -21,6 +21,7 @@ from annotation.views.researchers import managed_study
 
 PEOPLE_PER_PAGE = 50
 ITEMS_PER_PAGE = 50
+REPORTS_SHOWN = 50
 
 
 # People ------------------------------------------------------------------------------------------------------------
@@ -36,7 +37,7 @@ def quality(request: HttpRequest, study: UUID) -> HttpResponse:
     context = _context(found) | {
         "look": looks.last_look(found, quality_of.KIND),
         "is_looking": looks.looks_of(found, quality_of.KIND).unfinished().exists(),
-        "plan": plans.plan_of(found),
+        "reports": queries.reports_of(found)[:REPORTS_SHOWN],
         "flagged": [_facts(person) for person in flagged[:PEOPLE_PER_PAGE]],
         "page": page,
         "people": [_facts(person) for person in page],
@@ -204,6 +205,16 @@ def withdraw(request: HttpRequest, study: UUID, item: int) -> HttpResponse:
     return redirect("annotation:item", found.public_id, one.pk)
 
 
+@require_POST
+def seen(request: HttpRequest, study: UUID, item: int) -> HttpResponse:
+    """What was reported of a pair has been looked at, and the pair stays."""
+    found = managed_study(request, study)
+    one = _item(found, item)
+    marks.settle_reports(one)
+    messages.success(request, "The reports are settled; the pair stays.")
+    return redirect("annotation:item", found.public_id, one.pk)
+
+
 def _item(study: Study, pk: int) -> Item:
     with_pictures = study.items.select_related("pair__anonymized", "pair__original", "pair__source")
     return get_object_or_404(with_pictures, pk=pk)
@@ -216,6 +227,7 @@ def _item_page(request: HttpRequest, study: Study, one: Item, *, refused: MarkFo
         "item": one,
         "statistics": statistics,
         "answers": said,
+        "reports": queries.reports_on(one),
         "mark_form": refused or MarkForm(initial=mark_initial(one)),
         "reason_form": ReasonForm(auto_id="id_withdraw_%s"),
         "was_given": one.assignments.exists(),

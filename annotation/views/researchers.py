@@ -90,6 +90,7 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "used_agreement": queries.agreement(*queries.rating_counts(found, without=unused)) if unused else None,
         "n_set_aside": len(unused),
         "n_flagged": queries.n_flagged(found),
+        "n_reported": queries.reports_of(found).count(),
         "core_agreement": queries.core_agreement(found) if studies.has_core(found) else None,
         "histogram": histogram,
         "most": max((n for _, n in histogram), default=0),

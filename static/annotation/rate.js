@@ -301,10 +301,15 @@ async function undo() {
 
 /* No trace of the last answer: nothing chosen, and the focus on the question rather than on a number. */
 function clearScale() {
-  form.reset();
+  emptyForm();
   for (const beside of form.querySelectorAll("[data-beside]")) beside.open = false;
   tell("");
   question.focus({ preventScroll: true });
+}
+
+function emptyForm() {
+  for (const radio of form.querySelectorAll("input[type=radio]")) radio.checked = false;
+  form.elements.note.value = "";
 }
 
 function pressKey(event) {
@@ -551,7 +556,7 @@ function listen() {
 
 function start() {
   pairBox.removeAttribute("data-served");
-  form.reset();
+  emptyForm();
   rememberKeyChoice();
   listen();
   hold(JSON.parse(find("#leases").textContent));

@@ -57,6 +57,10 @@ class Command(BaseCommand):
             help="only pairs of this kind; may be repeated",
         )
         parser.add_argument("--no-swipe", action="store_true", help="do not offer to compare by swipe (HA2)")
+        parser.add_argument("--confirm-on-press", action="store_true", help="a score is the answer once it is pressed")
+        parser.add_argument(
+            "--ask-who", action="store_true", help="offer to say whether one knows who or where this is"
+        )
         parser.add_argument("--no-flicker", action="store_true", help="do not offer to compare by flicker (HA2)")
         parser.add_argument("--wording", type=Path, help="JSON file: kind of text to its words")
 
@@ -112,6 +116,7 @@ def checked_form(project: Project, options: dict[str, Any]) -> StudyForm:
     campaign = studies.campaign_named(project, options["campaign"])
     data = {name: options[option.removeprefix("--").replace("-", "_")] for name, option in OPTIONS.items()}
     data |= {"name": options["name"], "mode": options["mode"], "reserves_session": True}
+    data |= {"confirms_on_press": options["confirm_on_press"], "asks_who": options["ask_who"]}
     data |= {f"allows_{mode}": not options[f"no_{mode}"] for mode in ("swipe", "flicker")}
     data |= {"campaign": str(campaign.pk) if campaign else NEW_CAMPAIGN, "new_campaign": options["campaign"]}
     data["methods"] = [json.dumps(kind) for kind in options["only"]]
