@@ -4,6 +4,7 @@
  * Without this script the page is a plain form that does the same, one request at a time.
  */
 
+import { offerBreaks } from "./breaks.js";
 import { viewerOf } from "./viewer.js";
 
 const FIRST_RETRY_MS = 1000;
@@ -497,6 +498,7 @@ function start() {
   for (const radio of form.elements.score) radio.checked = false;
   rememberKeyChoice();
   listen();
+  offerBreaks({ form, notice: find("[data-break]"), participation });
   hold(JSON.parse(find("#leases").textContent));
   showProgress();
   showStatus();

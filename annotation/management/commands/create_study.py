@@ -2,12 +2,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from annotation import studies
 from annotation.management.wording_file import wording
+from annotation.models.studies import web_address
 from annotation.planner import CannotPlan, SessionPlan
 from datasets.management.following import named_project
 from datasets.models.pictures import Pair
@@ -37,6 +39,8 @@ class Command(BaseCommand):
         )
         parser.add_argument("--no-swipe", action="store_true", help="do not offer to compare by swipe (HA2)")
         parser.add_argument("--no-flicker", action="store_true", help="do not offer to compare by flicker (HA2)")
+        parser.add_argument("--completion-code", default="", help="shown to whoever has finished")
+        parser.add_argument("--completion-url", default="", help="a link on the last page; http or https")
         parser.add_argument(
             "--only",
             nargs=3,
@@ -53,6 +57,7 @@ class Command(BaseCommand):
             raise CommandError("--goal must be at least 1 and at most 1000, --session-size at most 10000.")
         if not 1 <= options["seconds_per_pair"] <= 600 or not 60 <= options["lease_seconds"] <= 86_400:
             raise CommandError("--seconds-per-pair must be from 1 to 600, --lease-seconds from 60 to 86400.")
+        check_completion(options["completion_code"], options["completion_url"])
         plan = session_plan(options)
         check_name("The study's name", options["name"], most=120)
         check_name("The campaign's name", options["campaign"], most=60)
@@ -78,6 +83,8 @@ class Command(BaseCommand):
                     repeat_percent=plan.repeat_percent,
                     allows_swipe=not options["no_swipe"],
                     allows_flicker=not options["no_flicker"],
+                    completion_code=options["completion_code"],
+                    completion_url=options["completion_url"],
                 )
             except (studies.NotPossible, studies.PairsDoNotFit) as error:
                 raise CommandError(str(error)) from error
@@ -106,6 +113,16 @@ def chosen_pairs(project: Project, kinds: list[list[str]]) -> QuerySet[Pair]:
             raise CommandError(f"{project} has no pairs of source {source!r}, scope {scope!r} and method {method!r}.")
         chosen |= kind
     return project.pairs.filter(chosen)
+
+
+def check_completion(code: str, url: str) -> None:
+    if len(code) > 60 or len(url) > 500:
+        raise CommandError("--completion-code may have 60 characters, --completion-url 500.")
+    if url:
+        try:
+            web_address(url)
+        except ValidationError as error:
+            raise CommandError("--completion-url must begin with https:// or http://.") from error
 
 
 def check_name(what: str, name: str, *, most: int) -> None:
