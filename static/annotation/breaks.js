@@ -4,7 +4,7 @@
  */
 
 const EVERY_MS = 10 * 60_000;
-const OFFER = "You have rated for ten minutes. A short break keeps your eye fresh.";
+const OFFER = "You have rated for ten minutes. A short break?";
 const AFTER_THIS_ONE = "Confirm the score you chose; then the break begins.";
 
 export function offerBreaks({ form, notice, participation }) {
