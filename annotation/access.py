@@ -43,6 +43,12 @@ def remember(response: HttpResponse, participation: Participation) -> HttpRespon
     return response
 
 
+def forget(response: HttpResponse, participation: Participation) -> HttpResponse:
+    """Take away what `remember` has left in the browser."""
+    response.delete_cookie(COOKIE + participation.public_id.hex, samesite="Lax")
+    return response
+
+
 def has_cookie(request: HttpRequest, public_id: UUID) -> bool:
     name = COOKIE + public_id.hex
     value = request.get_signed_cookie(name, default="", salt=COOKIE_SALT, max_age=COOKIE_AGE)

@@ -5,7 +5,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from annotation import planner, studies
-from annotation.models.studies import Campaign, Study, StudyText
+from annotation.models.studies import Campaign, Study, StudyText, web_address
 from annotation.wording import standard_wording
 from datasets.forms import whole_characters
 from datasets.models.pictures import Pair
@@ -32,6 +32,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         "How people compare": ["allows_swipe", "allows_flicker"],
         "How people answer": ["confirms_on_press", "asks_who"],
         "How pairs are given out": ["side", "spacing", "reserves_session", "lease_seconds", "person_limit"],
+        "At the end": ["completion_code", "completion_url"],
     }
     # Off unless somebody knows why; each biases figures.
     biased = ["stops_adaptively", "min_ratings", "max_ratings", "half_width", "is_ordered_by_model", "core_percent"]
@@ -134,6 +135,21 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         label="Flicker: one picture in the place of the other while a key or button is held",
         help_text="Nothing alternates by itself.",
     )
+    completion_code = forms.CharField(
+        required=False,
+        max_length=60,
+        label="Completion code",
+        help_text="For people sent by a panel: shown on the last page to whoever has finished, and to nobody else.",
+        validators=[whole_characters],
+    )
+    completion_url = forms.CharField(
+        required=False,
+        max_length=500,
+        label="Address to go back to",
+        widget=forms.URLInput,
+        validators=[web_address],
+        help_text="A link on the last page, back to the panel.",
+    )
     stops_adaptively = forms.BooleanField(
         required=False,
         label="Stop each pair when its interval is narrow enough",
@@ -163,6 +179,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
             "n_practice", "n_warm_up", "n_checks", "repeat_percent", "repeat_distance",
             "side", "spacing", "reserves_session", "person_limit", "allows_swipe", "allows_flicker",
             "confirms_on_press", "asks_who",
+            "completion_code", "completion_url",
             "stops_adaptively", "min_ratings", "max_ratings", "half_width", "is_ordered_by_model", "core_percent",
         ]  # fmt: skip
 

@@ -1,5 +1,7 @@
 """A person's data leaves: erased here, kept in frozen releases under a name that nobody can join to them any more."""
 
+import re
+
 from django.db import transaction
 from django.db.models import F
 
@@ -7,6 +9,12 @@ from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item
 from datasets.models.releases import Release, ReleaseNotice
+
+
+def participation_with_code(code: str) -> Participation | None:
+    """Whose withdrawal code this is, however it was typed: small letters, with dashes, with spaces or without."""
+    typed = re.sub(r"[^0-9A-Za-z]", "", code).upper()
+    return Participation.objects.select_related("study").filter(withdrawal_code=typed).first()
 
 
 @transaction.atomic

@@ -1,14 +1,16 @@
 from django.urls import path
 
 from annotation.api import AnswerView
-from annotation.views import annotators, planning, quality, researchers
+from annotation.views import annotators, planning, quality, researchers, withdrawal
 
 app_name = "annotation"
 urlpatterns = [
     path("join/<slug:token>/", annotators.join, name="join"),
     path("resume/<str:token>/", annotators.resume, name="resume"),
+    path("withdraw/", withdrawal.withdraw, name="withdrawal"),
     path("studies/<uuid:study>/take-part/", annotators.take_part, name="take-part"),
     path("rate/<uuid:participation>/", annotators.rate, name="rate"),
+    path("rate/<uuid:participation>/your-data/", annotators.your_data, name="your-data"),
     path("rate/<uuid:participation>/instructions/", annotators.instructions, name="instructions"),
     path("rate/<uuid:participation>/answer/", AnswerView.as_view(), name="answer"),
     path("rate/<uuid:participation>/rest/", annotators.rest, name="rest"),

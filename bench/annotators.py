@@ -104,7 +104,7 @@ class Annotator:
             raise NoPlace("the consent page has no form; the study may have all its answers")
         form = f"csrfmiddlewaretoken={token[1].decode()}&consent={consent[1].decode()}&agree=on"
         agreed, _ = self._request("POST", self.join_path, form, "application/x-www-form-urlencoded", status=302)
-        self.answer_path = f"{agreed.headers['Location']}answer/"
+        self.answer_path = f"{agreed.headers['Location'].removesuffix('your-data/')}answer/"
         self._take_turn([], shown=[])
         if not self.leases:
             raise NoPlace("a new person was given no pair")

@@ -40,6 +40,9 @@ def rating_page(page: Page, invitation: str) -> None:
     page.goto(invitation)
     page.get_by_label("I agree to take part").check()
     page.get_by_role("button", name="Take part").click()
+    page.get_by_role("link", name="On to the instructions").click()
+    page.get_by_role("radio", name="Towards 1:").first.check()
+    page.get_by_role("radio", name="Towards 10:").last.check()
     page.get_by_role("button", name="Start rating").click()
     for n in range(1, 24):
         page.get_by_text(re.compile(rf"(Pair|Picture) {n} of")).first.wait_for()

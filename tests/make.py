@@ -20,6 +20,7 @@ from annotation import studies
 from annotation.access import remember
 from annotation.answer import submit_rating
 from annotation.assign import next_pairs
+from annotation.comprehension import questions
 from annotation.freeze import request_freeze
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
@@ -206,6 +207,11 @@ def release(of: Study) -> Release:
 def archive(of: Release) -> Path:
     """The release as a zip, made by its job."""
     return media_path(done(request_export(of)).result["file"])
+
+
+def understood(of: Study) -> dict[str, str]:
+    """The form below the instructions, answered rightly."""
+    return {question.name: question.answer for question in questions(of.mode)}
 
 
 def answer(assignment: Assignment | str, score: Any = 7, **fields: Any) -> dict[str, Any]:

@@ -14,6 +14,15 @@ def new_token() -> str:
     return secrets.token_hex(16)
 
 
+# What is read out and typed again: without 0 and O, 1 and I.
+CODE_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+CODE_LENGTH = 12  # of 32 letters: 60 bits
+
+
+def new_withdrawal_code() -> str:
+    return "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
+
+
 def new_pseudonym() -> str:
     return f"A-{secrets.token_hex(4)}"
 
@@ -80,6 +89,9 @@ class Participation(models.Model):
     consent_text = models.ForeignKey(StudyText, on_delete=models.PROTECT, related_name="+")
     language = models.CharField(max_length=10, default="en")
     seed = models.BigIntegerField(default=new_seed)
+    # Whoever has it may erase the participation, without cookie or log-in, at any time.
+    withdrawal_code = models.CharField(max_length=CODE_LENGTH, unique=True, default=new_withdrawal_code, editable=False)
+    # What instruct.py records of the beginning: tries at the questions, the screen.
     conditions = models.JSONField(default=dict, blank=True)
     n_planned = models.PositiveIntegerField()
     n_answered = models.PositiveIntegerField(default=0)  # of all purposes
@@ -100,3 +112,8 @@ class Participation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.annotator} in {self.study}"
+
+    @property
+    def written_code(self) -> str:
+        """The withdrawal code in groups of four, as people copy it."""
+        return "-".join(self.withdrawal_code[start : start + 4] for start in range(0, CODE_LENGTH, 4))

@@ -2,9 +2,11 @@ import secrets
 import uuid
 from hashlib import sha256
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.validators import URLValidator
 from django.db import models
 
 from datasets.models.pictures import Pair
@@ -19,6 +21,10 @@ RING = 2**31
 
 def new_seed() -> int:
     return secrets.randbits(62)
+
+
+# A link that people follow: never a script, a mail or a file.
+web_address = URLValidator(schemes=["http", "https"], message="Enter an address that begins with https:// or http://.")
 
 
 class TextAlreadyShown(Exception):
@@ -97,6 +103,9 @@ class Study(models.Model):
     half_width = models.FloatField(default=0.75)  # score points; of the 95 % interval at which a pair has enough
     confirms_on_press = models.BooleanField(default=False)  # a score is the answer as soon as it is chosen
     asks_who = models.BooleanField(default=False)  # whether the annotator knows who or where this is
+    # What the last page gives to whoever has finished, for the panel that sent them.
+    completion_code = models.CharField(max_length=60, blank=True)
+    completion_url = models.CharField(max_length=500, blank=True, validators=[web_address])
     language = models.CharField(max_length=10, default="en")
     seed = models.BigIntegerField(default=new_seed)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -131,6 +140,11 @@ class Study(models.Model):
     @property
     def is_open(self) -> bool:
         return self.state == self.State.OPEN
+
+    @property
+    def completion_host(self) -> str:
+        """Whose page the link at the end leads to, in a word."""
+        return urlsplit(self.completion_url).hostname or ""
 
     @property
     def has_begun(self) -> bool:

@@ -9,13 +9,14 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.access import ACTS_FOR, acts_for, participation_required, remember, remembered, resume_token, resumed_id
 from annotation.answer import AlreadyRated
 from annotation.assign import next_pairs
+from annotation.comprehension import checked, is_complete, unasked
+from annotation.instruct import LEAST_PICTURE, record_try, screen_conditions
 from annotation.join import (
     CannotJoin,
     begin_another_session,
@@ -29,6 +30,7 @@ from annotation.join import (
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Remark, Report
 from annotation.models.studies import Study, StudyText
+from annotation.planner import MINUTES_AROUND
 from annotation.protocol import session_data, take_turn
 from annotation.sql import fetch_one, uuid_value
 from annotation.viewing import view_modes
@@ -68,7 +70,7 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
         except CannotJoin as cannot:
             refused = cannot.code
         else:
-            return remember(redirect("annotation:rate", begun.public_id), begun)
+            return remember(redirect("annotation:your-data", begun.public_id), begun)
     return _consent_page(request, study, refused=refused)
 
 
@@ -111,7 +113,7 @@ def take_part(request: HttpRequest, study: UUID) -> HttpResponse:
         except CannotJoin as cannot:
             refused = cannot.code
         else:
-            return redirect("annotation:rate", mine.public_id)
+            return redirect("annotation:your-data", mine.public_id)
     return _consent_page(request, found, refused=refused)
 
 
@@ -133,11 +135,13 @@ def _consent_page(request: HttpRequest, study: Study, *, refused: str | None) ->
     elif request.method == "POST":
         error, status = "This text has changed since you opened the page. Please read it again.", 409
     n_ratings = session_length(study)
+    minutes = n_ratings * study.seconds_per_pair / 60 + MINUTES_AROUND
     context = {
         "study": study,
         "consent": current_texts(study)["consent"],
         "n_ratings": n_ratings,
-        "minutes": max(1, round(n_ratings * study.seconds_per_pair / 60)),
+        "is_shorter": study.items.wanting_ratings()[:n_ratings].count() < n_ratings,
+        "minutes": round(minutes),
         "refused": refused,
         "error": error,
     }
@@ -159,10 +163,19 @@ def resume(request: HttpRequest, token: str) -> HttpResponse:
 @participation_required
 @require_http_methods(["GET", "POST"])
 def instructions(request: HttpRequest, participation: Participation) -> HttpResponse:
+    """What to do, with examples; then the questions, until they are answered rightly. Asked once."""
+    mode, asked = participation.study.mode, []
+    if participation.instructed_at is None:
+        asked = checked(mode, request.POST) if request.method == "POST" else unasked(mode)
+    understood = not any(each["trouble"] for each in asked)
     if request.method == "POST":
-        Participation.objects.filter(pk=participation.pk, instructed_at=None).update(instructed_at=timezone.now())
-        return redirect("annotation:rate", participation.public_id)
-    return render(request, "annotation/instructions.html", _context(request, participation))
+        if asked and is_complete(mode, request.POST):
+            screen = screen_conditions(request.POST.get("screen", ""))
+            record_try(participation, understood=understood, screen=screen)
+        if understood:
+            return redirect("annotation:rate", participation.public_id)
+    page = {"asked": asked, "least_picture": LEAST_PICTURE, "has_trouble": not understood}
+    return render(request, "annotation/instructions.html", _context(request, participation) | page)
 
 
 @participation_required
@@ -242,6 +255,13 @@ def rest(request: HttpRequest, participation: Participation) -> HttpResponse:
 
 @participation_required
 @require_GET
+def your_data(request: HttpRequest, participation: Participation) -> HttpResponse:
+    """The code by which everything can be erased, and the way back: first after the consent, then whenever wanted."""
+    return render(request, "annotation/your_data.html", _context(request, participation))
+
+
+@participation_required
+@require_GET
 def end(request: HttpRequest, participation: Participation) -> HttpResponse:
     """After the last pair; or when there is none to give now, with the way back."""
     session = next_pairs(participation)
@@ -277,4 +297,5 @@ def _context(request: HttpRequest, participation: Participation) -> dict[str, An
             "total": participation.n_planned,
         },
         "resume_url": request.build_absolute_uri(resume_path),
+        "withdraw_url": request.build_absolute_uri(reverse("annotation:withdrawal")),
     }

@@ -4,6 +4,7 @@
  * Without this script the page is a plain form that does the same, one request at a time.
  */
 
+import { offerBreaks } from "./breaks.js";
 import { viewerOf } from "./viewer.js";
 
 const FIRST_RETRY_MS = 1000;
@@ -559,6 +560,7 @@ function start() {
   emptyForm();
   rememberKeyChoice();
   listen();
+  offerBreaks({ form, notice: find("[data-break]"), participation });
   hold(JSON.parse(find("#leases").textContent));
   showProgress();
   showStatus();

@@ -30,6 +30,11 @@ def rate_url(participation: Participation) -> str:
     return reverse("annotation:rate", args=[participation.public_id])
 
 
+def code_url(participation: Participation) -> str:
+    """Where whoever has agreed is led: to their withdrawal code."""
+    return reverse("annotation:your-data", args=[participation.public_id])
+
+
 def refused_as(reply: Any) -> str | None:
     return reply.context["refused"]
 
@@ -71,7 +76,7 @@ def test_without_the_ticked_box_nobody_takes_part(client: Client, invitation: In
 def test_who_agrees_takes_part_under_a_random_name(client: Client, invitation: Invitation) -> None:
     reply = client.post(url_of(invitation), agreed(invitation.study))
     mine = Participation.objects.get()
-    assert (reply.status_code, reply.url) == (302, rate_url(mine))
+    assert (reply.status_code, reply.url) == (302, code_url(mine))
     assert (mine.annotator.user, mine.invitation, mine.n_planned) == (None, invitation, 4)
 
 
@@ -123,7 +128,7 @@ def test_the_next_person_at_a_computer_begins_anew(client: Client, invitation: I
     assert "agree" in client.get(someone_else(invitation)).content.decode()
     assert Participation.objects.count() == 1
     second = client.post(someone_else(invitation), agreed(invitation.study))
-    assert second.url == rate_url(Participation.objects.latest("pk"))
+    assert second.url == code_url(Participation.objects.latest("pk"))
     assert Annotator.objects.count() == 2
 
 
@@ -319,7 +324,7 @@ def test_instructions_come_before_the_first_pair(participation: Participation) -
     instructions = reverse("annotation:instructions", args=[participation.public_id])
     assert browser.get(rate_url(participation)).url == instructions
     assert not participation.assignments.exists()
-    assert browser.post(instructions).url == rate_url(participation)
+    assert browser.post(instructions, make.understood(participation.study)).url == rate_url(participation)
     assert browser.get(rate_url(participation)).status_code == 200
 
 
@@ -342,7 +347,7 @@ def test_a_member_of_any_role_takes_part(role: str) -> None:
     browser = member_of(study, role)
     assert browser.get(take_part_url(study)).status_code == 200
     assert not Participation.objects.exists()
-    assert browser.post(take_part_url(study), agreed(study)).url == rate_url(Participation.objects.get())
+    assert browser.post(take_part_url(study), agreed(study)).url == code_url(Participation.objects.get())
 
 
 @pytest.mark.parametrize("kind", Invitation.Kind.values)

@@ -260,7 +260,7 @@ def test_a_pair_may_ask_for_one_score_in_so_many_words() -> None:
     leases = take_turn(person, [])["leases"]
     assert sorted(lease["instruction"] for lease in leases) == ["", "For this one, please choose 3."]
     browser = make.browser(person)
-    browser.post(reverse("annotation:instructions", args=[person.public_id]))
+    browser.post(reverse("annotation:instructions", args=[person.public_id]), make.understood(study))
     page = browser.get(reverse("annotation:rate", args=[person.public_id])).content.decode()
     question = current_texts(study)["question"].body
     asked = leases[0]["instruction"] or question

@@ -755,7 +755,8 @@ class Studio(RuleBasedStateMachine):
             user = person.annotator.user
             if user:
                 self.browsers[person.pk].force_login(user)
-            self.browsers[person.pk].post(reverse("annotation:instructions", args=[person.public_id]))
+            page = reverse("annotation:instructions", args=[person.public_id])
+            self.browsers[person.pk].post(page, make.understood(person.study))
         return self.browsers[person.pk]
 
     @staticmethod

@@ -124,6 +124,21 @@ def log_in(page: Page, site: Site, name: str = "boss", password: str = PASSWORD)
     page.wait_for_url(f"{site.url}/")
 
 
+def take_part(page: Page, link: str) -> None:
+    """Open an invitation, agree, and go past the withdrawal code to the instructions."""
+    page.goto(link)
+    page.get_by_label("I agree to take part").check()
+    page.get_by_role("button", name="Take part").click()
+    page.get_by_role("link", name="On to the instructions").click()
+
+
+def start_rating(page: Page) -> None:
+    """Answer the questions below the instructions rightly."""
+    page.get_by_role("group", name="name on a badge").get_by_label("Towards 1:").check()
+    page.get_by_role("group", name="tells who or where this is").get_by_label("Towards 10:").check()
+    page.get_by_role("button", name="Start rating").click()
+
+
 def expect_ready_to_rate(page: Page) -> None:
     """The pair is painted and the page listens. The form as the server sent it takes no keys yet, so the page makes
     its offer of keys only when it does; a phone does not show it."""

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 
 from datasets.demo_pictures import demo_originals, write_demo_pairs
-from tests.browser.conftest import People, Site, expect_ready_to_rate
+from tests.browser.conftest import People, Site, expect_ready_to_rate, start_rating, take_part
 
 pytestmark = pytest.mark.browser
 
@@ -35,10 +35,8 @@ def open_study(site: Site, mode: str) -> str:
 
 
 def begin(page: Page, link: str) -> None:
-    page.goto(link)
-    page.get_by_label("I agree to take part").check()
-    page.get_by_role("button", name="Take part").click()
-    page.get_by_role("button", name="Start rating").click()
+    take_part(page, link)
+    start_rating(page)
     expect(page.get_by_role("img", name="Anonymized picture")).to_be_visible()
     expect_ready_to_rate(page)
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import People, Site, expect_ready_to_rate
+from tests.browser.conftest import People, Site, expect_ready_to_rate, start_rating, take_part
 
 pytestmark = pytest.mark.browser
 
@@ -75,10 +75,8 @@ def _no_complaints(people: People) -> Iterator[None]:
 
 def begin(people: People, link: str, **options: Any) -> Page:
     page = people.page(**{"viewport": {"width": 1280, "height": 800}} | options)
-    page.goto(link)
-    page.get_by_label("I agree to take part").check()
-    page.get_by_role("button", name="Take part").click()
-    page.get_by_role("button", name="Start rating").click()
+    take_part(page, link)
+    start_rating(page)
     expect_ready_to_rate(page)
     return page
 
@@ -437,10 +435,8 @@ def test_how_a_pair_was_looked_at_is_stored_with_its_answer(site: Site, links: d
 
 def test_without_a_script_the_page_shows_pictures_and_scale_and_no_tools(links: dict[str, str], people: People) -> None:
     page = people.page(java_script_enabled=False)
-    page.goto(links["large"])
-    page.get_by_label("I agree to take part").check()
-    page.get_by_role("button", name="Take part").click()
-    page.get_by_role("button", name="Start rating").click()
+    take_part(page, links["large"])
+    start_rating(page)
     assert shown(page) == ["Original", "Anonymized"]
     expect(page.get_by_role("group", name="Zoom")).to_have_count(0)
     expect(page.get_by_role("slider")).to_have_count(0)

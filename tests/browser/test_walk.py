@@ -18,7 +18,7 @@ from scipy import stats
 from datasets.anonymize import anonymize
 from datasets.demo_pictures import demo_originals, open_original
 from datasets.splits import part_of
-from tests.browser.conftest import People, Site, expect_ready_to_rate, log_in
+from tests.browser.conftest import People, Site, expect_ready_to_rate, log_in, start_rating, take_part
 from tests.conftest import SHARED_DATA
 
 pytestmark = pytest.mark.browser
@@ -284,11 +284,9 @@ def check_archive(path: Path) -> None:
 
 
 def begin(page: Page, link: str) -> None:
-    page.goto(link)
-    page.get_by_label("I agree to take part").check()
-    page.get_by_role("button", name="Take part").click()
+    take_part(page, link)
     expect(page.get_by_text("What the original is for")).to_be_visible()
-    page.get_by_role("button", name="Start rating").click()
+    start_rating(page)
 
 
 def wait_for_pair(page: Page, n: int) -> None:

@@ -34,6 +34,8 @@ OPTIONS = {
     "half_width": "--half-width",
     "is_ordered_by_model": "--model-order",
     "core_percent": "--core",
+    "completion_code": "--completion-code",
+    "completion_url": "--completion-url",
 }
 NAMES = {"name": "The study's name", "new_campaign": "The campaign's name", "__all__": "The study"}
 
@@ -95,6 +97,8 @@ def add_session_options(parser: ArgumentParser) -> None:
     add("--lease-seconds", type=int, default=600, help="how long a pair waits (default: %(default)s)")
     add("--side", choices=Study.SideRule.values, default="left", help="of the original (default: %(default)s)")
     add("--spacing", type=int, default=5, help="pairs between versions of an original (default: %(default)s)")
+    add("--completion-code", default="", help="shown to whoever has finished")
+    add("--completion-url", default="", help="a link on the last page; http or https")
     add("--limit", type=int, help="pairs per person in all; more than a session allows another (default: a session)")
 
 
