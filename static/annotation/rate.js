@@ -44,6 +44,7 @@ let current = null; // the pair on the screen, or on its way there
 let queue = []; // the pairs after it, loading or loaded
 let progress = { done: Number(form.dataset.done), total: form.dataset.total ? Number(form.dataset.total) : null };
 let ended = false; // the server takes no more answers from this page
+let pressedAt = null; // when the key that confirms went down, by its event
 let leavingTo = null; // where the person wants to go once everything is sent
 const line = { timer: 0, busy: false, again: false, failures: 0, waits: 0 };
 
@@ -120,6 +121,14 @@ function uuid4() {
 const backOff = (times) => Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (times - 1));
 const answersInWords = (n) => `${n} answer${n === 1 ? "" : "s"}`;
 const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+
+/* How long a person waited for a pair, for whoever observes the page; nothing of it stays. */
+function measureWait() {
+  performance.mark("painted");
+  if (performance.getEntriesByName("answered").length) performance.measure("wait", "answered", "painted");
+  performance.clearMarks();
+  performance.clearMeasures();
+}
 
 /* --- Pictures ------------------------------------------------------------------------------------------------ */
 
@@ -210,6 +219,7 @@ async function showCurrent() {
   viewer.show(pair);
   ask(pair.lease);
   await painted();
+  measureWait();
   if (ended) return;
   scale.disabled = false;
   pair.shown = true;
@@ -243,6 +253,7 @@ function confirmAnswer(event) {
     tell(NOTHING_CHOSEN);
     return;
   }
+  performance.mark("answered", { startTime: pressedAt ?? event.timeStamp });
   const { assignment } = current.lease;
   answered.add(assignment);
   outbox.add({ key: uuid4(), assignment, score, ...clock.stop(), viewing: viewer.conditions() });
@@ -275,7 +286,9 @@ function pressEnter(event, target) {
   if (event.repeat) event.preventDefault();
   else if (target === confirm || !target.closest("a, button")) {
     event.preventDefault();
+    pressedAt = event.timeStamp;
     form.requestSubmit(confirm);
+    pressedAt = null;
   }
 }
 
