@@ -16,11 +16,10 @@ CUT = (ConnectionError, asyncio.IncompleteReadError)  # a browser drops connecti
 def slow_line(port: int, *, one_way: float) -> Iterator[int]:
     """The port of a line to `port` that adds `one_way` seconds in each direction; opening it takes both."""
     listening, loop = free_port(), asyncio.new_event_loop()
-    server = loop.run_until_complete(
-        asyncio.start_server(lambda *near: _connect(*near, port, one_way), "127.0.0.1", listening)
-    )
     thread = Thread(target=loop.run_forever, daemon=True)
     thread.start()
+    opened = asyncio.start_server(lambda *near: _connect(*near, port, one_way), "127.0.0.1", listening)
+    server = asyncio.run_coroutine_threadsafe(opened, loop).result()
     try:
         yield listening
     finally:

@@ -74,6 +74,7 @@ function outboxAt(storageKey) {
 
   return {
     all,
+    isKept: () => memory === null,
     add: (answer) => replace([...all(), answer]),
     drop: (keys) => replace(all().filter((answer) => !keys.has(answer.key))),
   };
@@ -354,7 +355,8 @@ const isRefusal = (status) => status >= 400 && status < 500 && !TRY_AGAIN.has(st
 
 function trySoon() {
   line.failures += 1;
-  if (line.failures === 1 && outbox.all().length) announce("The connection is gone. Your answers are kept and sent later.");
+  const fate = outbox.isKept() ? "are kept and sent later" : "are sent later if you leave this page open";
+  if (line.failures === 1 && outbox.all().length) announce(`The connection is gone. Your answers ${fate}.`);
   if (outbox.all().length || !current) sendIn(backOff(line.failures));
 }
 
@@ -413,7 +415,8 @@ function endSession(status) {
   form.querySelector("button[type=submit]").disabled = true;
   const words = ENDINGS[status] ?? OTHER_ENDING;
   const unsent = outbox.all().length;
-  const kept = unsent ? ` Not sent yet, but kept in this browser: ${answersInWords(unsent)}.` : "";
+  const fate = outbox.isKept() ? "but kept in this browser" : "and lost when this page is closed";
+  const kept = unsent ? ` Not sent yet, ${fate}: ${answersInWords(unsent)}.` : "";
   const again = document.createElement("a");
   again.href = form.action;
   again.textContent = "Load the page again";
@@ -469,13 +472,14 @@ function showProgress() {
 function showStatus() {
   const unsent = outbox.all().length;
   find("[data-status]").textContent = statusInWords(unsent);
-  window.onbeforeunload = unsent && !ended ? (event) => event.preventDefault() : null;
+  window.onbeforeunload = unsent && !(ended && outbox.isKept()) ? (event) => event.preventDefault() : null;
 }
 
 function statusInWords(unsent) {
   if (!unsent) return "All answers saved";
-  if (ended) return `${answersInWords(unsent)} kept in this browser`;
-  return line.failures ? `${answersInWords(unsent)} not sent yet, trying again` : "Saving…";
+  if (!ended && !line.failures) return "Saving…";
+  if (!outbox.isKept()) return `${answersInWords(unsent)} not sent yet. This browser cannot keep them: leave this page open.`;
+  return `${answersInWords(unsent)} ${ended ? "kept in this browser" : "not sent yet, trying again"}`;
 }
 
 /* The choice about the keys is the browser's, not the study's. */
