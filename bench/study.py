@@ -24,6 +24,7 @@ VERSIONS = 7  # of each original
 SESSION_SIZE = 200
 GOAL = 10
 MIN_BYTES = 200_000  # of a picture
+SIZE = (1024, 768)
 BATCH = 5000
 
 
@@ -36,10 +37,10 @@ def build_studies(sizes: Sequence[int]) -> list[Invitation]:
     return built
 
 
-def build_study(n_items: int, **settings: int) -> Invitation:
+def build_study(n_items: int, *, size: tuple[int, int] = SIZE, **settings: int) -> Invitation:
     """One study, with other settings than the serving bench's."""
-    project = Project.objects.create(slug="bench", name="Bench")
-    add_pairs(project, n_items)
+    project = Project.objects.create(slug=f"bench-{size[0]}", name="Bench")
+    add_pairs(project, n_items, size=size)
     built = add_study(project, n_items, **settings)
     gather_statistics()
     return built
@@ -60,9 +61,9 @@ def add_study(project: Project, n_items: int, *, name: str = "", **settings: int
     return studies.invite(study)
 
 
-def add_pairs(project: Project, n_pairs: int) -> None:
+def add_pairs(project: Project, n_pairs: int, *, size: tuple[int, int] = SIZE) -> None:
     """An image row for every picture of every pair, as in life; the rows share the few files."""
-    stored = [_stored(project, number) for number in range(N_FILES)]
+    stored = [_stored(project, number, size) for number in range(N_FILES)]
     source = Source.objects.create(project=project, name="noise")
     n_groups = -(-n_pairs // VERSIONS)
     originals = Image.objects.bulk_create(_images(stored, "original", n_groups), batch_size=BATCH)
@@ -81,12 +82,11 @@ def add_pairs(project: Project, n_pairs: int) -> None:
     Pair.objects.bulk_create(rows, batch_size=BATCH)
 
 
-def _stored(project: Project, number: int) -> Image:
-    file = noise_jpeg(number)
-    if len(file) < MIN_BYTES:
-        raise SystemExit(
-            f"A picture has {len(file)} bytes, not the {MIN_BYTES} it is named for: no figure is reported."
-        )
+def _stored(project: Project, number: int, size: tuple[int, int]) -> Image:
+    file = noise_jpeg(number, size)
+    least = MIN_BYTES * size[0] * size[1] // (SIZE[0] * SIZE[1])
+    if len(file) < least:
+        raise SystemExit(f"A picture has {len(file)} bytes, not the {least} it is named for: no figure is reported.")
     picture = inspect(file)
     store_files(project, picture)
     return image_row(project, picture)
@@ -100,11 +100,11 @@ def _images(stored: list[Image], kind: str, n_images: int) -> Iterator[Image]:
         yield Image(sha256=name, **{field: getattr(file, field) for field in copied})
 
 
-def noise_jpeg(number: int) -> bytes:
-    """A 1024 x 768 picture of soft shapes under film grain; a little over 200 kB."""
+def noise_jpeg(number: int, size: tuple[int, int] = SIZE) -> bytes:
+    """A picture of soft shapes under film grain; at 1024 x 768 a little over 200 kB."""
     random = np.random.default_rng(number)
     shapes = PillowImage.fromarray(random.integers(0, 256, (12, 16, 3), dtype=np.uint8))
-    scene = np.asarray(shapes.resize((1024, 768), PillowImage.Resampling.BICUBIC), dtype=np.int16)
+    scene = np.asarray(shapes.resize(size, PillowImage.Resampling.BICUBIC), dtype=np.int16)
     grainy = (scene + random.normal(0, 12, scene.shape)).clip(0, 255).astype(np.uint8)
     file = BytesIO()
     PillowImage.fromarray(grainy).save(file, "JPEG", quality=84)

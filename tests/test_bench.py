@@ -1,14 +1,22 @@
 """The benches run, and refuse to publish a figure for less than it is named for."""
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from bench.line import slow_line
+from bench.screen import check_pictures
 from bench.study import check_ratings, check_size
 from tests import make
+from tests.conftest import skip_or_fail
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,3 +55,51 @@ def test_an_acknowledged_answer_that_is_not_stored_stops_the_bench() -> None:
     check_ratings(study, acknowledged=0)
     with pytest.raises(SystemExit, match="1 answers were acknowledged, 0 are stored"):
         check_ratings(study, acknowledged=1)
+
+
+@pytest.mark.browser
+def test_the_bench_of_the_rating_screen_measures_every_line_and_what_the_page_keeps() -> None:
+    if shutil.which("chromium") is None:
+        skip_or_fail("Chromium is not installed (apt-get install chromium)")
+    command = [sys.executable, "-m", "bench.rating_screen", "--quick"]
+    run = subprocess.run(command, cwd=ROOT, env=os.environ.copy(), capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    rows = [cells(line) for line in run.stdout.splitlines() if line.startswith("|")]
+    waits = {row[0]: row[2:] for row in rows if len(row) == 7}
+    assert {name: figures[0] for name, figures in waits.items()} == {
+        "line": "answers",
+        "localhost, with pace": "6",
+        "localhost, without pace": "6",
+        "150 ms more, with pace": "6",
+        "150 ms more, without pace": "6",
+    }
+    assert "- met: first page without pictures" in run.stdout
+    assert "Chromium" in run.stdout
+
+
+@pytest.mark.django_db
+def test_no_wait_is_reported_for_pictures_smaller_than_named() -> None:
+    study = make.study(n_pairs=2)
+    with pytest.raises(SystemExit, match="pixels, not the 1000000"):
+        check_pictures(study, named=1_000_000)
+
+
+def test_a_slow_line_adds_its_time_in_both_directions_and_changes_nothing() -> None:
+    with ExitStack() as stack:
+        far = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        threading.Thread(target=_echo_once, args=[far], daemon=True).start()
+        port = stack.enter_context(slow_line(far.getsockname()[1], one_way=0.05))
+        near = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        near.sendall(b"first")
+        assert near.recv(5) == b"first"  # the line is open by now
+        asked = time.monotonic()
+        near.sendall(b"again")
+        assert near.recv(5) == b"again"
+        assert time.monotonic() - asked >= 0.1
+
+
+def _echo_once(far: socket.socket) -> None:
+    connection, _ = far.accept()
+    with connection:
+        while data := connection.recv(100):
+            connection.sendall(data)

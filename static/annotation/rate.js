@@ -50,6 +50,7 @@ let previous = null; // the pair before it and the score it got, which can be ch
 let queue = []; // the pairs after it, loading or loaded
 let progress = { done: Number(form.dataset.done), total: form.dataset.total ? Number(form.dataset.total) : null };
 let ended = false; // the server takes no more answers from this page
+let pressedAt = null; // when the key that confirms went down, by its event
 let leavingTo = null; // where the person wants to go once everything is sent
 const line = { timer: 0, busy: false, again: false, failures: 0, waits: 0 };
 
@@ -79,6 +80,7 @@ function outboxAt(storageKey) {
 
   return {
     all,
+    isKept: () => memory === null,
     add: (answer) => replace([...all(), answer]),
     drop: (keys) => replace(all().filter((answer) => !keys.has(answer.key))),
   };
@@ -126,6 +128,14 @@ function uuid4() {
 const backOff = (times) => Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (times - 1));
 const answersInWords = (n) => `${n} answer${n === 1 ? "" : "s"}`;
 const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+
+/* How long a person waited for a pair, for whoever observes the page; nothing of it stays. */
+function measureWait() {
+  performance.mark("painted");
+  if (performance.getEntriesByName("answered").length) performance.measure("wait", "answered", "painted");
+  performance.clearMarks();
+  performance.clearMeasures();
+}
 
 /* --- Pictures ------------------------------------------------------------------------------------------------ */
 
@@ -216,6 +226,7 @@ async function showCurrent() {
   viewer.show(pair);
   ask(pair.lease);
   await painted();
+  measureWait();
   if (ended || pair !== current) return;
   scale.disabled = false;
   pair.shown = true;
@@ -273,6 +284,7 @@ function skip() {
 
 /* What was said of the pair waits in the outbox, and the next one comes. */
 function leaveWith(said) {
+  performance.mark("answered", { startTime: pressedAt ?? performance.now() });
   const { assignment } = current.lease;
   answered.add(assignment);
   outbox.add({ key: uuid4(), assignment, ...said });
@@ -330,7 +342,9 @@ function pressEnter(event, target) {
   if (event.repeat) event.preventDefault();
   else if (target === confirm || !target.closest("a, button, summary")) {
     event.preventDefault();
+    pressedAt = event.timeStamp;
     form.requestSubmit(confirm);
+    pressedAt = null;
   }
 }
 
@@ -402,7 +416,8 @@ const isRefusal = (status) => status >= 400 && status < 500 && !TRY_AGAIN.has(st
 
 function trySoon() {
   line.failures += 1;
-  if (line.failures === 1 && outbox.all().length) announce("The connection is gone. Your answers are kept and sent later.");
+  const fate = outbox.isKept() ? "are kept and sent later" : "are sent later if you leave this page open";
+  if (line.failures === 1 && outbox.all().length) announce(`The connection is gone. Your answers ${fate}.`);
   if (outbox.all().length || !current) sendIn(backOff(line.failures));
 }
 
@@ -461,7 +476,8 @@ function endSession(status) {
   form.querySelector("button[type=submit]").disabled = true;
   const words = ENDINGS[status] ?? OTHER_ENDING;
   const unsent = outbox.all().length;
-  const kept = unsent ? ` Not sent yet, but kept in this browser: ${answersInWords(unsent)}.` : "";
+  const fate = outbox.isKept() ? "but kept in this browser" : "and lost when this page is closed";
+  const kept = unsent ? ` Not sent yet, ${fate}: ${answersInWords(unsent)}.` : "";
   const again = document.createElement("a");
   again.href = form.action;
   again.textContent = "Load the page again";
@@ -517,13 +533,14 @@ function showProgress() {
 function showStatus() {
   const unsent = outbox.all().length;
   find("[data-status]").textContent = statusInWords(unsent);
-  window.onbeforeunload = unsent && !ended ? (event) => event.preventDefault() : null;
+  window.onbeforeunload = unsent && !(ended && outbox.isKept()) ? (event) => event.preventDefault() : null;
 }
 
 function statusInWords(unsent) {
   if (!unsent) return "All answers saved";
-  if (ended) return `${answersInWords(unsent)} kept in this browser`;
-  return line.failures ? `${answersInWords(unsent)} not sent yet, trying again` : "Saving…";
+  if (!ended && !line.failures) return "Saving…";
+  if (!outbox.isKept()) return `${answersInWords(unsent)} not sent yet. This browser cannot keep them: leave this page open.`;
+  return `${answersInWords(unsent)} ${ended ? "kept in this browser" : "not sent yet, trying again"}`;
 }
 
 /* The choice about the keys is the browser's, not the study's. */

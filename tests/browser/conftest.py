@@ -100,12 +100,16 @@ class People:
         context: BrowserContext = self.browser.new_context(**options)  # type: ignore[arg-type]
         context.set_default_timeout(20_000)
         page = context.new_page()
+        self.listen(page)
+        return page
+
+    def listen(self, page: Page) -> None:
+        """To a page that the test has opened itself."""
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on(
             "console",
             lambda message: self.complaints.append(message.text) if message.type in {"error", "warning"} else None,
         )
-        return page
 
 
 @pytest.fixture

@@ -1,0 +1,362 @@
+"""Whatever happens to browser, server or line: each answer is stored once, as it was given, and the page says what is
+not sent yet."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, BrowserType, Error, Page, expect
+
+from bench.machine import children
+from datasets.demo_pictures import demo_originals, write_demo_pairs
+from tests.browser.conftest import PASSWORD, People, Site, expect_ready_to_rate, log_in
+
+pytestmark = pytest.mark.browser
+
+N_PLANNED = 8
+STUDY = """
+from annotation import studies
+from datasets.models.projects import Project
+project = Project.objects.get()
+campaign = studies.begin_campaign(project, "Kept")
+fields = {"mode": "HA2", "goal": 50, "session_size": 8, "n_warm_up": 0, "repeat_percent": 0}
+study = studies.create_study(project, campaign=campaign, name="Kept", pairs=project.pairs.all(), **fields)
+studies.change_state(study, "open")
+print(studies.invite(study, kind="many").token, study.public_id)
+"""
+STORED = """
+import json
+from annotation.models.ratings import Rating, Revision
+ratings = Rating.objects.filter(assignment__participation__public_id="{participation}").order_by("assignment__position")
+revisions = Revision.objects.filter(rating__in=ratings)
+print(json.dumps([list(ratings.values_list("score", flat=True)), revisions.count()]))
+"""
+RUN_OUT = """
+from datetime import timedelta
+from django.utils import timezone
+from annotation.assign import return_expired_leases
+from annotation.models.people import Participation
+mine = Participation.objects.get(public_id="{participation}")
+mine.leased_until = timezone.now() - timedelta(minutes=1)
+mine.save(update_fields=["leased_until"])
+print(return_expired_leases(mine.study_id))
+"""
+FILL_STORAGE = """() => {
+  for (let n = 0, size = 4_000_000; size; n += 1) {
+    try { localStorage.setItem(`filling ${n}`, "x".repeat(size)); } catch { size = Math.floor(size / 2); }
+  }
+}"""
+# What Chromium itself logs of a request that found no server; the page can not keep it from doing so.
+NO_SERVER = re.compile(r"Failed to load resource: net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|FAILED)")
+
+REFUSED = "Failed to load resource: the server responded with a status of {}"  # Chromium logs that too
+
+
+@pytest.fixture(scope="module")
+def _pairs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("pairs")
+    manifest = write_demo_pairs(folder, demo_originals()[:4])
+    site.manage("import_pairs", str(manifest), "--root", str(folder), "--project", "faces")
+
+
+@pytest.fixture(scope="module")
+def study(site: Site, _pairs: None) -> tuple[str, str]:
+    """The token of an invitation to an open study, and the study's id."""
+    token, public_id = shell(site, STUDY).split()
+    return token, public_id
+
+
+@pytest.fixture
+def link(site: Site, study: tuple[str, str]) -> str:
+    return f"{site.url}/join/{study[0]}/"
+
+
+@pytest.fixture(autouse=True)
+def _no_complaints(people: People) -> Iterator[None]:
+    yield
+    assert [complaint for complaint in people.complaints if not NO_SERVER.match(complaint)] == []
+
+
+def shell(site: Site, code: str) -> str:
+    return site.manage("shell", "-v", "0", "-c", code).splitlines()[-1]
+
+
+def begin(page: Page, link: str) -> None:
+    page.goto(link)
+    consent(page)
+
+
+def consent(page: Page) -> None:
+    page.get_by_label("I agree to take part").check()
+    page.get_by_role("button", name="Take part").click()
+    page.get_by_role("button", name="Start rating").click()
+    expect_ready_to_rate(page)
+
+
+def rate(page: Page, n: int, score: int) -> None:
+    """Answer the nth pair, from 1, by keyboard."""
+    expect(page.locator("[data-progress-text]")).to_have_text(f"Pair {n} of {N_PLANNED}")
+    expect_ready_to_rate(page)
+    page.keyboard.press(str(score % 10))
+    page.keyboard.press("Enter")
+
+
+def finish(page: Page, *, done: int) -> None:
+    for n in range(done + 1, N_PLANNED + 1):
+        rate(page, n, n)
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+
+
+def participation_of(page: Page) -> str:
+    return page.locator("form[data-participation]").get_attribute("data-participation") or ""
+
+
+def expect_stored(site: Site, participation: str, scores: list[int]) -> None:
+    """In the order of the pairs; each once, and never revised."""
+    stored, n_revisions = json.loads(shell(site, STORED.format(participation=participation)))
+    assert stored == scores
+    assert n_revisions == len(scores)
+
+
+def expect_unsent(page: Page, n: int) -> None:
+    words = f"{n} answer{'' if n == 1 else 's'} not sent yet, trying again"
+    expect(page.locator("[data-status]")).to_have_text(words)
+
+
+def expect_all_saved(page: Page) -> None:
+    expect(page.locator("[data-status]")).to_have_text("All answers saved", timeout=60_000)
+
+
+def cut_off(page: Page) -> None:
+    page.route("**/answer/", lambda route: route.abort())
+
+
+@contextmanager
+def no_line(page: Page) -> Iterator[None]:
+    cut_off(page)
+    yield
+    page.unroute("**/answer/")
+
+
+def test_a_reload_sends_what_was_unsent(site: Site, link: str, people: People) -> None:
+    page = people.page()
+    begin(page, link)
+    participation = participation_of(page)
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    with no_line(page):
+        rate(page, 1, 9)
+        rate(page, 2, 10)
+        expect_unsent(page, 2)
+        page.reload()
+        expect(page.locator("[data-progress-text]")).to_have_text(f"Pair 3 of {N_PLANNED}")
+        expect_unsent(page, 2)
+    expect_all_saved(page)
+    assert asked == ["beforeunload"]
+    finish(page, done=2)
+    expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
+
+
+def test_a_browser_that_was_killed_sends_what_it_held_when_it_is_opened_again(
+    site: Site, link: str, people: People, tmp_path: Path
+) -> None:
+    opened = open_again_and_again(people, tmp_path / "profile")
+    context, page = opened()
+    begin(page, link)
+    participation, address = participation_of(page), page.url
+    rate(page, 1, 9)
+    expect_all_saved(page)
+    context.close()  # now the cookies are on the disk; a browser that is killed can lose those of its last half minute
+    context, page = opened()
+    page.goto(address)
+    cut_off(page)
+    rate(page, 2, 10)
+    expect_unsent(page, 1)
+    page.wait_for_timeout(6000)  # Chromium writes storage to the disk some seconds later
+    kill_browser(tmp_path / "profile")
+    with suppress(Error):  # it is gone already
+        context.close()
+    context, page = opened()
+    page.goto(address)
+    expect_all_saved(page)
+    finish(page, done=2)
+    context.close()
+    expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
+
+
+def open_again_and_again(people: People, profile: Path) -> Callable[[], tuple[BrowserContext, Page]]:
+    kind: BrowserType = people.browser.browser_type
+
+    def opened() -> tuple[BrowserContext, Page]:
+        chromium = shutil.which("chromium")
+        context = kind.launch_persistent_context(profile, executable_path=chromium, chromium_sandbox=False)
+        context.set_default_timeout(20_000)
+        page = context.pages[0]
+        people.listen(page)
+        return context, page
+
+    return opened
+
+
+def kill_browser(profile: Path) -> None:
+    """All processes of the browser with this profile, at once."""
+    listed = subprocess.run(["pgrep", "-f", f"user-data-dir={profile}"], capture_output=True, text=True, check=True)
+    for pid in listed.stdout.split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def test_a_tab_that_crashed_sends_what_it_held_when_it_is_loaded_again(site: Site, link: str, people: People) -> None:
+    page = people.page()
+    begin(page, link)
+    participation, address = participation_of(page), page.url
+    cut_off(page)
+    rate(page, 1, 9)
+    rate(page, 2, 10)
+    expect_unsent(page, 2)
+    with page.expect_event("crash"), suppress(Error):  # the call is never answered
+        page.goto("chrome://crash", timeout=5000)
+    again = page.context.new_page()
+    people.listen(again)
+    again.goto(address)
+    expect_all_saved(again)
+    finish(again, done=2)
+    expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
+
+
+def test_answers_wait_while_the_server_is_away_and_go_out_when_it_is_back(
+    site: Site, link: str, people: People
+) -> None:
+    page = people.page()
+    page.clock.install()
+    begin(page, link)
+    participation = participation_of(page)
+    rate(page, 1, 9)
+    expect_all_saved(page)
+    kill_site(site)
+    try:
+        rate(page, 2, 10)
+        rate(page, 3, 1)
+        rate(page, 4, 2)  # the last that had been fetched ahead
+        expect_unsent(page, 3)
+        expect(page.get_by_text("Loading the next pair")).to_be_visible()
+        page.clock.fast_forward(60_000)
+        expect_unsent(page, 3)
+    finally:
+        site.start()
+    page.clock.fast_forward(30_000)  # the longest that the page waits before it tries again
+    expect_all_saved(page)
+    finish(page, done=4)
+    expect_stored(site, participation, [9, 10, 1, 2, 5, 6, 7, 8])
+
+
+def kill_site(site: Site) -> None:
+    """Web server and workers, none of which has a moment to say goodbye."""
+    assert site.process
+    doomed = [site.process.pid]
+    for pid in doomed:
+        doomed += children(pid)
+    for pid in doomed:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    site.process.wait()
+
+
+def test_a_member_who_logs_out_and_in_again_loses_nothing(site: Site, study: tuple[str, str], people: People) -> None:
+    page = people.page()
+    log_in(page, site)
+    page.goto(f"{site.url}/studies/{study[1]}/take-part/")
+    consent(page)
+    participation, address = participation_of(page), page.url
+    rate(page, 1, 9)
+    expect_all_saved(page)
+    with no_line(page):
+        rate(page, 2, 10)
+        expect_unsent(page, 1)
+        other = page.context.new_page()
+        people.listen(other)
+        other.goto(site.url)
+        other.get_by_role("button", name="Log out").click()
+        expect(other.get_by_label("Username")).to_be_visible()
+    expect(page.locator("[data-status]")).to_have_text("1 answer kept in this browser", timeout=60_000)
+    expect(page.get_by_text("Not sent yet, but kept in this browser: 1 answer.").last).to_be_visible()
+    other.get_by_label("Username").fill("boss")
+    other.get_by_label("Password").fill(PASSWORD)
+    other.get_by_role("button", name="Log in").click()
+    other.wait_for_url(f"{site.url}/")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("link", name="Load the page again").click()
+    page.wait_for_url(address)
+    expect_all_saved(page)
+    finish(page, done=2)
+    expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
+    people.complaints.remove(REFUSED.format("404 (Not Found)"))
+
+
+def test_answers_to_pairs_whose_time_ran_out_are_kept(site: Site, link: str, people: People) -> None:
+    page = people.page()
+    begin(page, link)
+    participation = participation_of(page)
+    rate(page, 1, 9)
+    expect_all_saved(page)
+    with no_line(page):
+        rate(page, 2, 10)
+        expect_unsent(page, 1)
+        assert int(shell(site, RUN_OUT.format(participation=participation))) > 0
+    expect_all_saved(page)
+    finish(page, done=2)
+    expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
+
+
+def test_two_tabs_of_one_person_double_nothing(site: Site, link: str, people: People) -> None:
+    left = people.page()
+    begin(left, link)
+    participation = participation_of(left)
+    right = left.context.new_page()
+    people.listen(right)
+    right.goto(left.url)
+    expect_ready_to_rate(right)
+    rate(left, 1, 9)
+    expect_all_saved(left)
+    rate(right, 1, 2)  # the same pair, still on the screen of this tab
+    expect(right.locator("[data-note]")).to_contain_text("One answer was not accepted.")
+    people.complaints.remove(REFUSED.format("409 (Conflict)"))
+    for n in range(2, N_PLANNED + 1):
+        tab, other = (left, right) if n % 2 else (right, left)
+        rate_what_is_there(tab, n)
+        if n < N_PLANNED:
+            expect_all_saved(tab)
+            other.reload()
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    expect_stored(site, participation, [9, 2, 3, 4, 5, 6, 7, 8])
+
+
+def rate_what_is_there(page: Page, score: int) -> None:
+    expect_ready_to_rate(page)
+    page.keyboard.press(str(score % 10))
+    page.keyboard.press("Enter")
+
+
+def test_a_browser_whose_storage_is_full_says_that_the_page_must_stay_open(
+    site: Site, link: str, people: People
+) -> None:
+    page = people.page()
+    begin(page, link)
+    participation = participation_of(page)
+    page.evaluate(FILL_STORAGE)
+    with no_line(page):
+        rate(page, 1, 9)
+        rate(page, 2, 10)
+        expect(page.locator("[data-status]")).to_have_text(
+            "2 answers not sent yet. This browser cannot keep them: leave this page open."
+        )
+    expect_all_saved(page)
+    finish(page, done=2)
+    expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
