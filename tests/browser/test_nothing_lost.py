@@ -16,7 +16,7 @@ from playwright.sync_api import BrowserContext, BrowserType, Error, Page, expect
 
 from bench.machine import children
 from datasets.demo_pictures import demo_originals, write_demo_pairs
-from tests.browser.conftest import PASSWORD, People, Site, expect_ready_to_rate, log_in
+from tests.browser.conftest import PASSWORD, People, Site, expect_ready_to_rate, log_in, start_rating
 
 pytestmark = pytest.mark.browser
 
@@ -96,7 +96,8 @@ def begin(page: Page, link: str) -> None:
 def consent(page: Page) -> None:
     page.get_by_label("I agree to take part").check()
     page.get_by_role("button", name="Take part").click()
-    page.get_by_role("button", name="Start rating").click()
+    page.get_by_role("link", name="On to the instructions").click()
+    start_rating(page)
     expect_ready_to_rate(page)
 
 
