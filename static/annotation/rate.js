@@ -269,7 +269,7 @@ function confirmAnswer() {
   const pair = current;
   leaveWith({ score: Number(score), ...beside, ...clock.stop(), viewing: viewer.conditions() });
   previous = { pair, score };
-  undoButton.hidden = false;
+  undoButton.disabled = false;
 }
 
 function skip() {
@@ -301,7 +301,7 @@ async function undo() {
   if (!previous || ended) return;
   const { pair, score } = previous;
   previous = null;
-  undoButton.hidden = true;
+  undoButton.disabled = true;
   if (current) queue.unshift(Object.assign(current, { shown: false }));
   clock.stop();
   clearScale();
