@@ -92,7 +92,7 @@ def freeze_study(attempt: Attempt) -> dict[str, Any]:
     """Write the release in short transactions; visible only when it is whole. A new attempt starts a new draft."""
     study = Study.objects.select_related("campaign__project").get(pk=attempt.arguments["study"])
     cutoff = datetime.fromisoformat(attempt.arguments["cutoff"])
-    said, unused = _said(study, cutoff), set(set_aside(study))
+    said, unused = _said(study, cutoff), set(set_aside(study, at=cutoff))
     used = [each for each in said if each.participation not in unused]
     if not used:
         raise JobFailed("No rating is left to release: everybody has withdrawn or been set aside.")
@@ -192,15 +192,15 @@ def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]
         "cutoff": cutoff.isoformat(),
         "n_annotators": len({each.person for each in said}),
         "n_ratings": len(said),
-        "n_set_aside": len(set_aside(study)),
-        "plan": _plan(study),
+        "n_set_aside": len(set_aside(study, at=cutoff)),
+        "plan": _plan(study, cutoff),
         "n_withdrawn": Participation.objects.filter(study=study).exclude(withdrawn_at=None).count(),
         "sources": list(sources.values("name", "licence", "citation")),
         "texts": list(texts.values("kind", "language", "version", "sha256", "body")),
     }
 
 
-def _plan(study: Study) -> dict[str, Any] | None:
+def _plan(study: Study, cutoff: datetime) -> dict[str, Any] | None:
     """The plan as it was fixed, and everything in which the study departed from it."""
     plan = plan_of(study)
     if plan.fixed is None or plan.fixed_at is None:
@@ -213,7 +213,7 @@ def _plan(study: Study) -> dict[str, Any] | None:
             "after": each.after,
             "why": each.reason,
         }
-        for each in deviations(study)
+        for each in deviations(study).filter(changed_at__lte=cutoff)
     ]
     return {"fixed": plan.fixed, "sha256": plan.sha256, "fixed_at": plan.fixed_at.isoformat(), "deviations": changes}
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from annotation.decisions import decide
+from annotation.freeze import request_freeze
 from annotation.models.studies import Study
 from annotation.plans import Rule, change_plan
 from annotation.studies import change_goal, change_state
@@ -142,3 +143,16 @@ def test_a_rule_that_leaves_nobody_is_undefined_and_says_why() -> None:
         "ci_reason": "no_pairable_values",
     }
     assert (by_rule["n_annotators"], by_rule["n_ratings"]) == (0, 0)
+
+
+def test_what_is_decided_or_changed_after_a_freeze_was_asked_for_stays_out_of_it() -> None:
+    study = make.rated_study(n_people=3)
+    job = request_freeze(study)
+    first = study.participations.order_by("pk")[0]
+    decide(first, "use", verdict=False, reason="a moment too late")
+    change_plan(study, headline="nominal", rule=Rule(failed_checks=1), reason="a moment too late")
+    release = Release.objects.get(pk=make.done(job).result["release"])
+    assert (release.origins["n_set_aside"], release.origins["plan"]["deviations"]) == (0, [])
+    assert not release.set_aside.exists()
+    later = make.release(study)
+    assert (later.origins["n_set_aside"], len(later.origins["plan"]["deviations"])) == (1, 1)
