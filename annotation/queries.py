@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import fmean, stdev
 from typing import Any
 
@@ -65,10 +66,11 @@ def _progress(items: Mapping[str, int], people: Mapping[str, int]) -> Progress:
     )
 
 
-def set_aside(study: Study) -> list[int]:
-    """Participations whose latest decision on their use is no."""
-    decisions = Decision.objects.filter(participation__study=study, kind=Decision.Kind.USE).order_by("decided_at", "pk")
-    latest = dict(decisions.values_list("participation", "verdict"))
+def set_aside(study: Study, *, by: datetime | None = None) -> list[int]:
+    """Participations whose latest decision on their use is no; by a moment, where one is given."""
+    decisions = Decision.objects.filter(participation__study=study, kind=Decision.Kind.USE)
+    decisions = decisions.filter(decided_at__lte=by) if by else decisions
+    latest = dict(decisions.order_by("decided_at", "pk").values_list("participation", "verdict"))
     return [participation for participation, is_used in latest.items() if not is_used]
 
 
