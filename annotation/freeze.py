@@ -62,7 +62,7 @@ def request_freeze(study: Study, *, by: AbstractBaseUser | None = None) -> Job:
     if job := begun.first():
         return job
     now = timezone.now()
-    counting = released_revisions(study, now).exclude(rating__assignment__participation__in=set_aside(study))
+    counting = released_revisions(study, now).exclude(rating__assignment__participation__in=set_aside(study, by=now))
     if not counting.exists():
         raise NothingToFreeze("This study has no ratings yet; there is nothing to freeze.")
     return queue_job("freeze_study", study.project, by=by, study=study.pk, cutoff=now.isoformat())
@@ -92,14 +92,16 @@ def freeze_study(attempt: Attempt) -> dict[str, Any]:
     """Write the release in short transactions; visible only when it is whole. A new attempt starts a new draft."""
     study = Study.objects.select_related("campaign__project").get(pk=attempt.arguments["study"])
     cutoff = datetime.fromisoformat(attempt.arguments["cutoff"])
-    said, unused = _said(study, cutoff), set(set_aside(study, at=cutoff))
+    # Before the answers: whoever is erased in between has a card then, and no answer.
+    out_by_rule = _out_by_rule(study, cutoff)
+    said, unused = _said(study, cutoff), set(set_aside(study, by=cutoff))
     used = [each for each in said if each.participation not in unused]
     if not used:
         raise JobFailed("No rating is left to release: everybody has withdrawn or been set aside.")
-    release = _draft(attempt, study, cutoff, used)
+    release = _draft(attempt, study, cutoff, said, used)
     n_labels = _write(attempt, release, used)
     _write_set_aside(attempt, release, said, used)
-    agreement = release_agreement(release, by_rule=_left_out_by_rule(study, cutoff, release, said))
+    agreement = release_agreement(release, by_rule=_names(release, said, out_by_rule))
     content = content_hash(release)
     with attempt.writing(n_done=n_labels):
         finish_release(release, agreement=agreement, content_hash=content)
@@ -128,13 +130,17 @@ def _write_set_aside(attempt: Attempt, release: Release, said: list[_Said], used
             )
 
 
-def _left_out_by_rule(study: Study, cutoff: datetime, release: Release, said: list[_Said]) -> set[str] | None:
-    """Whom the rule that was fixed before the first rating sets aside, by what is frozen; None without a plan."""
+def _out_by_rule(study: Study, cutoff: datetime) -> set[int] | None:
+    """Whom the rule that was fixed before the first rating sets aside; None without a plan."""
     plan = plan_of(study)
     if plan.fixed is None:
         return None
     rule, cards = Rule.of(plan.fixed["rule"]), assess(study, cutoff=cutoff).people
-    return {_name(release, each) for each in said if rule.sets_aside(cards[each.participation])}
+    return {participation for participation, card in cards.items() if rule.sets_aside(card)}
+
+
+def _names(release: Release, said: list[_Said], people: set[int] | None) -> set[str] | None:
+    return None if people is None else {_name(release, each) for each in said if each.participation in people}
 
 
 def _name(release: Release, each: _Said) -> str:
@@ -156,9 +162,9 @@ def _said(study: Study, cutoff: datetime) -> list[_Said]:
     return [_Said(*row) for row in values.iterator(chunk_size=10_000)]
 
 
-def _draft(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]) -> Release:
+def _draft(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said], used: list[_Said]) -> Release:
     name = f"{study.name} (simulated ratings)" if study.simulated else study.name
-    with attempt.writing(n_total=len({each.item for each in said})):
+    with attempt.writing(n_total=len({each.item for each in used})):
         for left in _abandoned_drafts(attempt, study):
             discard_draft(left)
         return begin_release(
@@ -167,7 +173,7 @@ def _draft(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]) 
             title=name,
             mode=study.mode,
             simulated=study.simulated,
-            origins=_origins(attempt, study, cutoff, said),
+            origins=_origins(attempt, study, cutoff, said, used),
             counting_rule=COUNTING_RULE,
         )
 
@@ -180,7 +186,8 @@ def _abandoned_drafts(attempt: Attempt, study: Study) -> list[Release]:
     return [draft for draft in drafts if "job" in draft.origins and draft.origins["job"] not in at_work]
 
 
-def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]) -> dict[str, Any]:
+def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said], used: list[_Said]) -> dict[str, Any]:
+    people, people_used = ({each.person for each in answers} for answers in (said, used))
     sources = Source.objects.filter(pairs__items__study=study).distinct().order_by("name")
     texts = StudyText.objects.filter(study=study).exclude(shown_at=None)
     return {
@@ -190,9 +197,9 @@ def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]
         "campaign": study.campaign.name,
         "goal": study.goal,
         "cutoff": cutoff.isoformat(),
-        "n_annotators": len({each.person for each in said}),
-        "n_ratings": len(said),
-        "n_set_aside": len(set_aside(study, at=cutoff)),
+        "n_annotators": len(people_used),
+        "n_ratings": len(used),
+        "n_set_aside": len(people - people_used),
         "plan": _plan(study, cutoff),
         "n_withdrawn": Participation.objects.filter(study=study).exclude(withdrawn_at=None).count(),
         "sources": list(sources.values("name", "licence", "citation")),

@@ -66,11 +66,10 @@ def _progress(items: Mapping[str, int], people: Mapping[str, int]) -> Progress:
     )
 
 
-def set_aside(study: Study, *, at: datetime | None = None) -> list[int]:
-    """Participations whose latest decision on their use, by a moment (now), is no."""
+def set_aside(study: Study, *, by: datetime | None = None) -> list[int]:
+    """Participations whose latest decision on their use is no; by a moment, where one is given."""
     decisions = Decision.objects.filter(participation__study=study, kind=Decision.Kind.USE)
-    if at:
-        decisions = decisions.filter(decided_at__lte=at)
+    decisions = decisions.filter(decided_at__lte=by) if by else decisions
     latest = dict(decisions.order_by("decided_at", "pk").values_list("participation", "verdict"))
     return [participation for participation, is_used in latest.items() if not is_used]
 

@@ -8,12 +8,14 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation import freeze
 from annotation.answer import revise_rating, submit_rating
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.models.people import Participation
 from annotation.models.quality import Decision
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study, StudyText
+from annotation.privacy import erase_participation
 from annotation.studies import write_texts
 from datasets import jobs
 from datasets.export import CONTENT
@@ -322,6 +324,34 @@ def test_a_draft_is_on_no_page(half_frozen, client):
     page = reverse("datasets:release", args=[draft.project.slug, draft.slug, draft.version])
     assert client.get(page).status_code == 404
     assert page not in client.get(reverse("annotation:project", args=[draft.project.slug])).content.decode()
+
+
+def test_a_decision_that_comes_while_a_freeze_runs_stays_out_of_it() -> None:
+    study = make.rated_study(n_people=3)
+    job = request_freeze(study)
+    set_aside(study.participations.order_by("pk")[0])
+    release = Release.objects.get(pk=make.done(job).result["release"])
+    assert (release.origins["n_annotators"], release.origins["n_set_aside"]) == (3, 0)
+    assert (release.agreement["sets"]["as_used"]["excluded"], release.set_aside.count()) == ([], 0)
+
+
+def test_whoever_is_set_aside_without_a_rating_that_counts_is_not_counted_among_those_left_out() -> None:
+    study = make.rated_study(n_people=2)
+    set_aside(make.participation(study))
+    release = make.release(study)
+    assert release.origins["n_set_aside"] == len(release.agreement["sets"]["as_used"]["excluded"]) == 0
+
+
+def test_whoever_is_erased_while_the_planned_rule_is_asked_stops_no_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make.rated_study(n_people=3)
+    assess, gone = freeze.assess, study.participations.order_by("pk")[0]
+
+    def erased_meanwhile(*args: Any, **kwargs: Any) -> Any:
+        erase_participation(gone)
+        return assess(*args, **kwargs)
+
+    monkeypatch.setattr(freeze, "assess", erased_meanwhile)
+    assert make.release(study).agreement["sets"]["by_rule"]["n_annotators"] == 2
 
 
 def test_a_second_click_while_a_freeze_is_under_way_makes_no_second_release():
