@@ -65,6 +65,7 @@ AGAIN = """
 SELECT a.item_id FROM annotation_assignment a
 WHERE a.participation_id = %s AND a.position >= %s AND a.position <= %s AND a.purpose = 'main'
 AND (a.answered_at IS NOT NULL OR a.returned_at IS NULL)
+AND EXISTS (SELECT 1 FROM annotation_item i WHERE i.id = a.item_id AND i.state = 'open')
 AND NOT EXISTS (SELECT 1 FROM annotation_assignment r
   WHERE r.participation_id = a.participation_id AND r.item_id = a.item_id AND r.occurrence = 1)
 ORDER BY a.position LIMIT 1"""

@@ -57,22 +57,23 @@ def _failed_checks(card: Figures, study: Figures) -> Evidence | None:
 
 def _inconsistent(card: Figures, study: Figures) -> Evidence | None:
     said, residual = card["repeats"], study["residual"]
-    if said["n"] < MIN_REPEATS or residual is None:
+    if card["n"] < MIN_RATINGS or said["n"] < MIN_REPEATS or residual is None:
         return None
     limit = TIMES_RESIDUAL * MEAN_DIFFERENCE * residual
     return {**said, "limit": limit} if said["mean_difference"] > limit else None
 
 
 def _fast(card: Figures, study: Figures) -> Evidence | None:
-    return _share(card["time"], "fast_share", usual=study["usual_fast_share"], least=LEAST_FAST)
+    return _share(card, "time", "fast_share", usual=study["usual_fast_share"], least=LEAST_FAST)
 
 
 def _hidden(card: Figures, study: Figures) -> Evidence | None:
-    return _share(card["hidden"], "share", usual=study["usual_hidden_share"], least=LEAST_HIDDEN)
+    return _share(card, "hidden", "share", usual=study["usual_hidden_share"], least=LEAST_HIDDEN)
 
 
-def _share(said: Figures, name: str, *, usual: float | None, least: float) -> Evidence | None:
-    if said["n"] < MIN_RATINGS:
+def _share(card: Figures, of: str, name: str, *, usual: float | None, least: float) -> Evidence | None:
+    said = card[of]
+    if min(card["n"], said["n"]) < MIN_RATINGS:
         return None
     limit = max(least, TIMES_USUAL * (usual or 0))
     return {**said, "limit": limit} if said[name] > limit else None

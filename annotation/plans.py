@@ -28,6 +28,10 @@ DESIGN = (
 DEVIATIONS = (StudyChange.Kind.GOAL, StudyChange.Kind.PLAN)
 
 
+class ReasonMissing(ValueError):
+    """The study has opened: its plan is departed from only with a reason."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """Sets a person aside whose card meets any part; None: the part is not used. Shares are percentages.
@@ -108,18 +112,24 @@ def plan_hash(fixed: Mapping[str, Any]) -> str:
 @transaction.atomic
 def change_plan(
     study: Study, *, headline: str, rule: Rule, by: AbstractBaseUser | None = None, reason: str = ""
-) -> StudyPlan:
-    """Replace a draft's plan; after the first opening the change is a deviation, with its reason."""
+) -> str:
+    """Replace a draft's plan; after the first opening the change is a deviation. What was done, in words.
+
+    Raises ReasonMissing for a deviation without one.
+    """
     study = locked_study(study)
     plan = plan_of(study)
     before, after = said_by(plan), {"headline": headline, "rule": rule.used()}
     if before == after:
-        return plan
+        return "The plan says so already; nothing has changed."
+    if study.has_begun and not reason:  # it may have opened since somebody began to write the plan
+        raise ReasonMissing("This study has been open, and its plan is fixed; say why you depart from it.")
     plan.headline, plan.rule = headline, rule.used()
     plan.save()
-    if study.has_begun:
-        record_change(study, StudyChange.Kind.PLAN, before=before, after=after, by=by, reason=reason)
-    return plan
+    if not study.has_begun:
+        return "The plan is saved."
+    record_change(study, StudyChange.Kind.PLAN, before=before, after=after, by=by, reason=reason)
+    return "The change is recorded as a deviation."
 
 
 def said_by(plan: StudyPlan) -> dict[str, Any]:
@@ -128,4 +138,5 @@ def said_by(plan: StudyPlan) -> dict[str, Any]:
 
 def deviations(study: Study) -> QuerySet[StudyChange]:
     """What was changed of the plan since it was fixed, in order."""
-    return study.changes.filter(kind__in=DEVIATIONS)
+    fixed_at = StudyPlan.objects.filter(study=study).values("fixed_at")
+    return study.changes.filter(kind__in=DEVIATIONS, changed_at__gt=fixed_at)

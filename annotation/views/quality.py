@@ -39,6 +39,7 @@ def quality(request: HttpRequest, study: UUID) -> HttpResponse:
         "is_looking": looks.looks_of(found, quality_of.KIND).unfinished().exists(),
         "reports": queries.reports_of(found)[:REPORTS_SHOWN],
         "flagged": [_facts(person) for person in flagged[:PEOPLE_PER_PAGE]],
+        "n_more_flagged": max(0, queries.n_flagged(found) - PEOPLE_PER_PAGE),
         "page": page,
         "people": [_facts(person) for person in page],
     }
@@ -246,14 +247,12 @@ def plan(request: HttpRequest, study: UUID) -> HttpResponse:
     form = PlanForm(found, current, request.POST or None)
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
-        plans.change_plan(
-            found,
-            headline=said["headline"],
-            rule=form.rule(),
-            by=request.user,  # type: ignore[arg-type]
-            reason=said.get("reason", ""),
-        )
-        messages.success(request, "The change is recorded as a deviation." if found.has_begun else "The plan is saved.")
+        why = said.get("reason", "")
+        try:
+            done = plans.change_plan(found, headline=said["headline"], rule=form.rule(), by=request.user, reason=why)  # type: ignore[arg-type]
+            messages.success(request, done)
+        except plans.ReasonMissing as error:
+            messages.error(request, str(error))
         return redirect("annotation:plan", found.public_id)
     fixed = current.fixed
     context = _context(found) | {

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import connectivity, looks, queries, studies
+from annotation import connectivity, looks, quality, queries, studies
 from annotation.filling import add_further_pairs, set_up_study
 from annotation.forms import GoalForm, InvitationForm, StudyForm, WordingForm
 from annotation.freeze import NothingToFreeze, request_freeze
@@ -19,6 +19,8 @@ from annotation.models.studies import Study
 from annotation.wording import current_texts
 from datasets.access import managed_project
 from datasets.models.jobs import Job
+
+UNASKED = (connectivity.KIND, quality.KIND)  # what workers look at by themselves
 
 
 def managed_study(request: HttpRequest, public_id: UUID) -> Study:
@@ -37,7 +39,7 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
         "n_pairs": found.pairs.count(),
         "studies": [{"study": study, "progress": progress[study.pk]} for study in listed],
         "releases": found.releases.exclude(frozen_at=None),
-        "jobs": found.jobs.exclude(kind=connectivity.KIND)[:8],
+        "jobs": found.jobs.exclude(kind__in=UNASKED)[:8],
     }
     return render(request, "annotation/project.html", context)
 

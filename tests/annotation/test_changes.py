@@ -261,7 +261,10 @@ def test_the_goal_is_changed_by_command(study: Study) -> None:
     call_command("study", name, "--goal", "4", "--reason", "More money.")
     assert study.changes.get(kind=Kind.GOAL).reason == "More money."
     with pytest.raises(CommandError, match="from 1 to"):
-        call_command("study", name, "--goal", "0")
+        call_command("study", name, "--goal", "0", "--reason", "None at all.")
+    with pytest.raises(CommandError, match="Say why with --reason"):
+        call_command("study", name, "--goal", "6")
+    assert study.changes.filter(kind=Kind.GOAL).count() == 1
 
 
 def test_the_history_costs_the_same_however_long_it_is(researcher: Client, study: Study) -> None:

@@ -117,3 +117,16 @@ def test_a_withdrawn_pair_is_given_to_nobody_until_it_is_put_back() -> None:
     put_back_item(study, gone, reason="a mistake")
     assert make.leases(make.participation(study))[0].item_id == gone.pk  # it has the fewest holders
     assert [each.reason for each in study.changes.filter(kind="withdraw")] == ["somebody was distressed", "a mistake"]
+
+
+def test_a_withdrawn_pair_does_not_come_again_as_a_repeat() -> None:
+    study = make.study(n_pairs=12, session_size=12, repeat_percent=20, repeat_distance=1, goal=5)
+    person = make.participation(study)
+    make.rate(person, 5)
+    seen = Assignment.objects.get(participation=person, answered_at__isnull=False).item
+    withdraw_item(study, seen, reason="somebody was distressed")
+    make.rate_all(person)
+    repeats = Assignment.objects.filter(participation=person, purpose="repeat")
+    # One may have been drawn before; it is not shown any more.
+    assert repeats.exclude(answered_at=None).exists()
+    assert not repeats.exclude(answered_at=None).filter(item=seen).exists()

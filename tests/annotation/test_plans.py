@@ -2,9 +2,15 @@
 
 import json
 from hashlib import sha256
+from unittest.mock import patch
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
 
+from annotation import plans
 from annotation.models.studies import Study, StudyChange
 from annotation.plans import Rule, change_plan, deviations, plan_of
 from annotation.studies import change_goal, change_state
@@ -72,6 +78,45 @@ def test_changes_of_rule_and_goal_after_the_opening_are_dated_deviations(draft: 
 def test_saying_the_same_again_is_no_deviation(draft: Study) -> None:
     change_plan(opened(draft), headline="interval", rule=Rule(), reason="nothing new")
     assert not deviations(draft).exists()
+
+
+def test_what_a_draft_changed_before_its_plan_was_fixed_is_no_deviation(draft: Study) -> None:
+    change_goal(draft, 7)
+    assert plan_of(opened(draft)).fixed["goal"] == 7  # type: ignore[index]
+    assert not deviations(draft).exists()
+
+
+def test_a_plan_that_is_sent_while_the_study_opens_needs_a_reason(draft: Study, client: Client) -> None:
+    client.force_login(make.member(draft.project))
+    locked = plans.locked_study
+
+    def just_opened(study: Study) -> Study:
+        Study.objects.filter(pk=study.pk).update(opened_at=timezone.now())
+        return locked(study)
+
+    with patch.object(plans, "locked_study", just_opened):
+        reply = client.post(
+            reverse("annotation:plan", args=[draft.public_id]), {"headline": "nominal", "failed_checks": 1}, follow=True
+        )
+    assert "say why you depart from it" in reply.content.decode()
+    assert (plan_of(draft).headline, draft.changes.count()) == ("interval", 0)
+
+
+def test_who_sends_the_same_plan_again_is_not_told_of_a_deviation(draft: Study, client: Client) -> None:
+    client.force_login(make.member(opened(draft).project))
+    sent = {"headline": "interval", "reason": "none"}
+    reply = client.post(reverse("annotation:plan", args=[draft.public_id]), sent, follow=True)
+    assert "nothing has changed" in reply.content.decode()
+
+
+def test_a_goal_is_departed_from_by_command_only_with_a_reason(draft: Study) -> None:
+    name = f"{draft.project.slug}/{draft.campaign.slug}/{draft.mode}"
+    call_command("study", name, "--goal", "4")
+    opened(draft)
+    with pytest.raises(CommandError, match="--reason"):
+        call_command("study", name, "--goal", "5")
+    draft.refresh_from_db()
+    assert draft.goal == 4
 
 
 @pytest.mark.parametrize(

@@ -70,20 +70,22 @@ class Command(BaseCommand):
 
     def plan(self, study: Study, path: Path, reason: str) -> None:
         try:
-            said = json.loads(path.read_text())
+            given = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise CommandError(f"{path} cannot be read as JSON: {error}") from error
         current = plans.plan_of(study)
         known = set(PlanForm.base_fields) - {"reason"}
-        if not isinstance(said, dict) or not said.keys() <= known:
+        if not isinstance(given, dict) or not given.keys() <= known:
             raise CommandError(f"A plan is a JSON object; it may hold {', '.join(sorted(known))}.")
-        form = PlanForm(study, current, {"headline": StudyPlan.Headline.INTERVAL, "reason": reason} | said)
+        form = PlanForm(study, current, {"headline": StudyPlan.Headline.INTERVAL, "reason": reason} | given)
         if not form.is_valid():
             raise CommandError(errors_in_words(form))
-        plans.change_plan(
-            study, headline=form.cleaned_data["headline"], rule=form.rule(), reason=form.cleaned_data.get("reason", "")
-        )
-        self.stdout.write("The change is recorded as a deviation." if study.has_begun else "The plan is saved.")
+        said = form.cleaned_data
+        try:
+            done = plans.change_plan(study, headline=said["headline"], rule=form.rule(), reason=said.get("reason", ""))
+        except plans.ReasonMissing as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(done)
 
     def show(self, study: Study) -> None:
         waiting = Flag.objects.to_decide().filter(participation__study=study)

@@ -47,8 +47,7 @@ class Command(BaseCommand):
             studies.change_state(study, STATES[step], reason=options["reason"])
             self.stdout.write(f"{study} is {study.get_state_display()} now.")
         elif (goal := options["goal"]) is not None:
-            studies.change_goal(study, goal, reason=options["reason"])
-            self.stdout.write(f"Each pair of {study} wants {study.goal} ratings now.")
+            self.change_goal(study, goal, options["reason"].strip())
         elif options["add_pairs"]:
             self.add_pairs(study)
         elif options["delete"]:
@@ -77,6 +76,12 @@ class Command(BaseCommand):
             self.stdout.write(f"{study} holds {finish_here(self, added)['n_pairs']} pairs now.")
         else:
             self.stdout.write(f"{added} pairs were added.")
+
+    def change_goal(self, study: Study, goal: int, reason: str) -> None:
+        if study.has_begun and not reason:
+            raise CommandError("Say why with --reason: a new goal departs from the plan.")
+        studies.change_goal(study, goal, reason=reason)
+        self.stdout.write(f"Each pair of {study} wants {study.goal} ratings now.")
 
     def show(self, study: Study) -> None:
         progress, agreement = queries.study_progress(study), queries.study_agreement(study)
