@@ -108,10 +108,10 @@ def assess(study: Study, *, cutoff: datetime | None = None) -> Assessment:
     """The figures of a study and of everybody who has answered in it, by what was said until the cutoff (now)."""
     said = answers(study, cutoff or timezone.now())
     people = {person: _own_figures(its) for person, its in said.by_person()}
-    _compare_with_others(said.of(Purpose.MAIN), people)
+    together = _compare_with_others(said.of(Purpose.MAIN), people)
     _count_checks(said, study, people)
     _compare_repeats(said, people)
-    figures = _study_figures(said, people)
+    figures = together | _study_figures(said, people)
     for card in people.values():
         card["alpha"] = figures["alpha"]
     return Assessment(figures, people)
@@ -140,13 +140,14 @@ def _own_figures(said: Answers) -> dict[str, Any]:
     }
 
 
-def _compare_with_others(main: Answers, people: dict[int, dict[str, Any]]) -> None:
+def _compare_with_others(main: Answers, people: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """Fills in each person's figures against the others; returns those of all together."""
     if not len(main.score):
-        return
+        return {"n_ratings": 0, "alpha": None, "residual": None}
     persons, person = np.unique(main.participation, return_inverse=True)
     _, item = np.unique(main.item, return_inverse=True)
     found, reason = conduct.biases(item, person, main.score)
-    _, without = conduct.alphas_without(item, person, main.score)
+    alpha, without = conduct.alphas_without(item, person, main.score)
     others = conduct.means_of_others(item, main.score)
     ends = np.append(np.unique(person, return_index=True)[1], len(person))
     for k, pk in enumerate(persons):
@@ -158,6 +159,7 @@ def _compare_with_others(main: Answers, people: dict[int, dict[str, Any]]) -> No
             "course": asdict(conduct.course(main.score[own] - others[own], main.seconds[own])),
             "alpha_without": None if np.isnan(without[k]) else float(without[k]),
         }
+    return {"n_ratings": len(main.score), "alpha": alpha, "residual": conduct.pooled_residual(item, main.score)}
 
 
 def _count_checks(said: Answers, study: Study, people: dict[int, dict[str, Any]]) -> None:
@@ -193,16 +195,10 @@ def _study_figures(said: Answers, people: Mapping[int, dict[str, Any]]) -> dict[
     median = _median(timed.seconds)
     for pk, own in timed.by_person():
         people[pk]["time"]["fast_share"] = _share(own.seconds < conduct.FAST * median) if median else 0.0
-    main = said.of(Purpose.MAIN)
-    _, item = np.unique(main.item, return_inverse=True)
-    _, person = np.unique(main.participation, return_inverse=True)
     cards = list(people.values())
     enough = [card for card in cards if card["n"] >= MIN_RATINGS]
     return {
         "n_people": len(people),
-        "n_ratings": len(main.score),
-        "alpha": conduct.alphas_without(item, person, main.score)[0] if len(item) else None,
-        "residual": conduct.pooled_residual(item, main.score) if len(item) else None,
         "median_seconds": median,
         "usual_fast_share": _usual(card["time"]["fast_share"] for card in enough),
         "usual_hidden_share": _usual(card["hidden"]["share"] for card in enough),
