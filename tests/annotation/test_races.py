@@ -1,5 +1,7 @@
 """What happens when several people, tabs and retries do the same thing at the same moment."""
 
+from contextlib import suppress
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -9,10 +11,13 @@ from django.urls import reverse
 
 from annotation.answer import AlreadyRated, revise_rating, submit_rating
 from annotation.assign import next_pairs, return_expired_leases
+from annotation.decisions import CannotDecide, decide
 from annotation.join import CannotJoin, join_as_member, join_by_invitation
+from annotation.marks import CannotMark, Mark, mark_item
 from annotation.models.people import Annotator, Invitation, Participation
-from annotation.models.ratings import Assignment, Rating, Revision
-from annotation.models.studies import Study
+from annotation.models.ratings import Assignment, Rating, Report, Revision
+from annotation.models.studies import Item, Study
+from annotation.person import ParticipationErased
 from annotation.privacy import erase_participation
 from annotation.protocol import take_turn
 from annotation.wording import current_texts
@@ -339,3 +344,74 @@ def test_a_member_may_be_erased_in_one_study_while_beginning_in_another() -> Non
         assert list(Participation.objects.filter(annotator__user=member).values_list("study", flat=True)) == [second.pk]
         assert_places_add_up(first)
         assert_places_add_up(second)
+
+
+# Not rating -------------------------------------------------------------------------------------------------------
+
+
+def skipped(assignment: Assignment) -> dict[str, object]:
+    return make.answer(assignment, score=None, skips="distressing")
+
+
+def test_of_a_skip_and_an_answer_at_once_no_place_is_lost_or_given_twice() -> None:
+    for _ in range(REPEATS):
+        study = make.study(goal=2, reserves_session=True)
+        participation = make.participation(study)
+        lease = make.leases(participation)[0]
+        acts = [skipped(lease), make.answer(lease)] * 3
+        at_once(*[partial(take_turn, participation, [act]) for act in acts])
+        lease.refresh_from_db()
+        assert lease.skipped_at or lease.answered_at
+        assert Rating.objects.filter(assignment=lease).count() == int(lease.answered_at is not None)
+        assert Report.objects.filter(assignment=lease).count() == int(lease.skipped_at is not None)
+        assert_places_add_up(study)
+
+
+def test_places_add_up_while_people_skip_rate_and_are_erased() -> None:
+    study = make.study(n_pairs=6, goal=3, session_size=6, reserves_session=True)
+    people = [make.participation(study) for _ in range(6)]
+
+    def skip_and_rate(person: Participation) -> None:
+        with suppress(ParticipationErased):
+            turn = take_turn(person, [])
+            while turn["leases"]:
+                first = turn["leases"][0]
+                fields = {"score": None, "skips": "cannot_tell"} if first["position"] % 2 else {}
+                turn = take_turn(person, [make.answer(first["assignment"], **fields)])
+
+    acts = [partial(skip_and_rate, person) for person in people]
+    at_once(*acts, partial(erase_participation, people[0]), lambda: return_expired_leases(study.pk))
+    assert_places_add_up(study)
+
+
+# Watching over a study --------------------------------------------------------------------------------------------
+
+
+def test_of_decisions_at_once_one_is_made_and_the_others_are_told() -> None:
+    participation = make.rated_study(n_people=1).participations.get()
+
+    def decided() -> str:
+        try:
+            return str(decide(participation, "use", verdict=False, reason="x").verdict)
+        except CannotDecide:
+            return "told"
+
+    assert sorted(at_once(*[decided] * 6)) == ["False", *["told"] * 5]
+
+
+def test_a_pair_is_marked_or_given_and_never_both() -> None:
+    for _ in range(REPEATS):
+        study = make.study(n_pairs=1, goal=3)
+        item, people = study.items.get(), [make.participation(study) for _ in range(3)]
+
+        def marked(study: Study = study, item: Item = item) -> bool:
+            try:
+                mark_item(study, item, Mark("check", 1, 2))
+            except CannotMark:
+                return False
+            return True
+
+        was_marked, *_ = at_once(marked, *[partial(next_pairs, person) for person in people])
+        given = Assignment.objects.filter(item=item, purpose="main").exists()
+        assert was_marked != given
+        assert_places_add_up(study)
