@@ -79,8 +79,8 @@ def parsed_skip(data: dict[str, Any]) -> Skip:
     """A pair that is not rated, from JSON: `skips` says why."""
     if data["skips"] not in Report.Kind.values:
         raise InvalidAnswer(f"skips must be one of {', '.join(Report.Kind.values)}.")
-    key, assignment = _ids(data)
-    return Skip(key=key, assignment=assignment, kind=data["skips"], words=_words(data.get("note")))
+    _, assignment = _ids(data)
+    return Skip(assignment=assignment, kind=data["skips"], words=_words(data.get("note")))
 
 
 def _ids(data: dict[str, Any]) -> tuple[UUID, UUID]:

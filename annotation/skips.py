@@ -19,7 +19,6 @@ MAX_WORDS = 500
 
 @dataclass(frozen=True)
 class Skip:
-    key: UUID
     assignment: UUID
     kind: str
     words: str = ""

@@ -31,6 +31,7 @@ const scale = find("[data-scale]");
 const question = find("[data-question]");
 const useKeys = find("[data-use-keys]");
 const keyTable = find("[data-key-table]");
+const confirmButton = form.querySelector("button[type=submit]");
 const undoButton = find("[data-undo]");
 const { answerUrl, participation, noun } = form.dataset;
 const confirmsOnPress = "confirmsOnPress" in form.dataset;
@@ -338,12 +339,11 @@ const isTyping = (element) => element?.matches("textarea");
 
 /* Enter confirms from anywhere but a link or another button, and a key held down confirms only once. */
 function pressEnter(event, target) {
-  const confirm = form.querySelector("button[type=submit]");
   if (event.repeat) event.preventDefault();
-  else if (target === confirm || !target.closest("a, button, summary")) {
+  else if (target === confirmButton || !target.closest("a, button, summary")) {
     event.preventDefault();
     pressedAt = event.timeStamp;
-    form.requestSubmit(confirm);
+    form.requestSubmit(confirmButton);
     pressedAt = null;
   }
 }
@@ -354,12 +354,12 @@ function chooseByKey(key) {
   radio.checked = true;
   radio.focus({ preventScroll: true });
   forgetComplaint();
-  if (confirmsOnPress) confirmAnswer();
+  if (confirmsOnPress) form.requestSubmit(confirmButton);
 }
 
 /* Where the study says so, pressing a score is the answer. Arrow keys only move along the scale: their clicks count 0. */
 function pressScore(event) {
-  if (confirmsOnPress && event.detail > 0 && event.target.matches("input") && current?.shown && !ended) confirmAnswer();
+  if (confirmsOnPress && event.detail > 0 && event.target.matches("input")) form.requestSubmit(confirmButton);
 }
 
 /* A choice answers the complaint; news of a refused answer stays until the next answer. */
@@ -441,7 +441,7 @@ function settle(acknowledgements) {
   for (const { key, status, detail, feedback } of acknowledgements) {
     if (feedback) tell(feedback);
     if (status !== "refused") continue;
-    if (!answers.get(key)?.revises) answered.delete(answers.get(key)?.assignment);
+    answered.delete(answers.get(key)?.assignment);
     tell(`One answer was not accepted. ${detail}`);
   }
   outbox.drop(new Set(acknowledgements.map(({ key }) => key)));
@@ -473,7 +473,7 @@ function endSession(status) {
   ended = true;
   clock.stop();
   scale.disabled = true;
-  form.querySelector("button[type=submit]").disabled = true;
+  confirmButton.disabled = true;
   const words = ENDINGS[status] ?? OTHER_ENDING;
   const unsent = outbox.all().length;
   const fate = outbox.isKept() ? "but kept in this browser" : "and lost when this page is closed";

@@ -162,3 +162,14 @@ def test_whether_one_knows_the_place_is_asked_only_where_the_study_does(
     at(page, 2)
     saved(page)
     assert stored(site, "Quick", REMARKS) == ["maybe: "]
+
+
+def test_where_a_press_is_the_answer_breaks_are_offered_too(links: dict[str, str], people: People) -> None:
+    page = people.page()
+    page.clock.install()
+    take_part(page, links["Quick"])
+    start_rating(page)
+    expect_ready_to_rate(page)
+    page.clock.fast_forward("10:30")
+    page.keyboard.press("7")
+    expect(page.get_by_text("A short break?")).to_be_visible()
