@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from bench.line import slow_line
 from bench.screen import check_pictures
@@ -26,6 +27,7 @@ def cells(line: str) -> list[str]:
 
 
 @pytest.mark.services
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="it makes a site of its own, on SQLite")
 def test_the_serving_bench_reports_every_case_without_an_error() -> None:
     command = [sys.executable, "-m", "bench.serving", "--quick", "--annotators", "1", "2"]
     run = subprocess.run(command, cwd=ROOT, env=os.environ.copy(), capture_output=True, text=True, check=False)
@@ -94,7 +96,7 @@ def test_a_slow_line_adds_its_time_in_both_directions_and_changes_nothing() -> N
 
 
 def _echo_once(far: socket.socket) -> None:
-    connection, _ = far.accept()
-    with connection:
-        while data := connection.recv(100):
-            connection.sendall(data)
+    near, _ = far.accept()
+    with near:
+        while data := near.recv(100):
+            near.sendall(data)
