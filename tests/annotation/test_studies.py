@@ -1,5 +1,9 @@
-import pytest
+from copy import copy
 
+import pytest
+from django.db import connection
+
+from annotation import studies
 from annotation.models.studies import RING, Campaign, Study, StudyText, TextAlreadyShown
 from annotation.studies import (
     NotPossible,
@@ -11,7 +15,7 @@ from annotation.studies import (
     write_texts,
 )
 from annotation.wording import current_texts, standard_wording
-from datasets.models.pictures import Pair
+from datasets.models.pictures import Image, Pair
 from datasets.models.projects import Role
 from tests import make
 
@@ -210,3 +214,39 @@ def test_what_is_written_while_a_study_opens_is_read_and_so_never_changes() -> N
     newest = study.texts.filter(kind="question").latest("version")
     assert (newest.version, newest.body) == (2, "Who is this?")
     assert newest.shown_at
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL counts the rows that it reads")
+def test_a_batch_of_pairs_reads_no_more_of_a_study_the_more_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make.study(n_pairs=1, is_open=False)
+    made = _many_pairs(Pair.objects.get(), 6000)
+    add_items(study, Pair.objects.filter(pk__lt=made[5000].pk))
+    before = _rows_read("annotation_item")
+    monkeypatch.setattr(studies, "BATCH", 100)
+    assert add_items(study, Pair.objects.filter(pk__gte=made[5000].pk)) == 1000
+    n_counted = 2 * 5001  # before the first batch
+    assert _rows_read("annotation_item") - before < n_counted + 1000
+
+
+def _many_pairs(like: Pair, n: int) -> list[Pair]:
+    shown = [copy(like.anonymized) for _ in range(n)]
+    for number, picture in enumerate(shown):
+        picture.pk, picture.sha256 = None, f"{number:064x}"
+    pictures = Image.objects.bulk_create(shown)
+    facts = {"project": like.project, "original": like.original, "source": like.source}
+    return Pair.objects.bulk_create(
+        Pair(**facts, anonymized=picture, group=f"group {number}", anonymized_path=f"{number}.png")
+        for number, picture in enumerate(pictures)
+    )
+
+
+def _rows_read(table: str) -> int:
+    """In this transaction, by whatever plan."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT COALESCE(seq_tup_read, 0) + COALESCE(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables "
+            "WHERE relname = %s",
+            [table],
+        )
+        [n] = cursor.fetchone()
+    return int(n)
