@@ -81,7 +81,7 @@ class _Said:
     participation: int
     person: int
     score: int
-    seconds: float | None
+    seconds: float | None  # that the first answer took
     position: int
     is_late: bool
     n_revisions: int
@@ -154,7 +154,7 @@ def _said(study: Study, cutoff: datetime) -> list[_Said]:
         "rating__assignment__participation",
         "rating__assignment__participation__annotator",
         "score",
-        "seconds",
+        "rating__seconds",
         "rating__assignment__position",
         "rating__is_late",
         "number",

@@ -47,7 +47,7 @@ COLUMNS = (
     "rating__assignment__item",
     "rating__assignment__position",
     "score",
-    "seconds",
+    "rating__seconds",  # of the first answer, whatever was said later
     "rating__hidden_seconds",
 )
 
@@ -60,7 +60,8 @@ class Assessment:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Parallel arrays, by participation and position; seconds are nan where unknown."""
+    """Parallel arrays, by participation and position: the newest scores, and how long the first ones took (seconds, nan
+    where unknown)."""
 
     participation: np.ndarray
     item: np.ndarray
