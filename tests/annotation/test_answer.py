@@ -352,6 +352,18 @@ def test_json_nested_too_deeply_is_refused_behind_the_csrf_check_too(lease: Assi
     assert (reply.status_code, reply.json()["detail"]) == (400, "The JSON is nested too deeply.")
 
 
+@pytest.mark.parametrize("field", ["key", "assignment", "painted"])
+def test_json_nested_just_as_deeply_as_can_be_read_does_no_harm_either(lease: Assignment, field: str) -> None:
+    """Where it is looked at the stack may be deeper than where it was read."""
+    url, browser = reverse("annotation:answer", args=[lease.participation.public_id]), make.browser(lease.participation)
+    answer = make.answer(lease, 11)
+    for depth in range(600, 1000):
+        nested = {field: "NESTED"}
+        body = {"answers": [answer | nested]} | nested
+        text = json.dumps(body).replace('"NESTED"', "[" * depth + "]" * depth)
+        assert browser.post(url, text, content_type="application/json").status_code == 400
+
+
 # Late, paused, closed, withdrawn, finished ------------------------------------------------------------------------
 
 
