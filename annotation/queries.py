@@ -280,6 +280,15 @@ def checked_answers(person: Participation) -> list[dict[str, Any]]:
 
 def repeated_answers(person: Participation) -> list[dict[str, Any]]:
     """What a person said of the pairs that came twice: first and second answer."""
+def skipped_checks(person: Participation) -> QuerySet[Report]:
+    """Checks and practice pairs that a person did not rate, with the reasons they gave."""
+    skipped = Report.objects.filter(
+        assignment__participation=person,
+        assignment__purpose__in=[Assignment.Purpose.CHECK, Assignment.Purpose.PRACTICE],
+    )
+    return skipped.select_related("assignment__item").order_by("assignment__position")
+
+
     again = Rating.objects.filter(assignment__participation=person, assignment__purpose=Assignment.Purpose.REPEAT)
     first = Rating.objects.filter(
         assignment__participation=person, assignment__item=OuterRef("assignment__item"), assignment__occurrence=0

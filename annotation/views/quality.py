@@ -98,6 +98,7 @@ def _annotator_page(request: HttpRequest, study: Study, person: Participation, *
     context = _context(study) | {
         "about": _facts(person),
         "checks": queries.checked_answers(person),
+        "skipped_checks": queries.skipped_checks(person),
         "repeats": queries.repeated_answers(person),
         "history": person.decisions.select_related("decided_by"),
         "form": refused or ReasonForm(),
