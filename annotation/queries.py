@@ -159,7 +159,9 @@ def people_of(study: Study) -> Any:
     )
 
 
-class _Echo:
+class Echo:
+    """A file for csv that gives each line back."""
+
     def write(self, line: str) -> str:
         return line
 
@@ -180,7 +182,7 @@ def rating_lines(study: Study) -> Iterator[str]:
         assignment__purpose=Assignment.Purpose.MAIN,
         assignment__participation__withdrawn_at=None,
     ).order_by("assignment__item", "assignment__participation")
-    writer = csv.writer(_Echo(), lineterminator="\n")
+    writer = csv.writer(Echo(), lineterminator="\n")
     yield writer.writerow(columns)
     unused = set(set_aside(study))
     for *cells, participation in said.values_list(*columns.values()).iterator(chunk_size=2000):
@@ -278,8 +280,6 @@ def checked_answers(person: Participation) -> list[dict[str, Any]]:
     ]
 
 
-def repeated_answers(person: Participation) -> list[dict[str, Any]]:
-    """What a person said of the pairs that came twice: first and second answer."""
 def skipped_checks(person: Participation) -> QuerySet[Report]:
     """Checks and practice pairs that a person did not rate, with the reasons they gave."""
     skipped = Report.objects.filter(
@@ -289,6 +289,8 @@ def skipped_checks(person: Participation) -> QuerySet[Report]:
     return skipped.select_related("assignment__item").order_by("assignment__position")
 
 
+def repeated_answers(person: Participation) -> list[dict[str, Any]]:
+    """What a person said of the pairs that came twice: first and second answer."""
     again = Rating.objects.filter(assignment__participation=person, assignment__purpose=Assignment.Purpose.REPEAT)
     first = Rating.objects.filter(
         assignment__participation=person, assignment__item=OuterRef("assignment__item"), assignment__occurrence=0
