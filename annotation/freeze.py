@@ -20,6 +20,8 @@ from annotation.models.studies import Item, Study, StudyText
 from annotation.plans import Rule, deviations, plan_of
 from annotation.quality import assess, newest_revisions
 from annotation.queries import set_aside
+from annotation.sql import fetch_all
+from annotation.studies import has_core
 from datasets.export import content_hash
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
@@ -87,14 +89,28 @@ class _Said:
     n_revisions: int
 
 
+class SomebodyErased(Exception):
+    """What was read of the study holds answers of a person who has been erased since."""
+
+
 @handles("freeze_study")
 def freeze_study(attempt: Attempt) -> dict[str, Any]:
     """Write the release in short transactions; visible only when it is whole. A new attempt starts a new draft."""
     study = Study.objects.select_related("campaign__project").get(pk=attempt.arguments["study"])
     cutoff = datetime.fromisoformat(attempt.arguments["cutoff"])
-    # Before the answers: whoever is erased in between has a card then, and no answer.
+    # First of all: whoever is erased from here on is missed when the release is sealed.
+    people = {pk for (pk,) in fetch_all(PEOPLE, study.pk)}
     out_by_rule = _out_by_rule(study, cutoff)
     said, unused = _said(study, cutoff), set(set_aside(study, by=cutoff))
+    while True:
+        try:
+            return _freeze(attempt, study)
+        except SomebodyErased:
+            with attempt.writing(n_done=0):
+                _discard_drafts(attempt, study)
+
+
+def _freeze(attempt: Attempt, study: Study) -> dict[str, Any]:
     used = [each for each in said if each.participation not in unused]
     if not used:
         raise JobFailed("No rating is left to release: everybody has withdrawn or been set aside.")
@@ -108,10 +124,24 @@ def freeze_study(attempt: Attempt) -> dict[str, Any]:
     return {"release": release.pk, "slug": release.slug, "version": release.version, "n_labels": n_labels}
 
 
+        _hold(people, study)
 def _write_set_aside(attempt: Attempt, release: Release, said: list[_Said], used: list[_Said]) -> None:
     """Under the numbers that labels have; pairs without a label are numbered after them."""
     is_used = {each.participation for each in used}
     numbers = {item: number for number, item in enumerate(dict.fromkeys(each.item for each in used), start=1)}
+PEOPLE = "SELECT id FROM annotation_participation WHERE study_id = %s AND withdrawn_at IS NULL ORDER BY id "
+
+
+def _hold(people: set[int], study: Study) -> None:
+    """Let nobody of these be erased until the transaction ends. Raises SomebodyErased where one is already.
+
+    Whoever erases a person locks them first and looks for releases afterwards: they are either waited for here, and
+    missed, or wait, and find the release. People who answer do not wait.
+    """
+    if not people <= {pk for (pk,) in fetch_all(PEOPLE + "{lock_from_erasure}", study.pk)}:
+        raise SomebodyErased
+
+
     rest = iter([each for each in said if each.participation not in is_used])
     while batch := list(islice(rest, SET_ASIDE_BATCH)):
         items = Item.objects.only("group").in_bulk({each.item for each in batch})
@@ -165,8 +195,7 @@ def _said(study: Study, cutoff: datetime) -> list[_Said]:
 def _draft(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said], used: list[_Said]) -> Release:
     name = f"{study.name} (simulated ratings)" if study.simulated else study.name
     with attempt.writing(n_total=len({each.item for each in used})):
-        for left in _abandoned_drafts(attempt, study):
-            discard_draft(left)
+        _discard_drafts(attempt, study)
         return begin_release(
             study.project,
             slug=slugify(f"{study.campaign.slug}-{study.mode}"),
@@ -178,8 +207,8 @@ def _draft(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said], 
         )
 
 
-def _abandoned_drafts(attempt: Attempt, study: Study) -> list[Release]:
-    """What earlier attempts of this job left, and jobs that failed or were cancelled on the way."""
+def _discard_drafts(attempt: Attempt, study: Study) -> None:
+    """What this job left so far, and jobs that failed or were cancelled on the way."""
     drafts = Release.objects.filter(project=study.project, frozen_at=None)
     others = Job.objects.unfinished().filter(project=study.project).exclude(pk=attempt.job.pk)
     at_work = set(others.values_list("pk", flat=True))
