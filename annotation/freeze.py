@@ -95,13 +95,12 @@ class SomebodyErased(Exception):
 
 @handles("freeze_study")
 def freeze_study(attempt: Attempt) -> dict[str, Any]:
-    """Write the release in short transactions; visible only when it is whole. A new attempt starts a new draft."""
+    """Write the release in short transactions; visible only when it is whole. A new attempt starts a new draft.
+
+    Where somebody is erased meanwhile it is written anew: whoever is erased before the release stands is in none of it,
+    and whoever is erased afterwards leaves a notice beside it.
+    """
     study = Study.objects.select_related("campaign__project").get(pk=attempt.arguments["study"])
-    cutoff = datetime.fromisoformat(attempt.arguments["cutoff"])
-    # First of all: whoever is erased from here on is missed when the release is sealed.
-    people = {pk for (pk,) in fetch_all(PEOPLE, study.pk)}
-    out_by_rule = _out_by_rule(study, cutoff)
-    said, unused = _said(study, cutoff), set(set_aside(study, by=cutoff))
     while True:
         try:
             return _freeze(attempt, study)
@@ -111,24 +110,25 @@ def freeze_study(attempt: Attempt) -> dict[str, Any]:
 
 
 def _freeze(attempt: Attempt, study: Study) -> dict[str, Any]:
+    cutoff = datetime.fromisoformat(attempt.arguments["cutoff"])
+    # First of all: whoever is erased from here on is missed when the release is sealed.
+    people = {pk for (pk,) in fetch_all(PEOPLE, study.pk)}
+    out_by_rule = _out_by_rule(study, cutoff)
+    said, unused = _said(study, cutoff), set(set_aside(study, by=cutoff))
     used = [each for each in said if each.participation not in unused]
     if not used:
         raise JobFailed("No rating is left to release: everybody has withdrawn or been set aside.")
     release = _draft(attempt, study, cutoff, said, used)
-    n_labels = _write(attempt, release, used)
+    n_labels = _write(attempt, release, used, has_core=has_core(study))
     _write_set_aside(attempt, release, said, used)
     agreement = release_agreement(release, by_rule=_names(release, said, out_by_rule))
     content = content_hash(release)
     with attempt.writing(n_done=n_labels):
+        _hold(people, study)
         finish_release(release, agreement=agreement, content_hash=content)
     return {"release": release.pk, "slug": release.slug, "version": release.version, "n_labels": n_labels}
 
 
-        _hold(people, study)
-def _write_set_aside(attempt: Attempt, release: Release, said: list[_Said], used: list[_Said]) -> None:
-    """Under the numbers that labels have; pairs without a label are numbered after them."""
-    is_used = {each.participation for each in used}
-    numbers = {item: number for number, item in enumerate(dict.fromkeys(each.item for each in used), start=1)}
 PEOPLE = "SELECT id FROM annotation_participation WHERE study_id = %s AND withdrawn_at IS NULL ORDER BY id "
 
 
@@ -142,6 +142,10 @@ def _hold(people: set[int], study: Study) -> None:
         raise SomebodyErased
 
 
+def _write_set_aside(attempt: Attempt, release: Release, said: list[_Said], used: list[_Said]) -> None:
+    """Under the numbers that labels have; pairs without a label are numbered after them."""
+    is_used = {each.participation for each in used}
+    numbers = {item: number for number, item in enumerate(dict.fromkeys(each.item for each in used), start=1)}
     rest = iter([each for each in said if each.participation not in is_used])
     while batch := list(islice(rest, SET_ASIDE_BATCH)):
         items = Item.objects.only("group").in_bulk({each.item for each in batch})
@@ -212,7 +216,9 @@ def _discard_drafts(attempt: Attempt, study: Study) -> None:
     drafts = Release.objects.filter(project=study.project, frozen_at=None)
     others = Job.objects.unfinished().filter(project=study.project).exclude(pk=attempt.job.pk)
     at_work = set(others.values_list("pk", flat=True))
-    return [draft for draft in drafts if "job" in draft.origins and draft.origins["job"] not in at_work]
+    for draft in drafts:
+        if "job" in draft.origins and draft.origins["job"] not in at_work:
+            discard_draft(draft)
 
 
 def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said], used: list[_Said]) -> dict[str, Any]:
@@ -254,9 +260,9 @@ def _plan(study: Study, cutoff: datetime) -> dict[str, Any] | None:
     return {"fixed": plan.fixed, "sha256": plan.sha256, "fixed_at": plan.fixed_at.isoformat(), "deviations": changes}
 
 
-def _write(attempt: Attempt, release: Release, said: list[_Said]) -> int:
+def _write(attempt: Attempt, release: Release, said: list[_Said], *, has_core: bool) -> int:
     n_done = 0
-    pairs = _released_pairs(release, said)
+    pairs = _released_pairs(release, said, has_core=has_core)
     while batch := list(islice(pairs, BATCH)):
         with attempt.writing(n_done=n_done + len(batch)):
             write_labels(release, batch, first_number=n_done + 1)
@@ -264,7 +270,7 @@ def _write(attempt: Attempt, release: Release, said: list[_Said]) -> int:
     return n_done
 
 
-def _released_pairs(release: Release, said: list[_Said]) -> Iterator[ReleasedPair]:
+def _released_pairs(release: Release, said: list[_Said], *, has_core: bool) -> Iterator[ReleasedPair]:
     codes, items = np.unique([each.item for each in said], return_inverse=True)
     _, people = np.unique([each.person for each in said], return_inverse=True)
     consensus = corrected_scores(items, people, np.array([each.score for each in said], dtype=float))
@@ -279,6 +285,7 @@ def _released_pairs(release: Release, said: list[_Said]) -> Iterator[ReleasedPai
                 ratings=[_released(release, answer) for answer in answers],
                 corrected=float(consensus.score[i]) if consensus.se is not None else None,
                 corrected_se=float(consensus.se[i]) if consensus.se is not None else None,
+                is_core=rows[item].is_core if has_core else None,
             )
 
 

@@ -34,6 +34,7 @@ LABEL_COLUMNS = (
     "n", "score_mean", "score_median", "score_std", "score_corrected", "score_corrected_se",
     "original_sha256", "anonymized_sha256",
 )  # fmt: skip
+CORE_COLUMN = "is_core"  # the last of the labels' columns, where there is a core
 RATING_COLUMNS = ("pair", "annotator", "occurrence", "score", "seconds", "position", "late", "revisions")
 SPLIT_COLUMNS = ("pair", "group", "split")
 SET_ASIDE_COLUMNS = ("pair", "group", "annotator", "score")
