@@ -162,6 +162,7 @@ def _bounded(seconds: float | None, elapsed: float | None) -> float | None:
 def revise_rating(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
     """Replace the answer to an assignment; what was said before stays in its revisions.
 
+    How long the pair took is what it took at first; the seconds of second thoughts stand with the revision alone.
     Raises NotRated before the first answer and RevisionsEnded after the end of the participation or the study.
     """
     checked_score(score)
@@ -188,9 +189,13 @@ def _revised(assignment: Assignment, *, score: int, seconds: float | None, key: 
     if participation.finished_at or participation.study.state == Study.State.CLOSED:
         raise RevisionsEnded("This study has ended for you; the answer stays as it is.")
     elapsed = timezone.now() - (rating.assignment.served_at or rating.created_at)
-    rating.score, rating.seconds = score, _bounded(seconds, elapsed.total_seconds())
-    rating.save(update_fields=["score", "seconds"])
+    rating.score = score
+    rating.save(update_fields=["score"])
     rating.revisions.create(
-        number=rating.revisions.count() + 1, key=key, score=score, seconds=rating.seconds, created_at=Now()
+        number=rating.revisions.count() + 1,
+        key=key,
+        score=score,
+        seconds=_bounded(seconds, elapsed.total_seconds()),
+        created_at=Now(),
     )
     return rating

@@ -50,6 +50,9 @@ FIRST = ITEM + _WANTING + "i.n_held = %s AND i.shuffle >= %s AND "
 WIDEST = ITEM + _WANTING + "i.priority IS NOT NULL AND NOT i.is_core AND "
 CHECK = ITEM + "NOT (i.role = 'main') AND i.role = %s AND i.shuffle >= %s AND "
 BY_SHUFFLE = " ORDER BY i.shuffle LIMIT 1 "
+# Where no place is taken, and so no row changed: whoever marks the pair meanwhile (marks.py) would see that nobody has
+# been given it, and make it something else. They lock its row and are passed by, or wait until the pair is given.
+UNMARKED = "{skip_being_marked}"
 
 # Where many pairs want ratings some are looked at: should these be of few originals by chance, nothing is lost.
 WANTED = """SELECT COUNT(DISTINCT "group"), COUNT(*) FROM (
@@ -57,7 +60,7 @@ WANTED = """SELECT COUNT(DISTINCT "group"), COUNT(*) FROM (
   LIMIT %s) wanting"""
 LOOKED_AT = 3  # pairs that want ratings, for each of a session's
 SATED = ITEM + "i.role = 'main' AND i.n_held >= i.goal AND "
-BY_ORIGINAL = ' AND i."group" >= %s ORDER BY i."group" LIMIT 1'
+BY_ORIGINAL = ' AND i."group" >= %s ORDER BY i."group" LIMIT 1 '
 NO_VERSION_WANTED = """NOT EXISTS (SELECT 1 FROM annotation_item w
   WHERE w.study_id = i.study_id AND w."group" = i."group" AND w.n_held < w.goal AND w.state = 'open')"""
 
@@ -155,7 +158,8 @@ class Draws:
             return self._counting(Purpose.WARM_UP, start, position)
         for rule in self._unwanted:
             for begin in (f"{start:08x}", ""):
-                row = fetch_one(SATED + rule.condition + BY_ORIGINAL, self.person.study, *rule.parameters, begin)
+                which = SATED + rule.condition + BY_ORIGINAL + UNMARKED
+                row = fetch_one(which, self.person.study, *rule.parameters, begin)
                 if row:
                     return Draw(int(row[0]), Purpose.WARM_UP, rule.name, start)
         n_warm_ups = session_purposes(self.person.plan, self.person.seed).count(Purpose.WARM_UP)
@@ -215,14 +219,15 @@ class Draws:
         if purpose == Purpose.MAIN:
             row = fetch_one(TAKE.replace("(which)", f"({which}{lock_of(self.may_wait)})"), *parameters)
         else:
-            row = fetch_one(which, *parameters)
+            row = fetch_one(which + UNMARKED, *parameters)
         return int(row[0]) if row else None
 
     def _check(self, purpose: str, start: int) -> Draw | None:
         person = self.person
         for rule in self._unwanted if self._few_are_wanted else (self._strictest, self._any_version):
             for begin in (start, 0):
-                row = fetch_one(CHECK + rule.condition + BY_SHUFFLE, person.study, purpose, begin, *rule.parameters)
+                which = CHECK + rule.condition + BY_SHUFFLE + UNMARKED
+                row = fetch_one(which, person.study, purpose, begin, *rule.parameters)
                 if row:
                     return Draw(int(row[0]), purpose, purpose, start)
         return None

@@ -18,7 +18,7 @@ from datasets.models.pictures import Pair
 from datasets.models.projects import Project
 from datasets.models.releases import Mode
 
-AT_ONCE = 3 * studies.BATCH  # pairs; in less than a second
+AT_ONCE = studies.BATCH  # pairs, in one transaction of a fraction of a second
 Kinds = Sequence[Sequence[str]]
 
 
@@ -34,7 +34,8 @@ def set_up_study(
 ) -> tuple[Study, Job | None]:
     """A draft over the project's pairs of these kinds, in this campaign or a new one of this name.
 
-    With the job that fills it, where there are too many to wait for. Else the pairs are in it, or nothing was made.
+    With the job that fills it, where there are too many to wait for: until that has ended nobody can open it. Else all
+    is there at once, or nothing was made.
     """
     pairs = studies.pairs_of_kinds(project, kinds)
     studies.check_fit(mode, pairs)
@@ -43,12 +44,7 @@ def set_up_study(
         study = studies.begin_study(chosen, mode=mode, name=name, **settings)
         if pairs.count() > AT_ONCE:
             return study, _request(study, kinds, by=by)
-    try:
-        studies.fill_draft(study, pairs)
-    except BaseException:
-        if isinstance(campaign, str):
-            Campaign.objects.filter(pk=chosen.pk, studies=None).delete()
-        raise
+        studies.add_items(study, pairs)
     return study, None
 
 
@@ -60,7 +56,7 @@ def add_further_pairs(study: Study, *, by: AbstractBaseUser | None = None) -> in
             return job
         if studies.further_pairs(study).count() > AT_ONCE:
             return _request(study, studies.kinds_held(study), by=by)
-    return studies.add_items(study, studies.further_pairs(study), by=by)
+        return studies.add_items(study, studies.further_pairs(study), by=by)
 
 
 def _request(study: Study, kinds: Kinds, *, by: AbstractBaseUser | None) -> Job:

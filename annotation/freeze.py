@@ -20,6 +20,8 @@ from annotation.models.studies import Item, Study, StudyText
 from annotation.plans import Rule, deviations, plan_of
 from annotation.quality import assess, newest_revisions
 from annotation.queries import set_aside
+from annotation.sql import fetch_all
+from annotation.studies import has_core
 from datasets.export import content_hash
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
@@ -81,31 +83,63 @@ class _Said:
     participation: int
     person: int
     score: int
-    seconds: float | None
+    seconds: float | None  # that the first answer took
     position: int
     is_late: bool
     n_revisions: int
 
 
+class SomebodyErased(Exception):
+    """What was read of the study holds answers of a person who has been erased since."""
+
+
 @handles("freeze_study")
 def freeze_study(attempt: Attempt) -> dict[str, Any]:
-    """Write the release in short transactions; visible only when it is whole. A new attempt starts a new draft."""
+    """Write the release in short transactions; visible only when it is whole. A new attempt starts a new draft.
+
+    Where somebody is erased meanwhile it is written anew: whoever is erased before the release stands is in none of it,
+    and whoever is erased afterwards leaves a notice beside it.
+    """
     study = Study.objects.select_related("campaign__project").get(pk=attempt.arguments["study"])
+    while True:
+        try:
+            return _freeze(attempt, study)
+        except SomebodyErased:
+            with attempt.writing(n_done=0):
+                _discard_drafts(attempt, study)
+
+
+def _freeze(attempt: Attempt, study: Study) -> dict[str, Any]:
     cutoff = datetime.fromisoformat(attempt.arguments["cutoff"])
-    # Before the answers: whoever is erased in between has a card then, and no answer.
+    # First of all: whoever is erased from here on is missed when the release is sealed.
+    people = {pk for (pk,) in fetch_all(PEOPLE, study.pk)}
     out_by_rule = _out_by_rule(study, cutoff)
     said, unused = _said(study, cutoff), set(set_aside(study, by=cutoff))
     used = [each for each in said if each.participation not in unused]
     if not used:
         raise JobFailed("No rating is left to release: everybody has withdrawn or been set aside.")
     release = _draft(attempt, study, cutoff, said, used)
-    n_labels = _write(attempt, release, used)
+    n_labels = _write(attempt, release, used, has_core=has_core(study))
     _write_set_aside(attempt, release, said, used)
     agreement = release_agreement(release, by_rule=_names(release, said, out_by_rule))
     content = content_hash(release)
     with attempt.writing(n_done=n_labels):
+        _hold(people, study)
         finish_release(release, agreement=agreement, content_hash=content)
     return {"release": release.pk, "slug": release.slug, "version": release.version, "n_labels": n_labels}
+
+
+PEOPLE = "SELECT id FROM annotation_participation WHERE study_id = %s AND withdrawn_at IS NULL ORDER BY id "
+
+
+def _hold(people: set[int], study: Study) -> None:
+    """Let nobody of these be erased until the transaction ends. Raises SomebodyErased where one is already.
+
+    Whoever erases a person locks them first and looks for releases afterwards: they are either waited for here, and
+    missed, or wait, and find the release. People who answer do not wait.
+    """
+    if not people <= {pk for (pk,) in fetch_all(PEOPLE + "{lock_from_erasure}", study.pk)}:
+        raise SomebodyErased
 
 
 def _write_set_aside(attempt: Attempt, release: Release, said: list[_Said], used: list[_Said]) -> None:
@@ -154,7 +188,7 @@ def _said(study: Study, cutoff: datetime) -> list[_Said]:
         "rating__assignment__participation",
         "rating__assignment__participation__annotator",
         "score",
-        "seconds",
+        "rating__seconds",
         "rating__assignment__position",
         "rating__is_late",
         "number",
@@ -165,8 +199,7 @@ def _said(study: Study, cutoff: datetime) -> list[_Said]:
 def _draft(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said], used: list[_Said]) -> Release:
     name = f"{study.name} (simulated ratings)" if study.simulated else study.name
     with attempt.writing(n_total=len({each.item for each in used})):
-        for left in _abandoned_drafts(attempt, study):
-            discard_draft(left)
+        _discard_drafts(attempt, study)
         return begin_release(
             study.project,
             slug=slugify(f"{study.campaign.slug}-{study.mode}"),
@@ -178,12 +211,14 @@ def _draft(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said], 
         )
 
 
-def _abandoned_drafts(attempt: Attempt, study: Study) -> list[Release]:
-    """What earlier attempts of this job left, and jobs that failed or were cancelled on the way."""
+def _discard_drafts(attempt: Attempt, study: Study) -> None:
+    """What this job left so far, and jobs that failed or were cancelled on the way."""
     drafts = Release.objects.filter(project=study.project, frozen_at=None)
     others = Job.objects.unfinished().filter(project=study.project).exclude(pk=attempt.job.pk)
     at_work = set(others.values_list("pk", flat=True))
-    return [draft for draft in drafts if "job" in draft.origins and draft.origins["job"] not in at_work]
+    for draft in drafts:
+        if "job" in draft.origins and draft.origins["job"] not in at_work:
+            discard_draft(draft)
 
 
 def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said], used: list[_Said]) -> dict[str, Any]:
@@ -225,9 +260,9 @@ def _plan(study: Study, cutoff: datetime) -> dict[str, Any] | None:
     return {"fixed": plan.fixed, "sha256": plan.sha256, "fixed_at": plan.fixed_at.isoformat(), "deviations": changes}
 
 
-def _write(attempt: Attempt, release: Release, said: list[_Said]) -> int:
+def _write(attempt: Attempt, release: Release, said: list[_Said], *, has_core: bool) -> int:
     n_done = 0
-    pairs = _released_pairs(release, said)
+    pairs = _released_pairs(release, said, has_core=has_core)
     while batch := list(islice(pairs, BATCH)):
         with attempt.writing(n_done=n_done + len(batch)):
             write_labels(release, batch, first_number=n_done + 1)
@@ -235,7 +270,7 @@ def _write(attempt: Attempt, release: Release, said: list[_Said]) -> int:
     return n_done
 
 
-def _released_pairs(release: Release, said: list[_Said]) -> Iterator[ReleasedPair]:
+def _released_pairs(release: Release, said: list[_Said], *, has_core: bool) -> Iterator[ReleasedPair]:
     codes, items = np.unique([each.item for each in said], return_inverse=True)
     _, people = np.unique([each.person for each in said], return_inverse=True)
     consensus = corrected_scores(items, people, np.array([each.score for each in said], dtype=float))
@@ -250,6 +285,7 @@ def _released_pairs(release: Release, said: list[_Said]) -> Iterator[ReleasedPai
                 ratings=[_released(release, answer) for answer in answers],
                 corrected=float(consensus.score[i]) if consensus.se is not None else None,
                 corrected_se=float(consensus.se[i]) if consensus.se is not None else None,
+                is_core=rows[item].is_core if has_core else None,
             )
 
 

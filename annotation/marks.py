@@ -3,12 +3,12 @@
 A pair that somebody has been given keeps its role: what was said of it would mean something else afterwards.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from annotation.history import locked_study, record_change
@@ -21,6 +21,14 @@ DIRECTIONS = {NEAR: "about so high", AT_MOST: "at most so high", AT_LEAST: "at l
 
 class CannotMark(ValueError):
     """The pair cannot serve so; the message says why and what to do."""
+
+
+class AlreadyGiven(CannotMark):
+    """Somebody has been given these pairs (ids of items)."""
+
+    def __init__(self, items: Iterable[int]) -> None:
+        super().__init__("This pair has been given to somebody already; choose one that has not, or add another.")
+        self.items = sorted(items)
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,9 @@ class Mark:
             raise CannotMark("That range holds every score, so nobody could fail; choose a smaller tolerance.")
 
 
+MARKED = [each.name for each in fields(Mark)]
+
+
 def expected_range(score: int, tolerance: int, direction: str) -> tuple[int, int]:
     """The scores that pass: an image against itself must score low, a blank one high, and not to the point."""
     if score not in SCORES or tolerance < 0:
@@ -53,28 +64,54 @@ def expected_range(score: int, tolerance: int, direction: str) -> tuple[int, int
     return low, high
 
 
-@transaction.atomic
 def mark_item(study: Study, item: Item, mark: Mark, *, by: AbstractBaseUser | None = None) -> None:
     """Give a pair its role. Raises CannotMark where it has been given to somebody."""
-    mark.check()
+    mark_items(study, {item.pk: mark}, by=by)
+
+
+@transaction.atomic
+def mark_items(study: Study, wanted: Mapping[int, Mark], *, by: AbstractBaseUser | None = None) -> None:
+    """Give some hundred pairs at most, by the ids of their items, their roles: all or none.
+
+    Raises CannotMark for a mark that does not fit together, AlreadyGiven where somebody has been given such a pair.
+    """
+    for mark in wanted.values():
+        mark.check()
     study = locked_study(study)
-    before = study.items.get(pk=item.pk)
-    said_before, said_now = _said(before), asdict(mark)
-    if said_before == said_now:
-        return
-    goal = study.goal if mark.role == Item.Role.MAIN else 0
-    # Whoever draws the pair at this moment holds its row, and then it is held.
-    given = Assignment.objects.filter(item=OuterRef("pk"))
-    free = study.items.filter(~Exists(given), pk=item.pk, n_held=0)
-    if not free.update(goal=goal, **said_now):
-        raise CannotMark("This pair has been given to somebody already; choose one that has not, or add another.")
-    if study.has_begun:
-        name = str(before.pair.pk)
-        record_change(study, StudyChange.Kind.MARKS, before={name: said_before}, after={name: said_now}, by=by)
+    # Whoever draws one of the pairs at this moment, for whatever purpose, holds its row until they hold the pair.
+    locked = study.items.select_for_update().filter(pk__in=wanted).order_by("pk")
+    changed = [item for item in locked if not is_marked_so(item, wanted[item.pk])]
+    if given := given_among(changed):
+        raise AlreadyGiven(given)
+    before = {str(item.pair_id): said_of(item) for item in changed}
+    for item in changed:
+        _give_role(item, wanted[item.pk], study)
+    Item.objects.bulk_update(changed, ["goal", *MARKED])
+    if study.has_begun and changed:
+        after = {str(item.pair_id): said_of(item) for item in changed}
+        record_change(study, StudyChange.Kind.MARKS, before=before, after=after, by=by)
 
 
-def _said(item: Item) -> dict[str, Any]:
-    return asdict(Mark(item.role, item.expected_low, item.expected_high, item.instructed_score))
+def is_marked_so(item: Item, mark: Mark) -> bool:
+    return said_of(item) == asdict(mark)
+
+
+def given_among(items: Iterable[Item]) -> set[int]:
+    """Those (ids) that somebody has been given: they keep their roles."""
+    by_id = {item.pk: item for item in items}
+    given = Assignment.objects.filter(item__in=by_id).order_by().values_list("item_id", flat=True).distinct()
+    return set(given) | {pk for pk, item in by_id.items() if item.n_held}
+
+
+def _give_role(item: Item, mark: Mark, study: Study) -> None:
+    item.goal = study.goal if mark.role == Item.Role.MAIN else 0
+    for name, value in asdict(mark).items():
+        setattr(item, name, value)
+
+
+def said_of(item: Item) -> dict[str, Any]:
+    """The mark that a pair has."""
+    return {name: getattr(item, name) for name in MARKED}
 
 
 @transaction.atomic

@@ -46,7 +46,8 @@ def _give_places_back(participation: Participation) -> None:
 
 
 def _note_in_releases(project: int, study: str) -> None:
-    for release in Release.objects.filter(project=project, origins__study_id=study):
+    """In those that stand. A freeze that is under way misses the person and begins anew (freeze.py)."""
+    for release in Release.objects.frozen().filter(project=project, origins__study_id=study):
         ReleaseNotice.objects.create(
             release=release,
             kind=ReleaseNotice.Kind.WITHDRAWN,

@@ -85,7 +85,7 @@ def parsed_skip(data: dict[str, Any]) -> Skip:
 
 def _ids(data: dict[str, Any]) -> tuple[UUID, UUID]:
     try:
-        return UUID(str(data.get("key"))), UUID(str(data.get("assignment")))
+        return UUID(_plain(data.get("key"))), UUID(_plain(data.get("assignment")))
     except ValueError as error:
         raise InvalidAnswer("key and assignment must both be UUIDs.") from error
 
@@ -184,7 +184,12 @@ def _key(data: Any) -> str:
 
 def _echo(key: Any) -> str:
     """The client's key as it came, so that it finds its answer again; halves of characters would break the reply."""
-    return str(key)[:MAX_KEY].encode(errors="replace").decode()
+    return _plain(key)[:MAX_KEY].encode(errors="replace").decode()
+
+
+def _plain(value: Any) -> str:
+    """As text; lists and objects, nested as deep as they may be, are nothing that we could name something by."""
+    return "" if isinstance(value, list | dict) else str(value)
 
 
 PAINTED = """
@@ -196,7 +201,7 @@ def _note_painted(person: Person, painted: str | None) -> None:
     """Remember when a pair was on the screen for the first time."""
     if painted:
         with suppress(ValueError):  # only a hint; the answers beside it count
-            change(PAINTED, uuid_value(UUID(str(painted))), person.pk)
+            change(PAINTED, uuid_value(UUID(_plain(painted))), person.pk)
 
 
 def session_data(session: Session) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Figures of a card, None where undefined (scoring/measures/conduct.py says what e
 n                              ratings that count
 bias, bias_reason              against the others, with inconsistency and intervals
 others                         leave-one-out correlation
-checks, instructions, practice n and n_failed
+checks, instructions, practice n and n_failed; n_skipped, which were not answered and are in neither
 repeats                        consistency with oneself
 time, hidden                   n and shares of answers, practice left out; the median of seconds
 longest_run, entropy           of the ratings that count, in order
@@ -31,7 +31,7 @@ from annotation import looks
 from annotation.flags import MIN_PEOPLE, MIN_RATINGS, flags_of
 from annotation.models.people import Participation
 from annotation.models.quality import Card, Flag
-from annotation.models.ratings import Assignment, Revision
+from annotation.models.ratings import Assignment, Report, Revision
 from annotation.models.studies import Item, Study
 from datasets.jobs import Attempt, handles, repeats
 from scoring.measures import conduct
@@ -47,9 +47,10 @@ COLUMNS = (
     "rating__assignment__item",
     "rating__assignment__position",
     "score",
-    "seconds",
+    "rating__seconds",  # of the first answer, whatever was said later
     "rating__hidden_seconds",
 )
+NO_ROWS = np.empty((0, 1 + len(COLUMNS)))
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Assessment:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Parallel arrays, by participation and position; seconds are nan where unknown."""
+    """Parallel arrays, by participation and position: the newest scores, and how long the first ones took (seconds, nan
+    where unknown)."""
 
     participation: np.ndarray
     item: np.ndarray
@@ -96,22 +98,31 @@ def newest_revisions(study: Study, cutoff: datetime) -> QuerySet[Revision]:
 def answers(study: Study, cutoff: datetime) -> Answers:
     rows = newest_revisions(study, cutoff).order_by(*COLUMNS[:1], COLUMNS[2])
     found = rows.values_list("rating__assignment__purpose", *COLUMNS).iterator(chunk_size=BATCH)
-    parts = [np.empty((0, 1 + len(COLUMNS)))]
+    parts = [NO_ROWS]
     while batch := list(islice(found, BATCH)):
         parts.append(np.array([(PURPOSES.index(purpose), *rest) for purpose, *rest in batch], dtype=float))
-    purpose, participation, item, position, score, seconds, hidden = np.concatenate(parts).T
+    return _answers(np.concatenate(parts))
+
+
+def _answers(rows: np.ndarray) -> Answers:
+    purpose, participation, item, position, score, seconds, hidden = rows.T
     ids = participation.astype(np.int64), item.astype(np.int64), position.astype(np.int64)
     return Answers(*ids, score, seconds, hidden, purpose.astype(np.int8))
 
 
 def assess(study: Study, *, cutoff: datetime | None = None) -> Assessment:
-    """The figures of a study and of everybody who has answered in it, by what was said until the cutoff (now)."""
-    said = answers(study, cutoff or timezone.now())
+    """The figures of a study and of everybody who has answered in it, by what was said until the cutoff (now).
+
+    Whoever has answered nothing and skipped a check has a card too.
+    """
+    cutoff = cutoff or timezone.now()
+    said = answers(study, cutoff)
     people = {person: _own_figures(its) for person, its in said.by_person()}
     together = _compare_with_others(said.of(Purpose.MAIN), people)
     _count_checks(said, study, people)
     _compare_repeats(said, people)
     figures = together | _study_figures(said, people)
+    _count_skips(study, cutoff, people)
     for card in people.values():
         card["alpha"] = figures["alpha"]
     return Assessment(figures, people)
@@ -136,7 +147,7 @@ def _own_figures(said: Answers) -> dict[str, Any]:
         "course": asdict(conduct.course(np.empty(0), np.empty(0))),
         "alpha_without": None,
         "repeats": asdict(conduct.self_consistency([], [])),
-        **{name: {"n": 0, "n_failed": 0} for name in ("checks", "instructions", "practice")},
+        **{name: {"n": 0, "n_failed": 0, "n_skipped": 0} for name in ("checks", "instructions", "practice")},
     }
 
 
@@ -171,6 +182,21 @@ def _count_checks(said: Answers, study: Study, people: dict[int, dict[str, Any]]
                 tally = people[int(pk)][_kind(purpose, expects)]
                 tally["n"] += 1
                 tally["n_failed"] += not passed
+
+
+def _count_skips(study: Study, cutoff: datetime, people: dict[int, dict[str, Any]]) -> None:
+    """Checks and practice pairs that somebody chose not to rate."""
+    skipped = Report.objects.filter(
+        assignment__participation__study=study,
+        assignment__participation__withdrawn_at=None,
+        assignment__purpose__in=(Purpose.CHECK, Purpose.PRACTICE),
+        assignment__skipped_at__lte=cutoff,
+    )
+    nothing = _answers(NO_ROWS)
+    for report in skipped.select_related("assignment__item"):
+        given = report.assignment
+        card = people.setdefault(given.participation_id, _own_figures(nothing))
+        card[_kind(given.purpose, given.item)]["n_skipped"] += 1
 
 
 def _kind(purpose: str, item: Item) -> str:

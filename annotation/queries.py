@@ -159,7 +159,9 @@ def people_of(study: Study) -> Any:
     )
 
 
-class _Echo:
+class Echo:
+    """A file for csv that gives each line back."""
+
     def write(self, line: str) -> str:
         return line
 
@@ -180,7 +182,7 @@ def rating_lines(study: Study) -> Iterator[str]:
         assignment__purpose=Assignment.Purpose.MAIN,
         assignment__participation__withdrawn_at=None,
     ).order_by("assignment__item", "assignment__participation")
-    writer = csv.writer(_Echo(), lineterminator="\n")
+    writer = csv.writer(Echo(), lineterminator="\n")
     yield writer.writerow(columns)
     unused = set(set_aside(study))
     for *cells, participation in said.values_list(*columns.values()).iterator(chunk_size=2000):
@@ -276,6 +278,15 @@ def checked_answers(person: Participation) -> list[dict[str, Any]]:
         {"rating": each, "item": (item := each.assignment.item), "passed": item.passes(each.score)}
         for each in said.order_by("assignment__position")
     ]
+
+
+def skipped_checks(person: Participation) -> QuerySet[Report]:
+    """Checks and practice pairs that a person did not rate, with the reasons they gave."""
+    skipped = Report.objects.filter(
+        assignment__participation=person,
+        assignment__purpose__in=[Assignment.Purpose.CHECK, Assignment.Purpose.PRACTICE],
+    )
+    return skipped.select_related("assignment__item").order_by("assignment__position")
 
 
 def repeated_answers(person: Participation) -> list[dict[str, Any]]:

@@ -19,7 +19,9 @@ DIALECTS = {
         "json": "%s",
         "lock_participation": "",  # a transaction that writes has the database to itself from its beginning
         "lock": "",
+        "lock_from_erasure": "",
         "skip_locked": "",
+        "skip_being_marked": "",
     },
     "postgresql": {
         "now": "STATEMENT_TIMESTAMP()",
@@ -28,7 +30,9 @@ DIALECTS = {
         "json": "%s::jsonb",
         "lock_participation": "FOR NO KEY UPDATE OF p",
         "lock": "FOR NO KEY UPDATE",
+        "lock_from_erasure": "FOR KEY SHARE",  # in the way of nobody but who deletes the row
         "skip_locked": "FOR NO KEY UPDATE OF i SKIP LOCKED",
+        "skip_being_marked": "FOR KEY SHARE OF i SKIP LOCKED",  # in the way of nobody but who marks the pair
     },
 }
 

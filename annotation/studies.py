@@ -6,7 +6,7 @@ What is changed while people rate is recorded as a `StudyChange` in the transact
 import hashlib
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
 
@@ -67,6 +67,7 @@ def _campaign_slug(name: str) -> str:
     return slugify(name)[: Campaign._meta.get_field("slug").max_length]
 
 
+@transaction.atomic
 def create_study(
     project: Project,
     *,
@@ -77,11 +78,11 @@ def create_study(
     wording: Mapping[str, str] | None = None,
     **settings: int | str | bool,
 ) -> Study:
-    """A draft study over these pairs, in the standard wording where none is given."""
+    """A draft study over these pairs, in the standard wording where none is given; nobody sees it half filled."""
     pairs = pairs.filter(project=project)
     check_fit(mode, pairs)
     study = begin_study(campaign, mode=mode, name=name, wording=wording, **settings)
-    fill_draft(study, pairs)
+    add_items(study, pairs)
     return study
 
 
@@ -95,16 +96,6 @@ def begin_study(
     study = Study.objects.create(campaign=campaign, mode=mode, name=name, **settings)
     write_texts(study, standard_wording(mode) | dict(wording or {}))
     return study
-
-
-def fill_draft(study: Study, pairs: QuerySet[Pair]) -> None:
-    """Put the pairs in, or take the draft back."""
-    try:
-        add_items(study, pairs)
-    except BaseException:
-        with suppress(NotPossible):  # somebody has opened it meanwhile
-            delete_draft(study)
-        raise
 
 
 def check_fit(mode: str, pairs: QuerySet[Pair]) -> None:

@@ -36,6 +36,7 @@ urlpatterns = [
     path("studies/<uuid:study>/people/<uuid:person>/decide/", quality.decide, name="decide"),
     path("studies/<uuid:study>/people/<uuid:person>/settle/", quality.settle, name="settle"),
     path("studies/<uuid:study>/items/", quality.items, name="items"),
+    path("studies/<uuid:study>/items.csv", quality.items_csv, name="items-csv"),
     path("studies/<uuid:study>/items/<int:item>/", quality.item, name="item"),
     path("studies/<uuid:study>/items/<int:item>/mark/", quality.mark, name="mark"),
     path("studies/<uuid:study>/items/<int:item>/withdraw/", quality.withdraw, name="withdraw"),

@@ -17,7 +17,7 @@ from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image
 from datasets.models.releases import FrozenRating, Label, Release
-from datasets.rows import LABEL_COLUMNS, RATING_COLUMNS, SET_ASIDE_COLUMNS, SPLIT_COLUMNS
+from datasets.rows import CORE_COLUMN, LABEL_COLUMNS, RATING_COLUMNS, SET_ASIDE_COLUMNS, SPLIT_COLUMNS
 
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a zip has no "no date"
 CHUNK = 1024 * 1024
@@ -65,7 +65,10 @@ def labels_csv(
     part_of: Callable[[Label], str] = lambda label: splits.part_of(label.group),
 ) -> Iterator[bytes]:
     """The labels as the zip has them; a training run names the pictures where they lie, and the parts it uses."""
-    return _csv(LABEL_COLUMNS, (_label_cells(label, path_of, part_of(label)) for label in _labels(release)))
+    rows = ((label, _label_cells(label, path_of, part_of(label))) for label in _labels(release))
+    if not release.has_core():
+        return _csv(LABEL_COLUMNS, (cells for _, cells in rows))
+    return _csv((*LABEL_COLUMNS, CORE_COLUMN), ((*cells, int(bool(label.is_core))) for label, cells in rows))
 
 
 def _label_cells(label: Label, path_of: Callable[[Image], str], part: str) -> tuple[Any, ...]:
@@ -272,11 +275,18 @@ def readme(release: Release) -> str:
         if "set_aside.csv" in content_of(release)
         else ""
     )
+    core = (
+        "\n**Figures of all these pairs are biased**: they were given out, or stopped, by rules that depend on what "
+        "was said or on a model.\nThose of the core are not: originals drawn by lot before the first rating, with 1 "
+        "under `is_core` in labels.csv;\ntheir agreement is under `core` in the `sets` of agreement.json.\n"
+        if release.has_core()
+        else ""
+    )
     return f"""# {release.title}, version {release.version}
 {simulated}
 Ratings of how anonymous a picture is, from {release.scale_min:g} (not anonymous) to {release.scale_max:g} (fully
 anonymous), given on {shown} ({release.mode}).
-
+{core}
 | file | what it holds |
 |---|---|
 | labels.csv | one row per pair: paths, source, method, scope, group, split, number of ratings, mean, median, standard deviation (n - 1), and the mean corrected for each annotator's bias and noise, with its standard error |

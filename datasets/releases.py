@@ -9,7 +9,7 @@ import hmac
 import secrets
 import statistics
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,7 @@ class ReleasedPair:
     ratings: list[ReleasedRating]
     corrected: float | None
     corrected_se: float | None
+    is_core: bool | None  # as in `Label`
 
 
 def begin_release(
@@ -129,6 +130,7 @@ def _label(release: Release, released: ReleasedPair, number: int) -> Label:
         std=statistics.stdev(scores) if len(scores) > 1 else None,
         corrected=released.corrected,
         corrected_se=released.corrected_se,
+        is_core=released.is_core,
     )
 
 
@@ -141,8 +143,8 @@ def release_agreement(release: Release, *, by_rule: Collection[str] | None = Non
     """Agreement among the ratings that the labels rest on, resampled by group (agreement.md).
 
     Under `sets` the same of all ratings, of those that the study's planned rule leaves (without the annotators
-    `by_rule`; None: no rule was planned), and as used, each with who is left out and the SHA-256 of its ratings: of the
-    lines `pair,annotator,score`, by pair and annotator.
+    `by_rule`; None: no rule was planned), as used, and as used of the core alone where there is one; each with who is
+    left out and the SHA-256 of its ratings: of the lines `pair,annotator,score`, by pair and annotator.
     """
     ratings = _ratings(release)
     unused = set(release.set_aside.values_list("annotator", flat=True))
@@ -150,6 +152,8 @@ def release_agreement(release: Release, *, by_rule: Collection[str] | None = Non
     if by_rule is not None:
         left_out["by_rule"] = by_rule
     sets = {name: _agreement_without(ratings, people) for name, people in left_out.items()}
+    if release.has_core():
+        sets["core"] = _agreement_without(_of_core(ratings, release), unused)
     figures = {name: value for name, value in sets["as_used"].items() if name not in SET_FACTS}
     return figures | {"sets": sets}
 
@@ -180,6 +184,12 @@ def _ratings(release: Release) -> _Ratings:
     group_of |= dict(release.set_aside.values_list("pair", "group"))
     pair, score = np.array([row[0] for row in rows]), np.array([row[2] for row in rows])
     return _Ratings(pair, annotator, score, names.tolist(), group_of)
+
+
+def _of_core(ratings: _Ratings, release: Release) -> _Ratings:
+    numbers = list(release.labels.filter(is_core=True).values_list("number", flat=True))
+    kept = np.isin(ratings.pair, numbers)
+    return replace(ratings, pair=ratings.pair[kept], annotator=ratings.annotator[kept], score=ratings.score[kept])
 
 
 def _agreement_without(ratings: _Ratings, people: Collection[str]) -> dict[str, Any]:

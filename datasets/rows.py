@@ -27,12 +27,14 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t")
 FORMULA_COLUMNS = ("source", "method", "scope", "group")
 MANIFEST_BYTES = 150_000_000  # read line by line; more than a million rows
 ROW_LENGTH = 64_000  # characters, however many lines the row goes over
+PARAMETER_LEVELS = 20  # objects and lists within each other; hundreds can be read in one place and not in another
 
 LABEL_COLUMNS = (
     "pair", "original_path", "anonymized_path", "dataset", "method", "scope", "parameters", "group", "split",
     "n", "score_mean", "score_median", "score_std", "score_corrected", "score_corrected_se",
     "original_sha256", "anonymized_sha256",
 )  # fmt: skip
+CORE_COLUMN = "is_core"  # the last of the labels' columns, where there is a core
 RATING_COLUMNS = ("pair", "annotator", "occurrence", "score", "seconds", "position", "late", "revisions")
 SPLIT_COLUMNS = ("pair", "group", "split")
 SET_ASIDE_COLUMNS = ("pair", "group", "annotator", "score")
@@ -153,7 +155,17 @@ def _parameters(text: str) -> dict[str, Any] | None:
         stored.encode()
     except (ValueError, RecursionError):  # no JSON, NaN, half a character, a number too long, nested too deep
         return None
-    return found if isinstance(found, dict) and r"\u0000" not in stored else None  # PostgreSQL has no NUL
+    if not isinstance(found, dict) or r"\u0000" in stored:  # PostgreSQL has no NUL
+        return None
+    return found if _is_flat(found, PARAMETER_LEVELS) else None
+
+
+def _is_flat(value: Any, levels: int) -> bool:
+    """Whether there are no more than so many levels of objects and lists."""
+    if not isinstance(value, dict | list):
+        return True
+    within = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_flat(each, levels - 1) for each in within)
 
 
 def _problem(values: Mapping[str, str]) -> str | None:

@@ -4,6 +4,7 @@ import io
 import itertools
 import random
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from operator import attrgetter
 from pathlib import Path
@@ -24,7 +25,7 @@ from annotation.comprehension import questions
 from annotation.freeze import request_freeze
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
-from annotation.models.studies import Campaign, Study
+from annotation.models.studies import SCORES, Campaign, Study
 from annotation.wording import current_texts
 from datasets import jobs
 from datasets.export import request_export
@@ -158,16 +159,18 @@ def rate(of: Participation, *scores: int) -> None:
         submit_rating(assignment, score=score, seconds=2.5, key=uuid.uuid4())
 
 
-def rated_study(*, n_pairs: int = 4, n_people: int = 3, seed: int = 1, **fields: Any) -> Study:
+def rated_study(
+    *, n_pairs: int = 4, n_people: int = 3, seed: int = 1, scores: Sequence[int] = SCORES, **fields: Any
+) -> Study:
     """A study in which everybody has rated every pair, with scores that look drawn by lot but are not."""
     made = study(n_pairs=n_pairs, **{"goal": n_people} | fields)
-    fill_in(made, n_people=n_people, seed=seed)
+    fill_in(made, n_people=n_people, seed=seed, scores=scores)
     return made
 
 
-def fill_in(of: Study, *, n_people: int, seed: int = 1) -> None:
+def fill_in(of: Study, *, n_people: int, seed: int = 1, scores: Sequence[int] = SCORES) -> None:
     """Rows as the verbs would write them: quick enough for thousands."""
-    now, scores = timezone.now(), random.Random(seed)
+    now, lots = timezone.now(), random.Random(seed)
     items, people = list(of.items.order_by("pk")), [participation(of) for _ in range(n_people)]
     given = {"reserved_at": now, "served_at": now, "answered_at": now, "reason": "new original"}
     assignments = Assignment.objects.bulk_create(
@@ -176,7 +179,7 @@ def fill_in(of: Study, *, n_people: int, seed: int = 1) -> None:
         for position, item in enumerate(items, start=1)
     )
     ratings = Rating.objects.bulk_create(
-        Rating(assignment=each, score=scores.randint(1, 10), seconds=2.5, created_at=now) for each in assignments
+        Rating(assignment=each, score=lots.choice(scores), seconds=2.5, created_at=now) for each in assignments
     )
     Revision.objects.bulk_create(
         Revision(rating=each, number=1, key=uuid.uuid4(), score=each.score, seconds=2.5, created_at=now)

@@ -331,7 +331,13 @@ def test_flags_are_shown_and_decided_by_command() -> None:
 def test_a_plan_comes_from_a_file_and_a_bad_one_is_refused(tmp_path: Path) -> None:
     study = make.study(is_open=False)
     name, file = f"{study.project.slug}/{study.campaign.slug}/HA2", tmp_path / "plan.json"
-    for said, complaint in (('{"failed": 2}', "may hold correlation_below"), ("[]", "JSON object"), ("{", "as JSON")):
+    for said, complaint in (
+        ('{"failed": 2}', "may hold correlation_below"),
+        ("[]", "JSON object"),
+        ("{", "as JSON"),
+        ("[" * 99_999, "as JSON"),
+        ('{"headline": [[]]}', "of texts and"),
+    ):
         file.write_text(said)
         with pytest.raises(CommandError, match=complaint):
             run("quality", name, "--plan", str(file))
@@ -343,29 +349,3 @@ def test_a_plan_comes_from_a_file_and_a_bad_one_is_refused(tmp_path: Path) -> No
         run("quality", name, "--plan", str(file))
     run("quality", name, "--plan", str(file), "--reason", "too strict")
     assert study.changes.get(kind="plan").reason == "too strict"
-
-
-def test_pairs_are_marked_from_a_file_all_or_none(tmp_path: Path) -> None:
-    study = make.study(n_pairs=3)
-    name, file = f"{study.project.slug}/{study.campaign.slug}/HA2", tmp_path / "marks.csv"
-    one, two, _ = study.items.order_by("pk")
-    header = "pair,role,expected,tolerance,direction,instructed_score\n"
-    good = f"{one.pair_id},check,2,1,at_most,\n{two.pair_id},practice,9,1,at_least,\n"
-    bad_rows = {
-        "999999999,check,2,1,near,\n": "Row 3: the study has no pair",
-        "x,check,2,,,\n": "no pair 'x'",
-        f"{one.pair_id},check,12,,,\n": "Row 3: expected: Ensure",
-        f"{one.pair_id},check,,,,\n": "Row 3: A check needs",
-    }
-    for bad, complaint in bad_rows.items():
-        file.write_text(header + good + bad)
-        with pytest.raises(CommandError, match=complaint):
-            run("mark_pairs", name, str(file))
-        assert set(study.items.values_list("role", flat=True)) == {"main"}
-    file.write_text("pair\n1\n")
-    with pytest.raises(CommandError, match="no column role"):
-        run("mark_pairs", name, str(file))
-    file.write_text(header + good)
-    assert run("mark_pairs", name, str(file)) == "2 pairs marked.\n"
-    marked = study.items.exclude(role="main").order_by("pk").values_list("role", "expected_low", "expected_high")
-    assert list(marked) == [("check", 1, 3), ("practice", 8, 10)]

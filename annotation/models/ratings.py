@@ -84,7 +84,8 @@ class Rating(models.Model):
 
     assignment = models.OneToOneField(Assignment, on_delete=models.CASCADE, related_name="rating")
     score = models.PositiveSmallIntegerField()
-    # From all pictures painted to the answer, without hidden-tab time; empty without JavaScript.
+    # From all pictures painted to the first answer, without hidden-tab time; empty without JavaScript. A revision keeps
+    # its own.
     seconds = models.FloatField(null=True)
     hidden_seconds = models.FloatField(null=True)  # with the tab in the background, since the pair was painted
     is_late = models.BooleanField(default=False)

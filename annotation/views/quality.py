@@ -6,12 +6,12 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import decisions, flags, looks, marks, plans, queries
+from annotation import decisions, flags, looks, mark_files, marks, plans, queries
 from annotation import quality as quality_of
 from annotation.models.people import Participation
 from annotation.models.quality import Decision, Flag
@@ -98,6 +98,7 @@ def _annotator_page(request: HttpRequest, study: Study, person: Participation, *
     context = _context(study) | {
         "about": _facts(person),
         "checks": queries.checked_answers(person),
+        "skipped_checks": queries.skipped_checks(person),
         "repeats": queries.repeated_answers(person),
         "history": person.decisions.select_related("decided_by"),
         "form": refused or ReasonForm(),
@@ -165,6 +166,15 @@ def items(request: HttpRequest, study: UUID) -> HttpResponse:
         "query": f"show={shown if shown in queries.SHOWS else 'all'}{'&order=spread' if by_spread else ''}&",
     }
     return render(request, "annotation/items.html", context)
+
+
+@require_GET
+def items_csv(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
+    """All pairs with their numbers and their names in the import, to find one's own pictures again and mark them."""
+    found = managed_study(request, study)
+    response = StreamingHttpResponse(mark_files.pair_lines(found), content_type="text/csv")
+    response["Content-Disposition"] = f'attachment; filename="{found.campaign.slug}-{found.mode}-pairs.csv"'
+    return response
 
 
 @never_cache

@@ -64,6 +64,10 @@ class Release(models.Model):
     def __str__(self) -> str:
         return f"{self.slug} v{self.version}" + (" (simulated ratings)" if self.simulated else "")
 
+    def has_core(self) -> bool:
+        """Whether the figures of all pairs are biased, and those of some, drawn before the first rating, are not."""
+        return self.labels.exclude(is_core=None).exists()
+
 
 class Label(models.Model):
     """What a release says of one pair. The pair's facts are copied, so that later edits change nothing here."""
@@ -86,6 +90,8 @@ class Label(models.Model):
     std = models.FloatField(null=True)  # with n - 1; empty for a single rating
     corrected = models.FloatField(null=True)  # mean corrected for each annotator's bias and noise
     corrected_se = models.FloatField(null=True)
+    # Of a study whose rules bias figures: whether the pair is of the core that they never touch. Empty in all others.
+    is_core = models.BooleanField(null=True)
 
     class Meta:
         ordering = ["release", "number"]

@@ -64,7 +64,7 @@ def read_recipe(folder: Path) -> Recipe:
         raise CannotTrain(f'There is no recipe.json in {folder}; write one such as {{"mode": "HA1"}}.') from error
     except BadRecipe as error:
         raise CannotTrain(f"recipe.json: {error}") from error
-    except ValueError as error:  # no JSON, no UTF-8, or a number of thousands of digits
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, a number of thousands of digits, nested too deep
         raise CannotTrain(f"recipe.json is not JSON: {error}.") from error
 
 

@@ -1,8 +1,11 @@
 import json
+from datetime import timedelta
+from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.apps import apps
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
@@ -26,7 +29,9 @@ from annotation.models.studies import Study
 from annotation.person import ParticipationErased
 from annotation.privacy import erase_participation
 from annotation.protocol import MAX_ANSWERS, parsed_answer
+from annotation.quality import assess
 from annotation.studies import change_state
+from datasets.models.releases import FrozenRating
 from tests import make
 from tests.annotation.places import assert_places_add_up
 
@@ -119,6 +124,29 @@ def test_a_revision_replaces_the_score_and_keeps_the_first_answer(lease: Assignm
     revise_rating(lease, score=4, seconds=None, key=uuid4())
     assert Rating.objects.get().score == 4
     assert list(Revision.objects.values_list("number", "score")) == [(1, 7), (2, 4)]
+
+
+def test_the_time_of_an_answer_is_that_of_its_first_submission(lease: Assignment) -> None:
+    Assignment.objects.update(served_at=timezone.now() - timedelta(minutes=2))
+    submit(lease, score=7, seconds=9.5)
+    revise_rating(lease, score=4, seconds=0.4, key=uuid4())
+    assert Rating.objects.get().seconds == 9.5
+    assert list(Revision.objects.values_list("seconds", flat=True)) == [9.5, 0.4]
+    study = lease.item.study
+    assert assess(study).people[lease.participation_id]["time"]["median"] == 9.5
+    assert FrozenRating.objects.get(label__release=make.release(study)).seconds == 9.5
+
+
+def test_ratings_revised_before_get_the_time_of_their_first_answer_back(lease: Assignment) -> None:
+    submit(lease, score=7, seconds=None)
+    revise_rating(lease, score=4, seconds=0.4, key=uuid4())
+    other = submit(make.leases(lease.participation)[0], score=2, seconds=0.0)
+    Revision.objects.filter(rating__assignment=lease, number=1).update(seconds=9.5)
+    Rating.objects.filter(assignment=lease).update(seconds=0.4)
+    migration = import_module("annotation.migrations.0011_seconds_of_the_first_answer")
+    migration.take_those_of_the_first_answer(apps, None)
+    assert Rating.objects.get(assignment=lease).seconds == 9.5
+    assert Rating.objects.get(pk=other.pk).seconds == 0
 
 
 def test_the_same_revision_sent_again_is_stored_once(lease: Assignment) -> None:
@@ -322,6 +350,18 @@ def test_the_page_answers_with_its_csrf_token(lease: Assignment) -> None:
 def test_json_nested_too_deeply_is_refused_behind_the_csrf_check_too(lease: Assignment) -> None:
     reply = sent_by_the_page(lease, '{"answers": ' + "[" * 100_000 + "]" * 100_000 + "}")
     assert (reply.status_code, reply.json()["detail"]) == (400, "The JSON is nested too deeply.")
+
+
+@pytest.mark.parametrize("field", ["key", "assignment", "painted"])
+def test_json_nested_just_as_deeply_as_can_be_read_does_no_harm_either(lease: Assignment, field: str) -> None:
+    """Where it is looked at the stack may be deeper than where it was read."""
+    url, browser = reverse("annotation:answer", args=[lease.participation.public_id]), make.browser(lease.participation)
+    answer = make.answer(lease, 11)
+    for depth in range(600, 1000):
+        nested = {field: "NESTED"}
+        body = {"answers": [answer | nested]} | nested
+        text = json.dumps(body).replace('"NESTED"', "[" * depth + "]" * depth)
+        assert browser.post(url, text, content_type="application/json").status_code == 400
 
 
 # Late, paused, closed, withdrawn, finished ------------------------------------------------------------------------

@@ -1,6 +1,9 @@
 """A study gets its pairs, at once or in the background, and nobody who rates has to wait for it."""
 
+from contextlib import suppress
 from itertools import pairwise
+from threading import Thread
+from time import sleep
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from django.urls import reverse
 
 from annotation import filling, studies
 from annotation.filling import add_further_pairs, set_up_study
+from annotation.models.quality import StudyPlan
 from annotation.models.studies import Study
 from annotation.studies import NotPossible, PairsDoNotFit, change_state, delete_draft
 from datasets import jobs
@@ -68,6 +72,45 @@ def test_a_small_study_is_ready_at_once() -> None:
     make.pairs(project, AT_ONCE)
     study, job = set_up_study(project, campaign="C", mode="HA2", name="S")
     assert (n_pairs(study), job, Job.objects.exists()) == (AT_ONCE, None, False)
+
+
+def test_nobody_opens_a_small_study_before_all_its_pairs_are_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    project, put = make.project(), studies._added
+    make.pairs(project, AT_ONCE)
+
+    def slowly(*args: Any) -> int:
+        n = put(*args)
+        sleep(0.1)  # time enough for somebody who wants to open it
+        return n
+
+    def open_as_soon_as_possible() -> None:
+        for _ in range(4000):
+            with suppress(NotPossible, Study.DoesNotExist):
+                change_state(Study.objects.get(), Study.State.OPEN)
+                break
+            sleep(0.005)
+
+    monkeypatch.setattr(studies, "_added", slowly)
+    at_once(lambda: set_up_study(project, campaign="C", mode="HA2", name="S"), open_as_soon_as_possible)
+    assert StudyPlan.objects.get().fixed["n_pairs"] == AT_ONCE
+
+
+def test_nobody_opens_a_draft_between_the_further_pairs_that_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    study, put = make.study(n_pairs=1, is_open=False), studies._added
+    make.pairs(study.project, AT_ONCE)
+
+    def opened_after_a_batch(*args: Any) -> int:
+        n = put(*args)
+        if opening.ident is None:
+            opening.start()
+            opening.join(timeout=0.3)
+        return n
+
+    opening = Thread(target=at_once, args=[lambda: change_state(study, Study.State.OPEN)])
+    monkeypatch.setattr(studies, "_added", opened_after_a_batch)
+    add_further_pairs(study)
+    opening.join()
+    assert StudyPlan.objects.get().fixed["n_pairs"] == 1 + AT_ONCE
 
 
 def test_a_large_study_is_filled_by_a_job_and_opens_when_it_is_whole(project: Project) -> None:

@@ -7,18 +7,24 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from annotation import quality
 from annotation.decisions import CannotDecide, decide, is_so, settle_flags
+from annotation.flags import flags_of, proposes_no_pay
 from annotation.looks import last_look, request_look
+from annotation.marks import Mark, mark_item
 from annotation.models.people import Participation
 from annotation.models.quality import Card, Decision, Flag
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Item, Study
 from annotation.privacy import erase_participation
+from annotation.protocol import take_turn
 from annotation.quality import assess
+from annotation.studies import change_state
 from datasets import jobs
 from scoring.measures.agreement import krippendorff_alpha
 from tests import make
@@ -98,9 +104,51 @@ def test_checks_instructions_and_practice_are_counted_apart() -> None:
     mine = say(make.participation(study), {practice: 1}, purpose="practice")
     say(mine, {plain: 4, asked: 7}, purpose="check")
     card = assess(study).people[mine.pk]
-    assert card["practice"] == {"n": 1, "n_failed": 1}
-    assert card["checks"] == {"n": 1, "n_failed": 1}
-    assert card["instructions"] == {"n": 1, "n_failed": 0}
+    assert card["practice"] == {"n": 1, "n_failed": 1, "n_skipped": 0}
+    assert card["checks"] == {"n": 1, "n_failed": 1, "n_skipped": 0}
+    assert card["instructions"] == {"n": 1, "n_failed": 0, "n_skipped": 0}
+
+
+def test_whoever_skips_every_check_is_seen_and_flagged_for_nothing() -> None:
+    study = make.study(n_pairs=20, is_open=False, session_size=20, n_practice=1, n_checks=3)
+    practice, plain, *asked = items(study)[:4]
+    mark_item(study, practice, Mark("practice", 9, 10))
+    mark_item(study, plain, Mark("check", 1, 3))
+    for item in asked:
+        mark_item(study, item, Mark("check", instructed_score=4))
+    change_state(study, "open")
+    person, only_skips = make.participation(study), make.participation(study)
+    before = timezone.now() - timedelta(seconds=1)
+
+    def skips(person: Participation, lease: Assignment) -> None:
+        take_turn(person, [make.answer(lease, score=None, skips="cannot_tell", note="too dark")])
+
+    while leases := make.leases(person):
+        if leases[0].purpose == "main":
+            take_turn(person, [make.answer(leases[0])])
+        else:
+            skips(person, leases[0])
+    for _ in range(20):
+        for lease in make.leases(only_skips)[:1]:
+            skips(only_skips, lease)
+    found = assess(study)
+    for each in (person, only_skips):
+        card = found.people[each.pk]
+        assert card["practice"] == {"n": 0, "n_failed": 0, "n_skipped": 1}
+        assert card["checks"] == {"n": 0, "n_failed": 0, "n_skipped": 1}
+        assert card["instructions"] == {"n": 0, "n_failed": 0, "n_skipped": 2}
+        assert flags_of(card, found.study) == {}
+        assert not proposes_no_pay(card)
+    assert (found.study["n_people"], assess(study, cutoff=before).people) == (1, {})
+    look(study)
+    researcher = Client()
+    researcher.force_login(make.member(study.project))
+    people = researcher.get(reverse("annotation:quality", args=[study.public_id])).content.decode()
+    assert people.count("3 skipped") == 2
+    page = reverse("annotation:annotator", args=[study.public_id, only_skips.public_id])
+    shown = researcher.get(page).content.decode()
+    assert "<strong>3 skipped</strong>" in shown
+    assert shown.count('<span class="badge">skipped</span> I cannot say: too dark') == 4
 
 
 def test_repeats_are_compared_with_the_first_answer_and_do_not_count() -> None:
@@ -149,7 +197,7 @@ def test_the_number_of_queries_does_not_grow_with_people_or_ratings() -> None:
         with CaptureQueriesContext(connection) as captured:
             assess(study)
         counts.append(len(captured))
-    assert counts[0] == counts[1] == 2
+    assert counts[0] == counts[1] == 3  # answers, marked pairs, skips
 
 
 # Flags -------------------------------------------------------------------------------------------------------------

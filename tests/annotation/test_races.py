@@ -2,6 +2,9 @@
 
 from contextlib import suppress
 from functools import partial
+from threading import Event, Thread
+from time import sleep
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -9,20 +12,26 @@ from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 
+from annotation import assign, freeze, marks
 from annotation.answer import AlreadyRated, revise_rating, submit_rating
 from annotation.assign import next_pairs, return_expired_leases
 from annotation.decisions import CannotDecide, decide
+from annotation.freeze import request_freeze
 from annotation.join import CannotJoin, join_as_member, join_by_invitation
-from annotation.marks import CannotMark, Mark, mark_item
+from annotation.marks import CannotMark, Mark, mark_item, mark_items
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Report, Revision
 from annotation.models.studies import Item, Study
 from annotation.person import ParticipationErased
 from annotation.privacy import erase_participation
 from annotation.protocol import take_turn
+from annotation.studies import change_state
 from annotation.wording import current_texts
+from datasets import jobs
+from datasets.models.releases import FrozenRating, Release
 from tests import make
 from tests.annotation.places import assert_places_add_up
+from tests.annotation.said import say
 from tests.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -384,6 +393,91 @@ def test_places_add_up_while_people_skip_rate_and_are_erased() -> None:
     assert_places_add_up(study)
 
 
+# Freezing ---------------------------------------------------------------------------------------------------------
+
+
+def one_who_is_always_off(study: Study) -> Participation:
+    """Somebody who alone gives the score 10."""
+    make.more_wanted(study)
+    return say(make.participation(study), dict.fromkeys(study.items.order_by("pk"), 10))
+
+
+def assert_in_no_release_without_notice(study: Study, release: Release) -> None:
+    theirs = FrozenRating.objects.filter(label__release=release, score=10).count()
+    assert theirs in (0, study.items.count())
+    assert release.notices.count() == (theirs > 0)
+    assert FrozenRating.objects.filter(label__release=release).count() == release.origins["n_ratings"]
+    assert list(Release.objects.all()) == [release]  # nothing that was thrown away is left
+
+
+STAGES = ["assess", "_said", "_draft", "_write", "_write_set_aside", "release_agreement", "content_hash"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_whoever_is_erased_while_a_release_is_written_is_not_in_it(
+    stage: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make.rated_study(n_pairs=3, n_people=2, scores=range(1, 10))
+    person, verb = one_who_is_always_off(study), getattr(freeze, stage)
+
+    def erase() -> None:
+        if Participation.objects.filter(pk=person.pk).exists():
+            at_once(partial(erase_participation, person))  # on another connection, to its end
+
+    def meanwhile(*args: Any, **kwargs: Any) -> Any:
+        if when == "before":
+            erase()
+        result = verb(*args, **kwargs)
+        if when == "after":
+            erase()
+        return result
+
+    monkeypatch.setattr(freeze, stage, meanwhile)
+    release = make.release(study)
+    assert_in_no_release_without_notice(study, release)
+    assert (release.origins["n_annotators"], release.notices.count()) == (2, 0)
+
+
+def test_whoever_asks_to_be_erased_while_the_release_is_sealed_waits_and_leaves_a_notice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = make.rated_study(n_pairs=3, n_people=2, scores=range(1, 10))
+    person, seal = one_who_is_always_off(study), freeze.finish_release
+    erasing = Thread(target=at_once, args=[partial(erase_participation, person)])
+
+    def slowly_sealed(*args: Any, **kwargs: Any) -> None:
+        erasing.start()
+        erasing.join(timeout=0.3)
+        assert erasing.is_alive()
+        seal(*args, **kwargs)
+
+    monkeypatch.setattr(freeze, "finish_release", slowly_sealed)
+    release = make.release(study)
+    erasing.join()
+    assert_in_no_release_without_notice(study, release)
+    assert release.notices.count() == 1
+
+
+def test_an_erasure_and_a_freeze_at_once_end_in_a_release_without_the_person_or_with_a_notice() -> None:
+    for _ in range(REPEATS):
+        study = make.rated_study(n_pairs=3, n_people=2, scores=range(1, 10))
+        person, job = one_who_is_always_off(study), request_freeze(study)
+        at_once(partial(jobs.run, job.pk), partial(erase_participation, person))
+        job.refresh_from_db()
+        release = Release.objects.get(pk=job.result["release"])
+        assert_in_no_release_without_notice(study, release)
+        discard(release)
+
+
+def discard(release: Release) -> None:
+    """So that the next one stands alone."""
+    release.notices.all().delete()
+    FrozenRating.objects.filter(label__release=release).delete()
+    release.labels.all().delete()
+    release.delete()
+
+
 # Watching over a study --------------------------------------------------------------------------------------------
 
 
@@ -415,3 +509,60 @@ def test_a_pair_is_marked_or_given_and_never_both() -> None:
         given = Assignment.objects.filter(item=item, purpose="main").exists()
         assert was_marked != given
         assert_places_add_up(study)
+
+
+MARKS = {"main": Mark("main"), "check": Mark("check", instructed_score=4), "practice": Mark("practice", 1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("serves_as", "becomes", "session"),
+    [
+        ("main", "check", {"n_warm_up": 2, "goal": 9}),
+        ("main", "check", {"n_warm_up": 2, "goal": 1}),  # a warm-up on a pair that wants no rating
+        ("check", "main", {"n_checks": 2}),
+        ("check", "practice", {"n_checks": 2}),
+        ("practice", "check", {"n_practice": 2}),
+    ],
+)
+@pytest.mark.parametrize("first", ["draw", "mark"])
+def test_a_pair_that_is_drawn_without_a_place_is_not_marked_meanwhile(
+    serves_as: str, becomes: str, session: dict[str, int], first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The draw and the mark each stand still, in turn, where the other would slip in between."""
+    study = make.study(n_pairs=9, is_open=False, **{"session_size": 8, "goal": 9} | session)
+    targets = list(study.items.order_by("pk")[:5])
+    mark_items(study, {item.pk: MARKS[serves_as] for item in targets})
+    if session.get("goal") == 1:
+        study.items.filter(pk__in=[item.pk for item in targets]).update(goal=0)
+    change_state(study, Study.State.OPEN)
+    drawn, marked = Event(), Event()
+    assign_one, given_among = assign._assign, marks.given_among
+
+    def drawn_slowly(*args: Any) -> None:
+        drawn.set()
+        marked.wait(0.3 if first == "draw" else 0)
+        assign_one(*args)
+
+    def marked_slowly(*args: Any) -> Any:
+        found = given_among(*args)
+        marked.set()
+        drawn.wait(0.3 if first == "mark" else 0)
+        sleep(0.1)
+        return found
+
+    monkeypatch.setattr(assign, "_assign", drawn_slowly)
+    monkeypatch.setattr(marks, "given_among", marked_slowly)
+
+    def mark_all() -> None:
+        if first == "draw":
+            drawn.wait(5)
+        with suppress(CannotMark):
+            mark_items(study, {item.pk: MARKS[becomes] for item in targets})
+
+    people = [make.participation(study) for _ in range(2)]
+    at_once(mark_all, *[partial(next_pairs, person) for person in people])
+    fitting = {"main": {"main", "warm_up"}, "check": {"check"}, "practice": {"practice"}}
+    given = Assignment.objects.filter(item__study=study).values_list("purpose", "item__role")
+    assert given
+    assert [(purpose, role) for purpose, role in given if purpose not in fitting[role]] == []
+    assert_places_add_up(study)

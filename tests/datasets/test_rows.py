@@ -112,8 +112,9 @@ def test_a_manifest_in_another_encoding_is_refused(data):
         '{"r": "\\ud800"}',
         '{"r": ' + "9" * 5000 + "}",
         "[" * 60_000,
+        '{"r": ' * 21 + "1" + "}" * 21,
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_parameters_that_no_database_can_keep_as_an_object_are_refused(cell):
     quoted = cell.replace('"', '""')

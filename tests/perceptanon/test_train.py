@@ -156,6 +156,10 @@ def long_number(folder: Path) -> None:
     (folder / "recipe.json").write_text('{"mode": "HA1", "lr": ' + "9" * 5000 + "}")
 
 
+def nested_too_deeply(folder: Path) -> None:
+    (folder / "recipe.json").write_text("[" * 100_000)
+
+
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
@@ -169,6 +173,7 @@ def long_number(folder: Path) -> None:
         (picture_outside, "'../secret.png' that is not below"),
         (one_row_for_batch_norm, ""),
         (long_number, "recipe.json"),
+        (nested_too_deeply, "recipe.json is not JSON"),
     ],
 )
 def test_what_cannot_be_trained_on_fails_with_the_reason_in_one_sentence(folder, capsys, spoil, expected):

@@ -71,12 +71,12 @@ class Command(BaseCommand):
     def plan(self, study: Study, path: Path, reason: str) -> None:
         try:
             given = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # the last: thousands of brackets in brackets
             raise CommandError(f"{path} cannot be read as JSON: {error}") from error
         current = plans.plan_of(study)
         known = set(PlanForm.base_fields) - {"reason"}
-        if not isinstance(given, dict) or not given.keys() <= known:
-            raise CommandError(f"A plan is a JSON object; it may hold {', '.join(sorted(known))}.")
+        if not isinstance(given, dict) or not given.keys() <= known or not all(map(is_plain, given.values())):
+            raise CommandError(f"A plan is a JSON object of texts and numbers; it may hold {', '.join(sorted(known))}.")
         form = PlanForm(study, current, {"headline": StudyPlan.Headline.INTERVAL, "reason": reason} | given)
         if not form.is_valid():
             raise CommandError(errors_in_words(form))
@@ -94,3 +94,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{flag.participation.annotator}: {flag.get_reason_display()}. {told}")
         if not waiting:
             self.stdout.write("No flag waits for a decision.")
+
+
+def is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float)

@@ -1,0 +1,181 @@
+"""A study's pairs as a CSV file, and such a file, edited, as marks: what serves as check and for practice.
+
+Both have the same columns, so that whoever has downloaded the pairs fills roles in and sends the file back.
+"""
+
+import csv
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TextIO
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Q
+
+from annotation.marks import AlreadyGiven, CannotMark, Mark, given_among, is_marked_so, mark_items
+from annotation.models.studies import Item, Study
+from annotation.quality_forms import MarkForm, mark_initial
+from annotation.queries import Echo
+from datasets.forms import errors_in_words
+from datasets.rows import FORMULA_STARTS
+
+BATCH = 100  # rows at a time: those who draw one of their pairs wait for as long as it takes to mark them
+NAMES: Mapping[str, Callable[[Item], str]] = {
+    "original": lambda item: _unlike_formula(item.pair.original_path),
+    "anonymized": lambda item: _unlike_formula(item.pair.anonymized_path),
+    "source": lambda item: item.pair.source.name,
+    "scope": lambda item: item.pair.scope,
+    "method": lambda item: item.pair.method,
+}
+MARKS = ("role", "expected", "tolerance", "direction", "instructed_score")
+COLUMNS = ("pair", *NAMES, "group", "state", "is_core", *MARKS)
+PATHS = ("original", "anonymized")  # one of them at least names a pair
+
+
+class BadMarks(ValueError):
+    """The file cannot be used; the message names the line and says what to change."""
+
+
+# Out ---------------------------------------------------------------------------------------------------------------
+
+
+def pair_lines(study: Study) -> Iterator[str]:
+    """The study's pairs, line by line: numbers, names in the import, and how they are marked."""
+    writer = csv.writer(Echo(), lineterminator="\n")
+    yield writer.writerow(COLUMNS)
+    for item in study.items.select_related("pair__source").order_by("pk").iterator(chunk_size=2000):
+        mark = mark_initial(item) if item.role != Item.Role.MAIN else {"role": item.role}
+        named = [name(item) for name in NAMES.values()]
+        marked = [mark.get(column, "") for column in MARKS]
+        yield writer.writerow([item.pair_id, *named, item.group, item.state, int(item.is_core), *marked])
+
+
+def _unlike_formula(path: str) -> str:
+    """The same file, by a name that no spreadsheet takes for a formula."""
+    return f"./{path}" if path.startswith(FORMULA_STARTS) else path
+
+
+# In ----------------------------------------------------------------------------------------------------------------
+
+Row = tuple[int, dict[str, str]]  # with the number of its line, the header being line 1
+Marks = list[tuple[int, Item, Mark]]
+
+
+def mark_from_file(study: Study, file: TextIO, *, by: AbstractBaseUser | None = None) -> int:
+    """Mark a study's pairs as a CSV file says; how many it names. The file must be one that can be read twice.
+
+    All of it is checked before anything is written. Raises BadMarks.
+    """
+    _check(study, file)
+    n = 0
+    for marks in _batches(study, file):
+        try:
+            mark_items(study, {item.pk: mark for _, item, mark in marks if not is_marked_so(item, mark)}, by=by)
+        except AlreadyGiven as given:  # since it was checked
+            line = min(number for number, item, _ in marks if item.pk in given.items)
+            raise BadMarks(
+                f"Line {line}: {given} {n} pairs of the lines before were marked; mend this one and run it again."
+            ) from given
+        n += len(marks)
+    return n
+
+
+def _check(study: Study, file: TextIO) -> None:
+    """Raises BadMarks for the first line that cannot be followed."""
+    line_of: dict[int, int] = {}  # by item
+    for marks in _batches(study, file):
+        given = given_among(item for _, item, mark in marks if not is_marked_so(item, mark))
+        for number, item, _ in marks:
+            if item.pk in given:
+                raise BadMarks(f"Line {number}: {AlreadyGiven([item.pk])} Nothing was marked.")
+            if (first := line_of.setdefault(item.pk, number)) != number:
+                raise BadMarks(f"Line {number}: names the same pair as line {first}. Nothing was marked.")
+
+
+def _batches(study: Study, file: TextIO) -> Iterator[Marks]:
+    file.seek(0)
+    reader = csv.DictReader(file)
+    columns = set(reader.fieldnames or ())
+    if "role" not in columns:
+        raise BadMarks("The file has no column role.")
+    if not columns & {"pair", *PATHS}:
+        raise BadMarks("The file has no column pair, and no column original or anonymized.")
+    rows = _rows(reader)
+    while batch := list(islice(rows, BATCH)):
+        find = _finder(study, [row for _, row in batch])
+        yield [_marked(number, row, find) for number, row in batch]
+
+
+def _rows(reader: "csv.DictReader[str]") -> Iterator[Row]:
+    for row in reader:
+        cells = {name: (row.get(name) or "").strip() for name in ("pair", *NAMES, *MARKS)}
+        yield reader.line_num, cells
+
+
+def _marked(number: int, row: dict[str, str], find: Callable[[dict[str, str]], Item]) -> tuple[int, Item, Mark]:
+    try:
+        item = find(row)
+        form = MarkForm(row)
+        if not form.is_valid():
+            raise CannotMark(errors_in_words(form))
+    except CannotMark as error:
+        raise BadMarks(f"Line {number}: {error} Nothing was marked.") from error
+    return number, item, form.cleaned_data["mark"]
+
+
+# Which pair a row means ----------------------------------------------------------------------------------------------
+
+
+def _finder(study: Study, rows: list[dict[str, str]]) -> Callable[[dict[str, str]], Item]:
+    """Finds the pair of each of these rows, from two queries."""
+    numbers = {number for row in rows if (number := _number(row["pair"])) is not None}
+    items = study.items.select_related("pair__source")
+    by_number = {item.pair_id: item for item in items.filter(pair__in=numbers)}
+    by_path = list(items.filter(_named_as([row for row in rows if not row["pair"]])))
+
+    def find(row: dict[str, str]) -> Item:
+        if row["pair"]:
+            number = _number(row["pair"])
+            if number not in by_number:
+                raise CannotMark(f"the study has no pair {row['pair']!r}.")
+            return by_number[number]
+        return _only(row, by_path)
+
+    return find
+
+
+def _number(cell: str) -> int | None:
+    return int(cell) if cell.isascii() and cell.isdigit() and len(cell) < 19 else None
+
+
+def _named_as(rows: Iterable[dict[str, str]]) -> Q:
+    """Pairs that one of the rows may mean."""
+    said: dict[str, set[str]] = {column: set() for column in PATHS}
+    for row in rows:
+        for column in PATHS:
+            said[column] |= spellings(row[column]) if row[column] else set()
+    return Q(pair__original_path__in=said["original"]) | Q(pair__anonymized_path__in=said["anonymized"])
+
+
+def spellings(path: str) -> set[str]:
+    """How the import may have spelt a path: accents composed or not, from here or not."""
+    path = path.removeprefix("./")
+    alike = {path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))}
+    return alike | {f"./{each}" for each in alike}
+
+
+def _only(row: dict[str, str], items: list[Item]) -> Item:
+    said = {name: cell for name in NAMES if (cell := row[name])}
+    if not said.keys() & set(PATHS):
+        raise CannotMark("name the pair: its number, or the original or anonymized path that the import gave.")
+    found = [item for item in items if all(_is_named(item, name, cell) for name, cell in said.items())]
+    if len(found) == 1:
+        return found[0]
+    named = ", ".join(f"{name} {cell!r}" for name, cell in said.items())
+    if not found:
+        raise CannotMark(f"the study has no pair with {named}.")
+    raise CannotMark(f"{len(found)} pairs have {named}; say more of it, or its number.")
+
+
+def _is_named(item: Item, name: str, cell: str) -> bool:
+    return NAMES[name](item) in (spellings(cell) if name in PATHS else {cell})

@@ -1,0 +1,249 @@
+"""A study's pairs leave as a file and come back as marks: all checked first, each fault with its line."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from annotation import mark_files
+from annotation.models.studies import Item, Study
+from annotation.studies import change_state
+from tests import make
+
+pytestmark = pytest.mark.django_db
+HEADER = "pair,role,expected,tolerance,direction,instructed_score\n"
+
+
+@pytest.fixture
+def study() -> Study:
+    project = make.project()
+    for original in ("a", "b"):
+        picture = make.image(project)
+        for method in ("blur", "mask"):
+            paths = {"original_path": f"{original}.png", "anonymized_path": f"{method}/{original}.png"}
+            make.pair(project, original=picture, group=original, method=method, **paths)
+    return make.study(project, n_pairs=0, is_open=False)
+
+
+def named(study: Study) -> str:
+    return f"{study.project.slug}/{study.campaign.slug}/{study.mode}"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "marks.csv"
+
+
+def mark(study: Study, file: Path, capsys: Any) -> str:
+    call_command("mark_pairs", named(study), str(file))
+    return str(capsys.readouterr().out)
+
+
+def item(study: Study, path: str) -> Item:
+    return study.items.get(pair__anonymized_path=path)
+
+
+def roles(study: Study) -> list[str]:
+    return list(study.items.order_by("pk").values_list("role", flat=True))
+
+
+def downloaded(study: Study, who: Any = None) -> Any:
+    client = Client()
+    client.force_login(who or make.member(study.project))
+    return client.get(reverse("annotation:items-csv", args=[study.public_id]))
+
+
+def text_of(reply: Any) -> str:
+    return b"".join(reply.streaming_content).decode()
+
+
+# Out --------------------------------------------------------------------------------------------------------------
+
+
+def test_all_pairs_come_with_number_names_kind_and_mark(study: Study) -> None:
+    Item.objects.filter(pk=item(study, "mask/b.png").pk).update(role="check", goal=0, expected_low=1, expected_high=3)
+    Item.objects.filter(pk=item(study, "blur/b.png").pk).update(role="check", goal=0, instructed_score=4)
+    rows = list(csv.DictReader(text_of(downloaded(study)).splitlines()))
+    assert [row["anonymized"] for row in rows] == ["blur/a.png", "mask/a.png", "blur/b.png", "mask/b.png"]
+    assert rows[0] == {
+        "pair": str(item(study, "blur/a.png").pair_id), "original": "a.png", "anonymized": "blur/a.png",
+        "source": "test", "scope": "global", "method": "blur", "group": "a", "state": "open", "is_core": "1",
+        "role": "main", "expected": "", "tolerance": "", "direction": "", "instructed_score": "",
+    }  # fmt: skip
+    assert [rows[3][name] for name in ("role", "expected", "tolerance", "direction")] == ["check", "3", "0", "at_most"]
+    assert (rows[2]["role"], rows[2]["expected"], rows[2]["instructed_score"]) == ("check", "", "4")
+
+
+def test_the_pairs_are_for_those_who_manage_the_study_alone(study: Study) -> None:
+    for other in (make.member(study.project, "annotator"), make.member(make.project())):
+        assert downloaded(study, other).status_code == 404
+    assert downloaded(study).streaming
+
+
+def test_the_page_of_the_pairs_leads_to_the_file(study: Study) -> None:
+    client = Client()
+    client.force_login(make.member(study.project))
+    page = client.get(reverse("annotation:items", args=[study.public_id])).content.decode()
+    assert reverse("annotation:items-csv", args=[study.public_id]) in page
+
+
+def test_the_pairs_cost_two_queries_however_many_there_are() -> None:
+    counts = []
+    for n in (2, 40):
+        study = make.study(n_pairs=n)
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            assert len(list(mark_files.pair_lines(study))) == n + 1
+        counts.append(len(queries))
+    assert counts == [1, 1]
+
+
+def test_no_path_is_a_formula_and_is_found_again_all_the_same(study: Study, file: Path, capsys: Any) -> None:
+    evil = item(study, "blur/a.png").pair
+    type(evil).objects.filter(pk=evil.pk).update(anonymized_path="=cmd.png")
+    assert "./=cmd.png" in text_of(downloaded(study))
+    file.write_text("anonymized,role,instructed_score\n./=cmd.png,check,4\n")
+    mark(study, file, capsys)
+    assert item(study, "=cmd.png").instructed_score == 4
+
+
+# And back ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_comes_back_as_it_was_changes_nothing(study: Study, file: Path, capsys: Any) -> None:
+    for pk, low, high in zip(study.items.values_list("pk", flat=True), (1, 4, 8), (3, 6, 10), strict=False):
+        Item.objects.filter(pk=pk).update(role="practice", goal=0, expected_low=low, expected_high=high)
+    change_state(study, "open")
+    make.leases(make.participation(study))  # what has been given may be named too, as it is
+    before = list(study.items.order_by("pk").values())
+    file.write_text(text_of(downloaded(study)))
+    assert mark(study, file, capsys) == "4 pairs marked.\n"
+    assert list(study.items.order_by("pk").values()) == before
+    assert not study.changes.filter(kind="marks").exists()
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "path"),
+    [
+        ("original,anonymized", "a.png,mask/a.png", "mask/a.png"),
+        ("anonymized", "mask/b.png", "mask/b.png"),
+        ("anonymized", "./mask/b.png", "mask/b.png"),
+        ("original,method", "b.png,blur", "blur/b.png"),
+        ("pair,original,anonymized", ",b.png,blur/b.png", "blur/b.png"),
+    ],
+)
+def test_a_pair_is_found_by_its_names_in_the_import(
+    study: Study, file: Path, capsys: Any, header: str, row: str, path: str
+) -> None:
+    file.write_text(f"{header},role,instructed_score\n{row},check,4\n")
+    assert mark(study, file, capsys) == "1 pairs marked.\n"
+    assert [each.pair.anonymized_path for each in study.items.exclude(role="main")] == [path]
+
+
+def test_accents_match_in_composed_and_decomposed_spelling(study: Study, file: Path, capsys: Any) -> None:
+    pair = item(study, "blur/a.png").pair
+    type(pair).objects.filter(pk=pair.pk).update(anonymized_path="Zo\u00e9.png")
+    file.write_text("anonymized,role,instructed_score\nZoe\u0301.png,check,4\n")
+    mark(study, file, capsys)
+    assert item(study, "Zo\u00e9.png").role == "check"
+
+
+def test_marks_come_in_batches_each_with_its_record(
+    study: Study, file: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mark_files, "BATCH", 2)
+    change_state(study, "open")
+    rows = "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair", flat=True)[:3])
+    file.write_text(HEADER + rows)
+    assert mark(study, file, capsys) == "3 pairs marked.\n"
+    assert [len(change.after) for change in study.changes.filter(kind="marks")] == [2, 1]
+    assert sorted(roles(study)) == ["check", "check", "check", "main"]
+
+
+# What is wrong ----------------------------------------------------------------------------------------------------
+
+BAD_ROWS = {
+    "999999999,check,2,1,near,\n": "Line 4: the study has no pair '999999999'",
+    "x,check,2,,,\n": "Line 4: the study has no pair 'x'",
+    ",check,2,,,\n": "Line 4: name the pair: its number, or",
+    "{third},check,12,,,\n": "Line 4: expected: Ensure",
+    "{third},check,,,,\n": "Line 4: A check needs",
+    "{third},rated,,,,\n": "Line 4: role: Select a valid choice",
+    '"{third}\n",check,,,,\n': "Line 5: A check needs",
+    "{first},check,2,1,,\n": "Line 4: names the same pair as line 2",
+}
+
+
+@pytest.mark.parametrize("batch", [1, 100])
+@pytest.mark.parametrize(("bad", "complaint"), BAD_ROWS.items())
+def test_one_bad_row_is_named_by_its_line_and_nothing_is_marked(
+    study: Study, file: Path, bad: str, complaint: str, batch: int, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mark_files, "BATCH", batch)
+    first, second, third, _ = study.items.order_by("pk").values_list("pair", flat=True)
+    good = f"{first},check,2,1,at_most,\n{second},practice,9,1,at_least,\n"
+    file.write_text(HEADER + good + bad.format(first=first, third=third))
+    with pytest.raises(CommandError, match=complaint):
+        mark(study, file, capsys)
+    assert roles(study) == ["main"] * 4
+    file.write_text(HEADER + good)
+    assert mark(study, file, capsys) == "2 pairs marked.\n"
+    marked = study.items.exclude(role="main").order_by("pk").values_list("role", "expected_low", "expected_high")
+    assert list(marked) == [("check", 1, 3), ("practice", 8, 10)]
+
+
+def test_names_that_fit_several_pairs_or_none_say_so(study: Study, file: Path, capsys: Any) -> None:
+    for row, complaint in {"a.png": "Line 2: 2 pairs have original 'a.png'", "c.png": "no pair with original"}.items():
+        file.write_text(f"original,role,instructed_score\n{row},check,4\n")
+        with pytest.raises(CommandError, match=complaint):
+            mark(study, file, capsys)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("pair\n1\n", "no column role"),
+        ("role\nmain\n", "no column pair, and no column original or anonymized"),
+        ("", "no column role"),
+        ("pair,role\n" + "1" * 200_000, "cannot be read as CSV"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(study: Study, file: Path, text: str, complaint: str, capsys: Any) -> None:
+    file.write_text(text)
+    with pytest.raises(CommandError, match=complaint):
+        mark(study, file, capsys)
+
+
+def test_a_pair_that_has_been_given_stops_all_before_anything_is_written(study: Study, file: Path, capsys: Any) -> None:
+    change_state(study, "open")
+    given = make.leases(make.participation(study))[0].item
+    free = study.items.exclude(pk=given.pk).exclude(n_held=1).get()
+    file.write_text(HEADER + f"{free.pair_id},check,,,,4\n{given.pair_id},check,,,,4\n")
+    with pytest.raises(CommandError, match=r"Line 3: This pair has been given to somebody already.*Nothing was marked"):
+        mark(study, file, capsys)
+    assert roles(study) == ["main"] * 4
+
+
+def test_a_pair_that_is_given_after_the_check_is_named_with_what_was_marked_before(
+    study: Study, file: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mark_files, "BATCH", 1)
+    change_state(study, "open")
+    check = mark_files._check
+
+    def given_meanwhile(*args: Any) -> None:
+        check(*args)
+        make.leases(make.participation(study))  # three of the four
+
+    monkeypatch.setattr(mark_files, "_check", given_meanwhile)
+    file.write_text(HEADER + "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair", flat=True)))
+    with pytest.raises(CommandError, match=r"Line \d: This pair has been given .* [01] pairs of the lines before were"):
+        mark(study, file, capsys)
