@@ -2,6 +2,7 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -9,6 +10,10 @@ from tests.workers import media_of_its_own, start_worker  # noqa: F401  fixtures
 
 # Processes that a test starts are a real site's: they read its settings, and find what tests/settings.py has set.
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+
+# Speed is measured in bench/: a test must not fail because the machine has other work.
+hypothesis.settings.register_profile("studio", deadline=None)
+hypothesis.settings.load_profile("studio")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

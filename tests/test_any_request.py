@@ -26,7 +26,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # What fails is shown as it was sent: to find a shorter one takes minutes.
 AS_IT_IS = settings(
     phases=[Phase.generate],
-    deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -98,7 +98,7 @@ def test_the_core_is_never_touched() -> None:
 SCORES = st.lists(st.lists(st.none() | st.integers(1, 10), min_size=6, max_size=6), max_size=7)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     scores=SCORES,
     core=st.integers(0, 100),

@@ -50,7 +50,7 @@ variants = st.sampled_from(VARIANTS)
 
 
 @given(case=cases(), variant=variants)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_global_leaves_the_scene_and_local_leaves_black_outside_the_regions(case: Case, variant: Variant) -> None:
     picture, regions = case
     outside = ~inside(picture, regions)
@@ -59,7 +59,7 @@ def test_global_leaves_the_scene_and_local_leaves_black_outside_the_regions(case
 
 
 @given(case=cases(), variant=variants)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_picture_given_is_not_touched_and_the_size_stays(case: Case, variant: Variant) -> None:
     picture, regions = case
     before = picture.tobytes()
@@ -68,7 +68,7 @@ def test_the_picture_given_is_not_touched_and_the_size_stays(case: Case, variant
 
 
 @given(case=cases(), scope=st.sampled_from(SCOPES), seed=st.integers(100, 199))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_inpainting_does_not_look_at_what_it_hides(case: Case, scope: str, seed: int) -> None:
     picture, regions = case
     hidden = inside(picture, regions)
@@ -80,7 +80,7 @@ def test_inpainting_does_not_look_at_what_it_hides(case: Case, scope: str, seed:
 @given(
     case=cases(), variant=st.sampled_from([v for v in VARIANTS if v.method in STRENGTHS]), seed=st.integers(100, 199)
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_blurred_and_pixelated_regions_take_nothing_from_their_scene(case: Case, variant: Variant, seed: int) -> None:
     picture, regions = case
     hidden = inside(picture, regions)

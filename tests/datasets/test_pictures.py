@@ -542,13 +542,13 @@ def inspected(data: bytes) -> Picture | None:
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x40\0\0\0WEBP"]))
-@settings(max_examples=400, deadline=None, database=None, derandomize=True)
+@settings(max_examples=400, database=None, derandomize=True)
 def test_random_bytes_are_refused_and_nothing_else_happens(data: bytes, start: bytes) -> None:
     assert inspected(start + data) is None
 
 
 @given(st.sampled_from(VALID), edits, st.booleans())
-@settings(max_examples=800, deadline=None, database=None, derandomize=True)
+@settings(max_examples=800, database=None, derandomize=True)
 def test_a_damaged_file_is_refused_or_shown_as_pillow_would_show_it(data: bytes, changes: Edits, mend: bool) -> None:
     data = edited(data, changes)
     if mend and data.startswith(b"\x89PNG"):

@@ -88,7 +88,7 @@ def test_krippendorffs_own_example_gives_his_alphas(level, published):
 
 
 @every_level
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(matrix=matrices)
 def test_alpha_is_that_of_the_definition_and_of_the_package_or_says_why_not(level, matrix):
     alpha = krippendorff_alpha(counts_of(matrix), SCALE, level=level)
@@ -104,7 +104,7 @@ def test_alpha_is_that_of_the_definition_and_of_the_package_or_says_why_not(leve
 
 
 @every_level
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(matrix=matrices, random=st.randoms())
 def test_the_order_of_items_and_columns_and_unused_scale_points_change_nothing(level, matrix, random):
     counts = counts_of(matrix)
@@ -119,7 +119,7 @@ def test_the_order_of_items_and_columns_and_unused_scale_points_change_nothing(l
         assert (other.reason, other.n_items, other.n_ratings) == (alpha.reason, alpha.n_items, alpha.n_ratings)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(matrix=matrices)
 def test_interval_alpha_survives_a_new_unit_and_ordinal_alpha_any_rising_recoding(matrix):
     counts, scale = counts_of(matrix), np.array(SCALE)
@@ -198,7 +198,7 @@ def test_small_integer_counts_do_not_overflow():
     assert raw_agreement(counts.astype(np.uint8), SCALE) == raw_agreement(counts, SCALE)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(matrix=matrices, within=st.sampled_from([0, 1, 2, 9]))
 def test_raw_agreement_counts_pairs_of_ratings_of_the_same_item(matrix, within):
     columns = [column[~np.isnan(column)].tolist() for column in matrix.T]
@@ -288,7 +288,7 @@ def test_the_summary_is_json_with_everything_needed_to_repeat_it():
     assert summary["versions"] == {"numpy": np.__version__, "krippendorff": agreement.version("krippendorff")}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(matrix=matrices, by_group=st.booleans())
 def test_a_summary_of_anything_has_no_nan_and_raises_nothing(matrix, by_group):
     groups = [f"original-{n // 2}" for n in range(matrix.shape[1])] if by_group else None
