@@ -38,10 +38,10 @@ class SpeakTheirLanguage:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with translation.override(translation.get_language_from_request(request)):
             response = self.get_response(request)
-            response.headers.setdefault("Content-Language", translation.get_language())
-        match = request.resolver_match
-        if match is None or speaks_their_language(match.func):
-            patch_vary_headers(response, ["Accept-Language"])
+            match = request.resolver_match
+            if match is None or speaks_their_language(match.func):
+                response.headers.setdefault("Content-Language", language_now())
+                patch_vary_headers(response, ["Accept-Language"])
         return response
 
     def process_view(self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any) -> None:
@@ -51,6 +51,11 @@ class SpeakTheirLanguage:
 
 def speaks_their_language(view: Callable[..., Any]) -> bool:
     return getattr(view, "speaks_their_language", False)
+
+
+def in_english() -> dict[str, str]:
+    """The languages' English names, for researchers."""
+    return {code: translation.get_language_info(code)["name"] for code, _ in settings.LANGUAGES}
 
 
 def language_now() -> str:

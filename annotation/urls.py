@@ -27,6 +27,7 @@ urlpatterns = [
     path("projects/<slug:project>/planner/", planning.planner, name="planner"),
     path("studies/<uuid:study>/", researchers.study, name="study"),
     path("studies/<uuid:study>/wording/", researchers.wording, name="wording"),
+    path("studies/<uuid:study>/wording/<slug:language>/", researchers.wording, name="wording-in"),
     path("studies/<uuid:study>/state/", researchers.state, name="state"),
     path("studies/<uuid:study>/goal/", researchers.goal, name="goal"),
     path("studies/<uuid:study>/pairs/", researchers.more_pairs, name="more-pairs"),

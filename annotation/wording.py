@@ -9,6 +9,7 @@ from datasets.models.releases import Mode
 
 Kind = StudyText.Kind
 
+STANDARD_LANGUAGE = "en"  # in others a study has only what somebody writes for it
 STANDARD: dict[str, str] = {
     Kind.QUESTION: "How anonymous is this picture?",
     Kind.LOW_LABEL: "not anonymous",

@@ -200,7 +200,7 @@ CONTENT_SECURITY_POLICY = {
 
 # Of the annotators' pages (annotation/languages.py); all others speak LANGUAGE_CODE.
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English"), ("de", "German"), ("ar", "Arabic")]
+LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("ar", "العربية")]
 MACHINE_TRANSLATED = {"ar"}  # no person has read these words yet, and every page in them says so
 LOCALE_PATHS = [BASE_DIR / "annotation" / "locale"]
 LANGUAGE_COOKIE_NAME = "language"

@@ -7,11 +7,11 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language_info
 
 from annotation.languages import direction, language_now, words_version
 
 register = template.Library()
+register.filter("direction", direction)
 
 
 @register.simple_tag
@@ -39,9 +39,8 @@ def words_address() -> str:
 @register.inclusion_tag("annotation/_languages.html", takes_context=True)
 def language_picker(context: dict[str, Any]) -> dict[str, Any]:
     """Every language by its own name, to choose from; afterwards one is on the same page."""
-    languages = [get_language_info(code) for code, _ in settings.LANGUAGES]
     return {
-        "languages": languages,
+        "languages": settings.LANGUAGES,
         "current": language_now(),
         "by_machine": settings.MACHINE_TRANSLATED,
         "back": context["request"].get_full_path(),
