@@ -7,7 +7,7 @@ export PORT ?= 8000
 TEST_POSTGRES ?= postgres://postgres@127.0.0.1:5432/test
 TESTERS ?= 2
 
-.PHONY: demo test lint lock bench screenshots
+.PHONY: demo test lint lock bench screenshots words
 
 demo: $(VENV)/.demo var/studio.env var/static/staticfiles.json
 	@$(PY) manage.py migrate --verbosity 0
@@ -51,6 +51,13 @@ lock:
 
 bench: $(VENV)/.dev
 	$(PY) -m bench.serving
+
+# The catalogs of the annotators' pages, from the words in code, templates and scripts; needs Debian's gettext.
+FOUND_IN := --all --no-wrap --add-location file --ignore bench --ignore docs --ignore tests --ignore var
+words: $(VENV)/.dev var/studio.env
+	$(PY) manage.py makemessages $(FOUND_IN)
+	$(PY) manage.py makemessages $(FOUND_IN) --domain djangojs
+	$(PY) manage.py compilemessages --ignore .venv --ignore var
 
 screenshots: $(VENV)/.dev
 	$(PY) docs/screenshots.py

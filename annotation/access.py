@@ -13,10 +13,12 @@ from django.contrib.auth.decorators import login_not_required
 from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 
+from annotation.languages import in_their_language
 from annotation.models.people import Participation
 from annotation.person import ParticipationErased
 from annotation.sql import uuid_value
@@ -25,7 +27,7 @@ from datasets.models.projects import user_id
 COOKIE = "participation_"
 COOKIE_SALT = "annotation.participation"
 RESUME_SALT = "annotation.resume"
-NOT_THEIRS = "no such participation, or not this person's"
+NOT_THEIRS = gettext_lazy("There is no such participation, or it is not yours.")
 COOKIE_AGE = 90 * 24 * 3600  # seconds; the return address works longer
 
 
@@ -106,6 +108,7 @@ View = Callable[Concatenate[HttpRequest, Participation, ...], HttpResponseBase]
 def participation_required(view: View) -> Callable[..., HttpResponseBase]:
     """Open to the person the participation belongs to, logged in or not; a 404 for everybody else."""
 
+    @in_their_language
     @login_not_required
     @never_cache
     @wraps(view)

@@ -11,14 +11,15 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from annotation.models.ratings import Assignment, Rating, Remark, Revision
 from annotation.models.studies import SCORES, Study
 from annotation.person import ParticipationErased, Person, locked
 from annotation.sql import change, fetch_all, fetch_one, uuid_value
 
-NOT_GIVEN = "This pair was not given to you."
-KEY_USED = "This key has already been used for another answer; send a new one."
+NOT_GIVEN = gettext_lazy("This pair was not given to you.")
+KEY_USED = gettext_lazy("This key has already been used for another answer; send a new one.")
 
 
 class AnswerRefused(Exception):
@@ -59,7 +60,8 @@ class KeyAlreadyUsed(AnswerRefused):
 
 def checked_score(score: object) -> int:
     if isinstance(score, bool) or not isinstance(score, int) or score not in SCORES:
-        raise InvalidScore(f"Choose a score from {SCORES[0]} to {SCORES[-1]}.")
+        words = gettext("Choose a score from %(least)s to %(most)s.")
+        raise InvalidScore(words % {"least": SCORES[0], "most": SCORES[-1]})
     return score
 
 
@@ -150,7 +152,7 @@ def _recorded_before(person: Person, answer: Answer) -> Recorded:
     if rating is None:
         raise UnknownAssignment(NOT_GIVEN)
     if not rating.revisions.filter(key=answer.key).exists():
-        raise AlreadyRated("This pair has been rated already; the first answer is kept.")
+        raise AlreadyRated(gettext("This pair has been rated already; the first answer is kept."))
     return Recorded(rating.score, rating.assignment.purpose, rating.assignment.item_id)
 
 
@@ -180,14 +182,14 @@ def _revised(assignment: Assignment, *, score: int, seconds: float | None, key: 
     ratings = Rating.objects.select_for_update(of=("self",)).select_related("assignment__participation__study")
     rating = ratings.filter(assignment=assignment).first()
     if rating is None:
-        raise NotRated("This pair has not been rated yet; send an answer, not a revision.")
+        raise NotRated(gettext("This pair has not been rated yet; send an answer, not a revision."))
     if known := Revision.objects.filter(key=key).first():
         if known.rating_id != rating.pk:
             raise KeyAlreadyUsed(KEY_USED)
         return rating
     participation = rating.assignment.participation
     if participation.finished_at or participation.study.state == Study.State.CLOSED:
-        raise RevisionsEnded("This study has ended for you; the answer stays as it is.")
+        raise RevisionsEnded(gettext("This study has ended for you; the answer stays as it is."))
     elapsed = timezone.now() - (rating.assignment.served_at or rating.created_at)
     rating.score = score
     rating.save(update_fields=["score"])

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext, gettext_lazy
 from rest_framework.exceptions import APIException, NotFound, ParseError, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,7 +20,7 @@ from annotation.schema import answering
 class Gone(APIException):
     status_code = 410
     default_code = "withdrawn"
-    default_detail = "This participation was withdrawn; nothing more is stored."
+    default_detail = gettext_lazy("This participation was withdrawn; nothing more is stored.")
 
 
 class AnswerView(APIView):
@@ -53,14 +54,14 @@ def _body(request: Request) -> Any:
     try:
         return request.data
     except RecursionError as error:  # thousands of brackets in brackets
-        raise ParseError("The JSON is nested too deeply.") from error
+        raise ParseError(gettext("The JSON is nested too deeply.")) from error
 
 
 def _answers(data: Any) -> list[Any]:
     if not isinstance(data, dict) or not isinstance(data.get("answers"), list):
-        raise ValidationError({"detail": 'Send an object with a list: {"answers": [...]}.'})
+        raise ValidationError({"detail": gettext('Send an object with a list: {"answers": [...]}.')})
     if len(data["answers"]) > MAX_ANSWERS:
-        raise ValidationError({"detail": f"At most {MAX_ANSWERS} answers in one request."})
+        raise ValidationError({"detail": gettext("At most %(most)s answers in one request.") % {"most": MAX_ANSWERS}})
     return list(data["answers"])
 
 

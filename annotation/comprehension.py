@@ -4,39 +4,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext, gettext_noop
+
 from datasets.models.releases import Mode
 
 LOW, HIGH = "low", "high"  # the ends of the scale, as the form sends them
+CHOOSE = gettext_noop("Choose one of the two.")
 
 
 @dataclass(frozen=True)
 class Question:
     name: str
-    text: str
+    text: str  # English, as the catalogs know it
     answer: str
     why: str  # said to whoever went the other way
 
 
 BADGE = Question(
     "badge",
-    "The face is hidden, but you can read the person's name on a badge. Towards which end do you go?",
+    gettext_noop("The face is hidden, but you can read the person's name on a badge. Towards which end do you go?"),
     LOW,
-    "The badge tells who the person is, so the picture is not anonymous, however well the face is hidden. The lower "
-    "the number, the less anonymous.",
+    gettext_noop(
+        "The badge tells who the person is, so the picture is not anonymous, however well the face is hidden. The "
+        "lower the number, the less anonymous."
+    ),
 )
 NOTHING_LEFT = Question(
     "nothing_left",
-    "Nothing in the picture tells who or where this is. Towards which end do you go?",
+    gettext_noop("Nothing in the picture tells who or where this is. Towards which end do you go?"),
     HIGH,
-    "Nothing is left that gives anybody away, so the picture is anonymous. The higher the number, the more anonymous.",
+    gettext_noop(
+        "Nothing is left that gives anybody away, so the picture is anonymous. The higher the number, the more "
+        "anonymous."
+    ),
 )
 ORIGINAL_TELLS = Question(
     "original_tells",
-    "The original shows a face, but nothing in the anonymized picture tells who or where this is. Towards which end do "
-    "you go?",
+    gettext_noop(
+        "The original shows a face, but nothing in the anonymized picture tells who or where this is. Towards which "
+        "end do you go?"
+    ),
     HIGH,
-    "You rate the anonymized picture, for somebody who does not have the original. Nothing in it gives anybody away, "
-    "so it is anonymous. The higher the number, the more anonymous.",
+    gettext_noop(
+        "You rate the anonymized picture, for somebody who does not have the original. Nothing in it gives anybody "
+        "away, so it is anonymous. The higher the number, the more anonymous."
+    ),
 )
 
 
@@ -63,4 +75,4 @@ def is_complete(mode: str, said: Mapping[str, Any]) -> bool:
 def _trouble(question: Question, said: Mapping[str, Any]) -> str | None:
     if said.get(question.name) == question.answer:
         return None
-    return question.why if said.get(question.name) in (LOW, HIGH) else "Choose one of the two."
+    return gettext(question.why if said.get(question.name) in (LOW, HIGH) else CHOOSE)

@@ -3,10 +3,13 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from annotation import planner, studies
+from annotation.languages import direction, in_english
 from annotation.models.studies import Campaign, Study, StudyText, web_address
-from annotation.wording import standard_wording
+from annotation.wording import current_texts, standard_wording
 from datasets.forms import whole_characters
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
@@ -26,7 +29,7 @@ class Grouped(forms.BaseForm):
 
 class StudyForm(Grouped, forms.ModelForm[Study]):
     groups = {
-        "The study": ["name", "campaign", "new_campaign", "mode", "methods"],
+        "The study": ["name", "campaign", "new_campaign", "mode", "language", "methods"],
         "A session": ["goal", "session_size", "seconds_per_pair", "n_practice", "n_warm_up", "n_checks"],
         "Hidden repeats": ["repeat_percent", "repeat_distance"],
         "How people compare": ["allows_swipe", "allows_flicker"],
@@ -42,6 +45,11 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
     )
     new_campaign = forms.CharField(
         max_length=60, required=False, label="Name of the new campaign", help_text="Only for a new campaign."
+    )
+    language = forms.ChoiceField(
+        label="Language of its wording",
+        choices=list(in_english().items()),
+        help_text="English begins with a standard wording, others with an empty one. Further languages can be added.",
     )
     methods = forms.MultipleChoiceField(
         required=False,
@@ -175,7 +183,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
     class Meta:
         model = Study
         fields = [
-            "name", "mode", "goal", "session_size", "seconds_per_pair", "lease_seconds",
+            "name", "mode", "language", "goal", "session_size", "seconds_per_pair", "lease_seconds",
             "n_practice", "n_warm_up", "n_checks", "repeat_percent", "repeat_distance",
             "side", "spacing", "reserves_session", "person_limit", "allows_swipe", "allows_flicker",
             "confirms_on_press", "asks_who",
@@ -275,13 +283,27 @@ def text_field(kind: str) -> forms.CharField:
 
 
 class WordingForm(forms.Form):
-    """Every text of a study, the standard wording to begin with."""
+    """Every text of a study in one language; beside each, what it says in the study's own."""
 
-    def __init__(self, study: Study, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, study: Study, *args: Any, language: str, **kwargs: Any) -> None:
         kwargs.setdefault("label_suffix", "")
+        kwargs["initial"] = _bodies(study, language)
         super().__init__(*args, **kwargs)
+        beside = _bodies(study, study.language) if language != study.language else {}
         for kind in standard_wording(study.mode):
             self.fields[kind] = text_field(kind)
+            self.fields[kind].widget.attrs |= {"lang": language, "dir": direction(language)}
+            if kind in beside:
+                self.fields[kind].help_text = _in_its_language(beside[kind], study.language)
+
+
+def _in_its_language(words: str, language: str) -> SafeString:
+    marks = '<span class="preserve" lang="{}" dir="{}">{}</span>'
+    return format_html(marks, language, direction(language), words)
+
+
+def _bodies(study: Study, language: str) -> dict[str, str]:
+    return {kind: text.body for kind, text in current_texts(study, language=language).items()}
 
 
 class InvitationForm(forms.Form):

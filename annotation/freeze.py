@@ -229,6 +229,7 @@ def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]
         "job": attempt.job.pk,
         "study": study.name,
         "study_id": study.public_id.hex,
+        "language": study.language,
         "campaign": study.campaign.name,
         "goal": study.goal,
         "cutoff": cutoff.isoformat(),

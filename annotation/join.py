@@ -97,7 +97,7 @@ def _begin(study: Study, annotator: Annotator, invitation: Invitation | None, ag
         campaign=study.campaign,
         annotator=annotator,
         invitation=invitation,
-        language=study.language,
+        language=agreed_to.language,
         consent_text=agreed_to,
         consented_at=Now(),
         n_planned=session_length(study),

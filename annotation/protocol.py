@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from annotation.answer import (
     NOT_GIVEN,
@@ -57,11 +58,12 @@ class Acknowledgement:
 def parsed_answer(data: Any) -> Answer:
     """An answer from JSON. Raises AnswerRefused with what is wrong."""
     if not isinstance(data, dict):
-        raise InvalidAnswer("An answer is an object with key, assignment and score.")
+        raise InvalidAnswer(gettext("An answer is an object with key, assignment and score."))
     key, assignment = _ids(data)
     for name in ("seconds", "hidden_seconds"):
         if data.get(name) is not None and not is_within(data[name], MAX_SECONDS):
-            raise InvalidAnswer(f"{name} must be a number from 0 to {MAX_SECONDS}, or null.")
+            wrong = gettext("%(name)s must be a number from 0 to %(most)s, or null.")
+            raise InvalidAnswer(wrong % {"name": name, "most": MAX_SECONDS})
     return Answer(
         key=key,
         assignment=assignment,
@@ -78,7 +80,8 @@ def parsed_answer(data: Any) -> Answer:
 def parsed_skip(data: dict[str, Any]) -> Skip:
     """A pair that is not rated, from JSON: `skips` says why."""
     if data["skips"] not in Report.Kind.values:
-        raise InvalidAnswer(f"skips must be one of {', '.join(Report.Kind.values)}.")
+        wrong = gettext("skips must be one of %(reasons)s.")
+        raise InvalidAnswer(wrong % {"reasons": ", ".join(Report.Kind.values)})
     _, assignment = _ids(data)
     return Skip(assignment=assignment, kind=data["skips"], words=_words(data.get("note")))
 
@@ -87,7 +90,7 @@ def _ids(data: dict[str, Any]) -> tuple[UUID, UUID]:
     try:
         return UUID(_plain(data.get("key"))), UUID(_plain(data.get("assignment")))
     except ValueError as error:
-        raise InvalidAnswer("key and assignment must both be UUIDs.") from error
+        raise InvalidAnswer(gettext("key and assignment must both be UUIDs.")) from error
 
 
 def _words(said: Any) -> str:
@@ -167,10 +170,10 @@ def _feedback(said: Recorded) -> str:
     item = Item.objects.get(pk=said.item)
     if item.expected_low is None or item.expected_high is None:
         return ""
-    expected = f"from {item.expected_low} to {item.expected_high}"
+    rated = {"low": item.expected_low, "high": item.expected_high, "score": said.score}
     if item.expected_low == item.expected_high:
-        expected = f"with {item.expected_low}"
-    return f"This was for practice. It is usually rated {expected}; you chose {said.score}."
+        return gettext("This was for practice. It is usually rated with %(low)s; you chose %(score)s.") % rated
+    return gettext("This was for practice. It is usually rated from %(low)s to %(high)s; you chose %(score)s.") % rated
 
 
 def _refused(participation: Participation, data: Any, refusal: AnswerRefused) -> Acknowledgement:
@@ -232,7 +235,9 @@ def lease_data(lease: Lease, mode: str, pictures_address: str) -> dict[str, Any]
 
 def instruction(lease: Lease) -> str:
     """What an explicit-instruction check asks for, in the place of the question."""
-    return f"For this one, please choose {lease.instructed_score}." if lease.instructed_score else ""
+    if not lease.instructed_score:
+        return ""
+    return gettext("For this one, please choose %(score)s.") % {"score": lease.instructed_score}
 
 
 def _picture(side: str, address: str, key: UUID | str, width: int, height: int | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models.functions import Coalesce, Now
+from django.utils.translation import gettext
 
 from annotation.answer import NOT_GIVEN, AlreadyRated, UnknownAssignment
 from annotation.assign import free_places
@@ -34,7 +35,7 @@ def skip_pair(person: Person, skip: Skip) -> None:
     if given is None:
         raise UnknownAssignment(NOT_GIVEN)
     if given.answered_at:
-        raise AlreadyRated("This pair has been rated already; the answer is kept.")
+        raise AlreadyRated(gettext("This pair has been rated already; the answer is kept."))
     if given.skipped_at:
         return
     unanswered = mine.filter(item=given.item_id, answered_at=None)

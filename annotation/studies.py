@@ -18,10 +18,11 @@ from django.db.models.functions import Greatest, Now
 from django.utils.text import slugify
 
 from annotation.history import locked_study, record_change
+from annotation.languages import in_english
 from annotation.models.people import Invitation
 from annotation.models.studies import RING, Campaign, Item, Study, StudyChange, StudyText
 from annotation.plans import fix_plan
-from annotation.wording import current_texts, standard_wording
+from annotation.wording import STANDARD_LANGUAGE, current_texts, standard_wording, supplied_texts
 from datasets.jobs import cancel_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Pair
@@ -78,7 +79,10 @@ def create_study(
     wording: Mapping[str, str] | None = None,
     **settings: int | str | bool,
 ) -> Study:
-    """A draft study over these pairs, in the standard wording where none is given; nobody sees it half filled."""
+    """A draft study over these pairs, in the standard wording where none is given and its language is English.
+
+    Nobody sees it half filled.
+    """
     pairs = pairs.filter(project=project)
     check_fit(mode, pairs)
     study = begin_study(campaign, mode=mode, name=name, wording=wording, **settings)
@@ -94,7 +98,9 @@ def begin_study(
     if campaign.studies.filter(mode=mode).exists():
         raise NotPossible(f"{campaign} already has an {mode} study; choose another campaign.")
     study = Study.objects.create(campaign=campaign, mode=mode, name=name, **settings)
-    write_texts(study, standard_wording(mode) | dict(wording or {}))
+    standard = standard_wording(mode) if study.language == STANDARD_LANGUAGE else {}
+    if words := standard | dict(wording or {}):
+        write_texts(study, words)
     return study
 
 
@@ -121,18 +127,26 @@ def fillings(study: Study) -> Any:
 
 
 @transaction.atomic
-def write_texts(study: Study, wording: Mapping[str, str]) -> None:
-    """Store what differs from the current texts: a draft's text is replaced, one that was shown gets a new version."""
+def write_texts(study: Study, wording: Mapping[str, str], *, language: str | None = None) -> None:
+    """Store what differs from the current texts: a draft's text is replaced, one that was shown gets a new version.
+
+    Of the study's own language or of a further one, which begins with all of its texts at once: nobody reads a study in
+    two languages.
+    """
     study = locked_study(study)
-    current = current_texts(study)
+    language = language or study.language
+    current = current_texts(study, language=language)
+    if missing := [kind for kind in standard_wording(study.mode) if kind not in current and kind not in wording]:
+        name = in_english().get(language, language)
+        raise NotPossible(f"The texts of a language come all together. Missing in {name}: {', '.join(missing)}.")
     for kind, body in wording.items():
         text = current.get(kind)
         if text is None:
-            text = StudyText(study=study, language=study.language, kind=kind)
+            text = StudyText(study=study, language=language, kind=kind)
         elif text.body == body:
             continue
         elif text.shown_at:
-            text = StudyText(study=study, language=study.language, kind=kind, version=text.version + 1)
+            text = StudyText(study=study, language=language, kind=kind, version=text.version + 1)
         text.body = body
         text.save()
     if study.has_begun:
@@ -257,6 +271,8 @@ def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None
         raise NotPossible(f"This study is {locked.get_state_display()}; it cannot become {State(state).label}.")
     if state == State.OPEN and not locked.has_begun and fillings(locked).unfinished().exists():
         raise NotPossible("This study is still being filled with its pairs; open it once they are all there.")
+    if state == State.OPEN and not current_texts(locked):
+        raise NotPossible("This study has no wording yet; write it first.")
     if state == State.OPEN and not locked.items.rated().exists():
         raise NotPossible("This study has no pairs; import pairs and add them first.")
     stamps: dict[str, Any] = {}
@@ -335,7 +351,7 @@ def _batches(groups: Iterator[str]) -> Iterator[list[str]]:
 
 def _mark_shown(study: Study) -> None:
     """Whoever comes in now reads the current texts: from here on they never change."""
-    current = [text.pk for text in current_texts(study).values()]
+    current = [text.pk for texts in supplied_texts(study).values() for text in texts.values()]
     StudyText.objects.filter(pk__in=current, shown_at=None).update(shown_at=Now())
 
 

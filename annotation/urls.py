@@ -1,10 +1,15 @@
+from django.contrib.auth.decorators import login_not_required
 from django.urls import path
+from django.views.i18n import set_language
 
 from annotation.api import AnswerView
+from annotation.languages import in_their_language, words
 from annotation.views import annotators, planning, quality, researchers, withdrawal
 
 app_name = "annotation"
 urlpatterns = [
+    path("language/", login_not_required(set_language), name="language"),
+    path("words/<slug:language>/<slug:version>/", words, name="words"),
     path("join/<slug:token>/", annotators.join, name="join"),
     path("resume/<str:token>/", annotators.resume, name="resume"),
     path("withdraw/", withdrawal.withdraw, name="withdrawal"),
@@ -12,7 +17,7 @@ urlpatterns = [
     path("rate/<uuid:participation>/", annotators.rate, name="rate"),
     path("rate/<uuid:participation>/your-data/", annotators.your_data, name="your-data"),
     path("rate/<uuid:participation>/instructions/", annotators.instructions, name="instructions"),
-    path("rate/<uuid:participation>/answer/", AnswerView.as_view(), name="answer"),
+    path("rate/<uuid:participation>/answer/", in_their_language(AnswerView.as_view()), name="answer"),
     path("rate/<uuid:participation>/rest/", annotators.rest, name="rest"),
     path("rate/<uuid:participation>/end/", annotators.end, name="end"),
     path("rate/<uuid:participation>/another/", annotators.another_session, name="another-session"),
@@ -22,6 +27,7 @@ urlpatterns = [
     path("projects/<slug:project>/planner/", planning.planner, name="planner"),
     path("studies/<uuid:study>/", researchers.study, name="study"),
     path("studies/<uuid:study>/wording/", researchers.wording, name="wording"),
+    path("studies/<uuid:study>/wording/<slug:language>/", researchers.wording, name="wording-in"),
     path("studies/<uuid:study>/state/", researchers.state, name="state"),
     path("studies/<uuid:study>/goal/", researchers.goal, name="goal"),
     path("studies/<uuid:study>/pairs/", researchers.more_pairs, name="more-pairs"),

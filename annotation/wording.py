@@ -1,10 +1,15 @@
-"""The standard wording of a study, to be used as it is or edited before the study opens."""
+"""The wording of a study: the standard one, to be used as it is or edited before the study opens, and its languages."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from operator import attrgetter
 
 from annotation.models.studies import MAX_SCORE, MIN_SCORE, Study, StudyText
 from datasets.models.releases import Mode
 
 Kind = StudyText.Kind
 
+STANDARD_LANGUAGE = "en"  # in others a study has only what somebody writes for it
 STANDARD: dict[str, str] = {
     Kind.QUESTION: "How anonymous is this picture?",
     Kind.LOW_LABEL: "not anonymous",
@@ -36,11 +41,30 @@ HA2_ONLY: dict[str, str] = {
 
 
 def standard_wording(mode: str) -> dict[str, str]:
-    """Every text that a study of this mode needs, by kind."""
+    """Every text that a study of this mode needs, by kind; in English."""
     return STANDARD | HA2_ONLY if mode == Mode.HA2 else dict(STANDARD)
 
 
 def current_texts(study: Study, *, language: str | None = None) -> dict[str, StudyText]:
     """The newest version of each text, by kind."""
-    texts = StudyText.objects.filter(study=study, language=language or study.language).order_by("kind", "version")
-    return {text.kind: text for text in texts}
+    return _newest(StudyText.objects.filter(study=study, language=language or study.language))
+
+
+def supplied_texts(study: Study) -> dict[str, dict[str, StudyText]]:
+    """The current texts by language: of the study's own, and of each further one in which somebody has written all."""
+    needed = standard_wording(study.mode).keys()
+    by_language: dict[str, list[StudyText]] = defaultdict(list)
+    for text in StudyText.objects.filter(study=study):
+        by_language[text.language].append(text)
+    texts = {language: _newest(versions) for language, versions in by_language.items()}
+    return {each: texts[each] for each in texts if each == study.language or texts[each].keys() >= needed}
+
+
+def texts_for(study: Study, language: str) -> dict[str, StudyText]:
+    """The current texts in a person's language where somebody has supplied it, else in the study's own."""
+    supplied = supplied_texts(study)
+    return supplied.get(language) or supplied[study.language]
+
+
+def _newest(texts: Iterable[StudyText]) -> dict[str, StudyText]:
+    return {text.kind: text for text in sorted(texts, key=attrgetter("kind", "version"))}

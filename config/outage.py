@@ -12,12 +12,15 @@ from time import monotonic
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.utils.translation import gettext, gettext_noop
 from django.views import defaults
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 2
 SAY_EVERY_SECONDS = 10
-DETAIL = "The database cannot be reached at the moment. Nothing is lost; please try again in a few seconds."
+DETAIL = gettext_noop(
+    "The database cannot be reached at the moment. Nothing is lost; please try again in a few seconds."
+)
 _said_at = -float(SAY_EVERY_SECONDS)
 
 
@@ -32,9 +35,9 @@ def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
     _say(error)
     response: HttpResponse
     if request.get_preferred_type(["text/plain", "application/json"]) == "application/json":
-        response = JsonResponse({"detail": DETAIL}, status=503)
+        response = JsonResponse({"detail": gettext(DETAIL)}, status=503)
     else:
-        response = HttpResponse(DETAIL + "\n", status=503, content_type="text/plain; charset=utf-8")
+        response = HttpResponse(gettext(DETAIL) + "\n", status=503, content_type="text/plain; charset=utf-8")
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     response["Cache-Control"] = "no-store"
     return response

@@ -8,6 +8,7 @@ from django.urls import include, path, reverse
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView
 
+from annotation.languages import in_their_language
 from annotation.views.home import home
 
 
@@ -35,8 +36,8 @@ handler500 = "config.outage.server_error"
 urlpatterns = [
     path("", home, name="home"),
     path("health/", health, name="health"),
-    path("login/", auth_views.LoginView.as_view(template_name="login.html"), name="login"),
-    path("logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("login/", in_their_language(auth_views.LoginView.as_view(template_name="login.html")), name="login"),
+    path("logout/", in_their_language(auth_views.LogoutView.as_view()), name="logout"),
     path("api/schema/", login_required(SpectacularJSONAPIView.as_view()), name="schema"),
     path("admin/login/", login_not_required(AdminLogin.as_view()), name="admin-login"),
     path("admin/", admin.site.urls),

@@ -32,6 +32,7 @@ def something_for_everything(**fields: Any) -> dict[str, Any]:
         "slug": release.slug,
         "version": release.version,
         "job": job.public_id,
+        "language": "de",
         "run": trained.compared(trained.run(release)).public_id,
         # Of the admin.
         "app_label": "datasets",

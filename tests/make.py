@@ -26,7 +26,7 @@ from annotation.freeze import request_freeze
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import SCORES, Campaign, Study
-from annotation.wording import current_texts
+from annotation.wording import current_texts, standard_wording
 from datasets import jobs
 from datasets.export import request_export
 from datasets.files import media_path
@@ -115,6 +115,13 @@ def study(
     if is_open:
         studies.change_state(made, Study.State.OPEN)
     return made
+
+
+def wording(of: Study, language: str) -> dict[str, str]:
+    """All its texts in a further language, recognizable by it."""
+    texts = {kind: f"{kind} ({language})" for kind in standard_wording(of.mode)}
+    studies.write_texts(of, texts, language=language)
+    return texts
 
 
 def invitation(of: Study, kind: str = Invitation.Kind.MANY) -> Invitation:

@@ -23,7 +23,9 @@ from tests.addresses import addresses, something_for_everything
 
 pytestmark = pytest.mark.django_db
 
-PUBLIC = {"health", "login", "admin-login", "annotation:join", "annotation:resume", "annotation:withdrawal"}
+PUBLIC = {"health", "login", "admin-login"}
+PUBLIC |= {f"annotation:{name}" for name in ("join", "resume", "withdrawal", "language", "words")}
+LEADS_ON = {"admin-login", "annotation:resume", "annotation:language"}
 # Open to the person whose participation it is, logged in or not.
 PERSONAL = {
     f"annotation:{name}"
@@ -105,8 +107,8 @@ def test_nobody_without_a_log_in_opens_anything_but_the_public_pages(arguments: 
 
 def test_the_public_pages_are_public(arguments: dict[str, Any]) -> None:
     status = {name: Client().get(url).status_code for url, name in addresses(arguments).items() if name in PUBLIC}
-    assert {name for name, code in status.items() if code == 302} == {"admin-login", "annotation:resume"}
-    assert {name for name, code in status.items() if code == 200} == PUBLIC - {"admin-login", "annotation:resume"}
+    assert {name for name, code in status.items() if code == 302} == LEADS_ON
+    assert {name for name, code in status.items() if code == 200} == PUBLIC - LEADS_ON
 
 
 def test_a_participation_opens_to_nobody_else(arguments: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@ import uuid
 from typing import Self
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from annotation.models.people import Participation
 from annotation.models.studies import MAX_SCORE, MIN_SCORE, Item
@@ -134,9 +136,9 @@ class Remark(models.Model):
     """What somebody said beside a score. Never a name; it stays with the project and enters no release."""
 
     class Knows(models.TextChoices):
-        NO = "no"
-        MAYBE = "maybe", "think so"
-        YES = "yes"
+        NO = "no", pgettext_lazy("whether I know who or where this is", "No")
+        MAYBE = "maybe", pgettext_lazy("whether I know who or where this is", "think so")
+        YES = "yes", pgettext_lazy("whether I know who or where this is", "Yes")
 
     rating = models.OneToOneField(Rating, on_delete=models.CASCADE, related_name="remark")
     note = models.TextField(blank=True)
@@ -156,10 +158,10 @@ class Report(models.Model):
     """Why somebody did not rate a pair."""
 
     class Kind(models.TextChoices):
-        CANNOT_TELL = "cannot_tell", "I cannot say"
-        BROKEN = "broken", "the picture is broken or does not load"
-        DISTRESSING = "distressing", "the picture distresses me"
-        OTHER = "other", "another reason"
+        CANNOT_TELL = "cannot_tell", _("I cannot say")
+        BROKEN = "broken", _("the picture is broken or does not load")
+        DISTRESSING = "distressing", _("the picture distresses me")
+        OTHER = "other", _("another reason")
 
     OF_PICTURES = (Kind.BROKEN, Kind.DISTRESSING)
 

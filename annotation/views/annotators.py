@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -27,6 +28,7 @@ from annotation.join import (
     refusal,
     session_length,
 )
+from annotation.languages import in_their_language, language_now
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Remark, Report
 from annotation.models.studies import Study, StudyText
@@ -34,20 +36,26 @@ from annotation.planner import MINUTES_AROUND
 from annotation.protocol import session_data, take_turn
 from annotation.sql import fetch_one, uuid_value
 from annotation.viewing import view_modes
-from annotation.wording import current_texts
+from annotation.wording import supplied_texts, texts_for
 from datasets.images import picture_response
 from datasets.models.projects import user_id
 
 SOMEONE_ELSE = "someone-else"  # in the address: a new person at a browser where others have begun
 
 
-def texts_of(study: Study) -> dict[str, str]:
-    return {kind: text.body for kind, text in current_texts(study).items()}
+def texts_of(study: Study) -> dict[str, Any]:
+    """The study's wording for whoever reads the page now, with the language that it is in."""
+    texts = texts_for(study, language_now())
+    return {
+        "texts": {kind: text.body for kind, text in texts.items()},
+        "texts_language": texts[StudyText.Kind.CONSENT].language,
+    }
 
 
 # Coming in ---------------------------------------------------------------------------------------------------------
 
 
+@in_their_language
 @login_not_required
 @never_cache
 @require_http_methods(["GET", "POST"])
@@ -93,6 +101,7 @@ def _begun_page(request: HttpRequest, study: Study, begun_here: QuerySet[Partici
     return render(request, "annotation/begun.html", context)
 
 
+@in_their_language
 @never_cache
 @require_http_methods(["GET", "POST"])
 def take_part(request: HttpRequest, study: UUID) -> HttpResponse:
@@ -118,11 +127,12 @@ def take_part(request: HttpRequest, study: UUID) -> HttpResponse:
 
 
 def _agreed_text(request: HttpRequest, study: Study) -> StudyText | None:
-    """The consent text that was shown and agreed to; None when there is none, or a newer one by now."""
+    """The consent text that was shown and agreed to, in whatever language; None when there is none, or a newer one."""
     if request.method != "POST" or not request.POST.get("agree"):
         return None
-    current = current_texts(study)["consent"]
-    return current if request.POST.get("consent") == str(current.pk) else None
+    shown = request.POST.get("consent")
+    current = (texts[StudyText.Kind.CONSENT] for texts in supplied_texts(study).values())
+    return next((text for text in current if str(text.pk) == shown), None)
 
 
 def _consent_page(request: HttpRequest, study: Study, *, refused: str | None) -> HttpResponse:
@@ -131,14 +141,15 @@ def _consent_page(request: HttpRequest, study: Study, *, refused: str | None) ->
     if request.method == "POST" and refused:
         status = 409
     elif request.method == "POST" and not request.POST.get("agree"):
-        error = "Tick the box if you agree; without it you cannot take part."
+        error = gettext("Tick the box if you agree; without it you cannot take part.")
     elif request.method == "POST":
-        error, status = "This text has changed since you opened the page. Please read it again.", 409
+        error = gettext("This text has changed since you opened the page. Please read it again.")
+        status = 409
     n_ratings = session_length(study)
     minutes = n_ratings * study.seconds_per_pair / 60 + MINUTES_AROUND
     context = {
         "study": study,
-        "consent": current_texts(study)["consent"],
+        "consent": None if refused else texts_for(study, language_now())[StudyText.Kind.CONSENT],
         "n_ratings": n_ratings,
         "is_shorter": study.items.wanting_ratings()[:n_ratings].count() < n_ratings,
         "minutes": round(minutes),
@@ -148,6 +159,7 @@ def _consent_page(request: HttpRequest, study: Study, *, refused: str | None) ->
     return render(request, "annotation/join.html", context, status=status)
 
 
+@in_their_language
 @login_not_required
 @never_cache
 @require_GET
@@ -280,7 +292,7 @@ def another_session(request: HttpRequest, participation: Participation) -> HttpR
     try:
         begin_another_session(participation)
     except CannotJoin:
-        messages.info(request, "There is nothing left to rate at the moment. Thank you.")
+        messages.info(request, gettext("There is nothing left to rate at the moment. Thank you."))
         return redirect("annotation:end", participation.public_id)
     return redirect("annotation:rate", participation.public_id)
 
@@ -290,7 +302,6 @@ def _context(request: HttpRequest, participation: Participation) -> dict[str, An
     return {
         "participation": participation,
         "study": participation.study,
-        "texts": texts_of(participation.study),
         "view_modes": view_modes(participation.study),
         "progress": {
             "done": participation.n_answered,
@@ -298,4 +309,4 @@ def _context(request: HttpRequest, participation: Participation) -> dict[str, An
         },
         "resume_url": request.build_absolute_uri(resume_path),
         "withdraw_url": request.build_absolute_uri(reverse("annotation:withdrawal")),
-    }
+    } | texts_of(participation.study)

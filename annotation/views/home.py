@@ -2,11 +2,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from annotation.languages import in_their_language
 from annotation.models.people import Participation
 from annotation.studies import studies_for
 from datasets.models.projects import Project, user_id
 
 
+@in_their_language
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
     """Where a log-in leads: studies to rate in, projects to run."""

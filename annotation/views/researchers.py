@@ -5,7 +5,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -15,8 +15,9 @@ from annotation import connectivity, looks, quality, queries, studies
 from annotation.filling import add_further_pairs, set_up_study
 from annotation.forms import GoalForm, InvitationForm, StudyForm, WordingForm
 from annotation.freeze import NothingToFreeze, request_freeze
+from annotation.languages import in_english
 from annotation.models.studies import Study
-from annotation.wording import current_texts
+from annotation.wording import supplied_texts
 from datasets.access import managed_project
 from datasets.models.jobs import Job
 
@@ -111,15 +112,26 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-def wording(request: HttpRequest, study: UUID) -> HttpResponse:
+def wording(request: HttpRequest, study: UUID, language: str | None = None) -> HttpResponse:
+    """The study's texts in its own language, or in a further one for the people who read that."""
     found = managed_study(request, study)
-    texts = current_texts(found)
-    form = WordingForm(found, request.POST or None, initial={kind: text.body for kind, text in texts.items()})
+    chosen, names = language or found.language, in_english()
+    if chosen not in names and language:
+        raise Http404("no such language")
+    form = WordingForm(found, request.POST or None, language=chosen)
     if request.method == "POST" and form.is_valid():
-        studies.write_texts(found, form.cleaned_data)
+        studies.write_texts(found, form.cleaned_data, language=chosen)
         messages.success(request, "The wording is saved.")
         return redirect("annotation:study", found.public_id)
-    context = {"study": found, "project": found.project, "form": form}
+    supplied = supplied_texts(found)
+    context = {
+        "study": found,
+        "project": found.project,
+        "form": form,
+        "chosen": chosen,
+        "chosen_name": names.get(chosen, chosen),
+        "languages": [{"code": code, "name": name, "is_supplied": code in supplied} for code, name in names.items()],
+    }
     return render(request, "annotation/wording.html", context, status=400 if form.errors else 200)
 
 

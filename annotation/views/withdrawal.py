@@ -9,19 +9,24 @@ from django.contrib.auth.decorators import login_not_required
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from annotation.access import forget
+from annotation.languages import in_their_language
 from annotation.models.people import Participation
 from annotation.privacy import erase_participation, participation_with_code
 
 # One sentence for whatever is wrong with a code: it must not say whether a study or a person exists.
-WRONG = "Nothing is stored under this code. Look at it again: it has twelve letters and digits, without 0, O, 1 and I."
-TOO_MANY = "Too many wrong codes came from your network. Wait a quarter of an hour, then try again."
+WRONG = gettext_noop(
+    "Nothing is stored under this code. Look at it again: it has twelve letters and digits, without 0, O, 1 and I."
+)
+TOO_MANY = gettext_noop("Too many wrong codes came from your network. Wait a quarter of an hour, then try again.")
 LONGEST_CODE = 100  # characters, as typed
 
 
+@in_their_language
 @login_not_required
 @never_cache
 @require_http_methods(["GET", "POST"])
@@ -30,12 +35,12 @@ def withdraw(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
         return _page(request)
     if _n_wrong(request) >= settings.AXES_FAILURE_LIMIT:
-        return _page(request, error=TOO_MANY, status=429)
+        return _page(request, error=gettext(TOO_MANY), status=429)
     code = request.POST.get("code", "")[:LONGEST_CODE]
     participation = participation_with_code(code)
     if participation is None:
         _count_wrong(request)
-        return _page(request, error=WRONG, typed=code)
+        return _page(request, error=gettext(WRONG), typed=code)
     if not request.POST.get("confirm"):
         return _page(request, found=participation)
     return _erased(request, participation)
@@ -44,7 +49,7 @@ def withdraw(request: HttpRequest) -> HttpResponse:
 def _erased(request: HttpRequest, participation: Participation) -> HttpResponse:
     with suppress(Participation.DoesNotExist):  # in another tab, a moment ago
         erase_participation(participation)
-    messages.success(request, "Your participation and all its answers are erased.")
+    messages.success(request, gettext("Your participation and all its answers are erased."))
     return forget(redirect("annotation:withdrawal"), participation)
 
 

@@ -3,9 +3,11 @@
  * neither the clock nor the keys. A score that is chosen but not confirmed is not lost: the break waits for it.
  */
 
+import { gettext } from "./words.js";
+
 const EVERY_MS = 10 * 60_000;
-const OFFER = "You have rated for ten minutes. A short break?";
-const AFTER_THIS_ONE = "Confirm the score you chose; then the break begins.";
+const OFFER = gettext("You have rated for ten minutes. A short break?");
+const AFTER_THIS_ONE = gettext("Confirm the score you chose; then the break begins.");
 
 export function offerBreaks({ form, notice, participation }) {
   const words = notice.querySelector("[data-break-words]");

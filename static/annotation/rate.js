@@ -5,24 +5,44 @@
  */
 
 import { offerBreaks } from "./breaks.js";
+import { latinKey } from "./keys.js";
 import { viewerOf } from "./viewer.js";
+import { gettext, interpolate, ngettext } from "./words.js";
 
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
 const REQUEST_LIMIT_MS = 20_000;
-const NOTHING_CHOSEN = "Choose a score from 1 to 10.";
-const NO_REASON = "Say why you skip it: choose one of the reasons.";
-const RATED_BEFORE = "You have rated this one already; choose another score, or confirm the same.";
+const NOTHING_CHOSEN = gettext("Choose a score from 1 to 10.");
+const NO_REASON = gettext("Say why you skip it: choose one of the reasons.");
+const RATED_BEFORE = gettext("You have rated this one already; choose another score, or confirm the same.");
 const TRY_AGAIN = new Set([408, 429]); // refusals that pass by themselves
 const PAINT_GRACE_MS = 80; // lets the answer travel together with the news of the next pair on the screen
 
 /* What to say when the server takes nothing more from this page, by its status. */
 const ENDINGS = {
-  403: "You may have logged in or out in another tab, so this page must be loaded again before it can save answers.",
-  404: "Your participation cannot be reached from this browser. Open your invitation or your return address, or log in, and load this page again. If your participation was removed, nothing more is saved.",
-  410: "This participation was withdrawn, so nothing more is saved.",
+  403: gettext("You may have logged in or out in another tab, so this page must be loaded again before it can save answers."),
+  404: gettext("Your participation cannot be reached from this browser. Open your invitation or your return address, or log in, and load this page again. If your participation was removed, nothing more is saved."),
+  410: gettext("This participation was withdrawn, so nothing more is saved."),
 };
-const OTHER_ENDING = "The server could not take answers from this page.";
+const OTHER_ENDING = gettext("The server could not take answers from this page.");
+
+/* What depends on whether the study shows pairs or single pictures. */
+const NOUNS = {
+  pair: {
+    place: gettext("Pair %(place)s"),
+    placeOfAll: gettext("Pair %(place)s of %(total)s"),
+    loading: gettext("Loading the next pair…"),
+    loadingAgain: gettext("Loading the pair again…"),
+    trouble: gettext("The pictures did not load."),
+  },
+  picture: {
+    place: gettext("Picture %(place)s"),
+    placeOfAll: gettext("Picture %(place)s of %(total)s"),
+    loading: gettext("Loading the next picture…"),
+    loadingAgain: gettext("Loading the picture again…"),
+    trouble: gettext("The picture did not load."),
+  },
+};
 
 const find = (selector) => document.querySelector(selector);
 const form = find("form[data-answer-url]");
@@ -33,7 +53,8 @@ const useKeys = find("[data-use-keys]");
 const keyTable = find("[data-key-table]");
 const confirmButton = form.querySelector("button[type=submit]");
 const undoButton = find("[data-undo]");
-const { answerUrl, participation, noun } = form.dataset;
+const { answerUrl, participation } = form.dataset;
+const nounWords = NOUNS[form.dataset.noun];
 const confirmsOnPress = "confirmsOnPress" in form.dataset;
 
 const outbox = outboxAt(`perceptanon.outbox.${participation}`);
@@ -127,7 +148,6 @@ function uuid4() {
 }
 
 const backOff = (times) => Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (times - 1));
-const answersInWords = (n) => `${n} answer${n === 1 ? "" : "s"}`;
 const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 
 /* How long a person waited for a pair, for whoever observes the page; nothing of it stays. */
@@ -179,9 +199,10 @@ function hold(leases) {
     .map((lease) => loading.get(lease.assignment) ?? loadingPair(lease));
 }
 
-/* Some pairs ask for one score in so many words. */
+/* Some pairs ask for one score in so many words. Those are the page's, the question is the study's. */
 function ask({ instruction }) {
-  question.textContent = instruction || question.dataset.question;
+  const { lang, dir } = instruction ? document.documentElement : question.dataset;
+  Object.assign(question, { lang, dir, textContent: instruction || question.dataset.question });
 }
 
 function noteInsteadOfPair(text, action = null) {
@@ -199,7 +220,7 @@ function retryButton(onClick) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "button quiet";
-  button.textContent = "Try again";
+  button.textContent = gettext("Try again");
   button.addEventListener("click", onClick);
   return button;
 }
@@ -208,7 +229,7 @@ function retryButton(onClick) {
 async function showNext() {
   if (current || ended) return;
   scale.disabled = true;
-  noteInsteadOfPair(`Loading the next ${noun}…`);
+  noteInsteadOfPair(nounWords.loading);
   if (!queue.length) return;
   current = queue.shift();
   await showCurrent();
@@ -237,15 +258,16 @@ async function showCurrent() {
 }
 
 function showPictureTrouble() {
-  const what = noun === "pair" ? "The pictures did not load." : "The picture did not load.";
-  noteInsteadOfPair(`${what} Check your connection, then try again. Your answers are safe.`, retryButton(retryPictures));
+  const what = nounWords.trouble;
+  const advice = gettext("Check your connection, then try again. Your answers are safe.");
+  noteInsteadOfPair(`${what} ${advice}`, retryButton(retryPictures));
   announce(what);
 }
 
 async function retryPictures() {
   const pair = current;
   pair.missing = false;
-  noteInsteadOfPair(`Loading the ${noun} again…`);
+  noteInsteadOfPair(nounWords.loadingAgain);
   question.focus({ preventScroll: true });
   load(pair);
   await showCurrent();
@@ -310,7 +332,7 @@ async function undo() {
   await showCurrent();
   if (current !== pair) return;
   scale.querySelector(`input[value="${score}"]`).checked = true;
-  tell(`You chose ${score}. Choose again and confirm.`);
+  tell(interpolate(gettext("You chose %(score)s. Choose again and confirm."), { score }));
 }
 
 /* No trace of the last answer: nothing chosen, and the focus on the question rather than on a number. */
@@ -327,7 +349,8 @@ function emptyForm() {
 }
 
 function pressKey(event) {
-  const { key, target } = event;
+  const { target } = event;
+  const key = latinKey(event);
   if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || keyTable.open || isTyping(target)) return;
   if (key === "Enter") pressEnter(event, target);
   else if (/^[0-9]$/.test(key) && useKeys.checked && !event.repeat) chooseByKey(key);
@@ -416,8 +439,9 @@ const isRefusal = (status) => status >= 400 && status < 500 && !TRY_AGAIN.has(st
 
 function trySoon() {
   line.failures += 1;
-  const fate = outbox.isKept() ? "are kept and sent later" : "are sent later if you leave this page open";
-  if (line.failures === 1 && outbox.all().length) announce(`The connection is gone. Your answers ${fate}.`);
+  const kept = gettext("The connection is gone. Your answers are kept and sent later.");
+  const open = gettext("The connection is gone. Your answers are sent later if you leave this page open.");
+  if (line.failures === 1 && outbox.all().length) announce(outbox.isKept() ? kept : open);
   if (outbox.all().length || !current) sendIn(backOff(line.failures));
 }
 
@@ -442,7 +466,7 @@ function settle(acknowledgements) {
     if (feedback) tell(feedback);
     if (status !== "refused") continue;
     answered.delete(answers.get(key)?.assignment);
-    tell(`One answer was not accepted. ${detail}`);
+    tell(`${gettext("One answer was not accepted.")} ${detail}`);
   }
   outbox.drop(new Set(acknowledgements.map(({ key }) => key)));
 }
@@ -474,15 +498,27 @@ function endSession(status) {
   clock.stop();
   scale.disabled = true;
   confirmButton.disabled = true;
-  const words = ENDINGS[status] ?? OTHER_ENDING;
-  const unsent = outbox.all().length;
-  const fate = outbox.isKept() ? "but kept in this browser" : "and lost when this page is closed";
-  const kept = unsent ? ` Not sent yet, ${fate}: ${answersInWords(unsent)}.` : "";
+  const words = [ENDINGS[status] ?? OTHER_ENDING, fateOf(outbox.all().length)].filter(Boolean).join(" ");
   const again = document.createElement("a");
   again.href = form.action;
-  again.textContent = "Load the page again";
-  noteInsteadOfPair(`${words}${kept}`, again);
-  announce(`${words}${kept}`);
+  again.textContent = gettext("Load the page again");
+  noteInsteadOfPair(words, again);
+  announce(words);
+}
+
+function fateOf(n) {
+  if (!n) return "";
+  const kept = ngettext(
+    "Not sent yet, but kept in this browser: %(n)s answer.",
+    "Not sent yet, but kept in this browser: %(n)s answers.",
+    n,
+  );
+  const lost = ngettext(
+    "Not sent yet, and lost when this page is closed: %(n)s answer.",
+    "Not sent yet, and lost when this page is closed: %(n)s answers.",
+    n,
+  );
+  return interpolate(outbox.isKept() ? kept : lost, { n });
 }
 
 function go(url) {
@@ -510,9 +546,10 @@ function tell(text) {
 }
 
 function pairInWords() {
-  const name = noun === "pair" ? "Pair" : "Picture";
   const place = answeredInAll() + 1;
-  return progress.total === null ? `${name} ${place}` : `${name} ${Math.min(place, progress.total)} of ${progress.total}`;
+  const { total } = progress;
+  if (total === null) return interpolate(nounWords.place, { place });
+  return interpolate(nounWords.placeOfAll, { place: Math.min(place, total), total });
 }
 
 /* What the server counts, and what it has not heard of yet. */
@@ -536,11 +573,22 @@ function showStatus() {
   window.onbeforeunload = unsent && !(ended && outbox.isKept()) ? (event) => event.preventDefault() : null;
 }
 
-function statusInWords(unsent) {
-  if (!unsent) return "All answers saved";
-  if (!ended && !line.failures) return "Saving…";
-  if (!outbox.isKept()) return `${answersInWords(unsent)} not sent yet. This browser cannot keep them: leave this page open.`;
-  return `${answersInWords(unsent)} ${ended ? "kept in this browser" : "not sent yet, trying again"}`;
+function statusInWords(n) {
+  if (!n) return gettext("All answers saved");
+  if (!ended && !line.failures) return gettext("Saving…");
+  return interpolate(unsentInWords(n), { n });
+}
+
+function unsentInWords(n) {
+  if (!outbox.isKept()) {
+    return ngettext(
+      "%(n)s answer not sent yet. This browser cannot keep it: leave this page open.",
+      "%(n)s answers not sent yet. This browser cannot keep them: leave this page open.",
+      n,
+    );
+  }
+  if (ended) return ngettext("%(n)s answer kept in this browser", "%(n)s answers kept in this browser", n);
+  return ngettext("%(n)s answer not sent yet, trying again", "%(n)s answers not sent yet, trying again", n);
 }
 
 /* The choice about the keys is the browser's, not the study's. */

@@ -3,6 +3,8 @@
  * along with the answers to the questions. It keeps nobody out, whatever their screen or their browser's zoom.
  */
 
+import { gettext, interpolate } from "./words.js";
+
 const field = document.querySelector("input[name=screen]");
 const words = document.querySelector("[data-screen-words]");
 const { mode, least } = field.dataset;
@@ -16,6 +18,9 @@ const MARGIN_NARROW = 24;
 const ABOVE_AND_BELOW_NARROW = 420;
 const LEAST_STAGE = 224;
 const LANDSCAPE = 4 / 3;
+const SMALL = gettext(
+  "This window is small: a picture would be about %(width)s pixels wide in it. If you can, make the window larger, turn your device or use a larger screen. You can go on in any case, and enlarge the pictures as you rate.",
+);
 
 /* The width that a landscape picture will have when it is whole. */
 function pictureWidth() {
@@ -41,11 +46,7 @@ function measure() {
 
 function warn(isSmall, width) {
   words.hidden = !isSmall;
-  words.textContent = isSmall
-    ? `This window is small: a picture would be about ${width} pixels wide in it. ` +
-      "If you can, make the window larger, turn your device or use a larger screen. " +
-      "You can go on in any case, and enlarge the pictures as you rate."
-    : "";
+  words.textContent = isSmall ? interpolate(SMALL, { width }) : "";
 }
 
 window.addEventListener("resize", measure);

@@ -4,6 +4,9 @@
  * zoom and divider begin anew. What was used, and for how long, is reported as viewing conditions and changes nothing.
  */
 
+import { latinKey } from "./keys.js";
+import { gettext, interpolate } from "./words.js";
+
 const MOST_ZOOM = 8; // CSS pixels per picture pixel
 const ZOOM_STEP = 1.25;
 const ZOOM_PER_WHEEL_PIXEL = 0.002;
@@ -19,7 +22,11 @@ const DIVIDER_STEPS = {
 const HOLD_KEY = "x";
 const KEYS = { "+": "in", "=": "in", "-": "out", f: "fit", o: "actual", s: "side", w: "swipe", k: "flicker" };
 const ZOOMS = new Set(["in", "out", "fit", "actual"]);
-const SPOKEN = { side: "Side by side", swipe: "Swipe", flicker: "Flicker" };
+const SPOKEN = { side: gettext("Side by side"), swipe: gettext("Swipe"), flicker: gettext("Flicker") };
+const SHARES = {
+  original: gettext("%(left)s original, %(right)s anonymized"),
+  anonymized: gettext("%(left)s anonymized, %(right)s original"),
+};
 
 const within = (value, least, most) => Math.min(Math.max(value, least), most);
 const hasModifier = (event) => event.ctrlKey || event.altKey || event.metaKey;
@@ -155,11 +162,11 @@ export function viewerOf(stage, { tools, divider, keysAreOn, announce }) {
   }
 
   function showDivider() {
-    const [left, right] = pair.figures.map((figure) => figure.dataset.side);
     const percent = Math.round(view.share * 100);
+    const shares = { left: `${percent} %`, right: `${100 - percent} %` };
     divider.hidden = mode !== "swipe";
     divider.setAttribute("aria-valuenow", percent);
-    divider.setAttribute("aria-valuetext", `${percent} % ${left}, ${100 - percent} % ${right}`);
+    divider.setAttribute("aria-valuetext", interpolate(SHARES[pair.figures[0].dataset.side], shares));
   }
 
   function showButtons() {
@@ -267,7 +274,7 @@ export function viewerOf(stage, { tools, divider, keysAreOn, announce }) {
     sayWhichIsShown();
   }
 
-  const sayWhichIsShown = () => announce(sideOnTop() === "original" ? "Original" : "Anonymized");
+  const sayWhichIsShown = () => announce(sideOnTop() === "original" ? gettext("Original") : gettext("Anonymized"));
 
   function listenToFlip() {
     flip.addEventListener("pointerdown", (event) => {
@@ -320,12 +327,12 @@ export function viewerOf(stage, { tools, divider, keysAreOn, announce }) {
   function run(name) {
     if (!pair && ZOOMS.has(name)) return;
     commands[name]?.();
-    if (ZOOMS.has(name)) announce(`Zoom ${inPercent()}`);
+    if (ZOOMS.has(name)) announce(interpolate(gettext("Zoom %(percent)s"), { percent: inPercent() }));
   }
 
   function pressKey(event) {
     if (hasModifier(event) || event.isComposing || !keysAreOn()) return;
-    const key = event.key.toLowerCase();
+    const key = latinKey(event).toLowerCase();
     if (key === HOLD_KEY && !event.repeat) hold(true);
     else if (key in KEYS) pressCommand(KEYS[key]);
   }
@@ -344,7 +351,7 @@ export function viewerOf(stage, { tools, divider, keysAreOn, announce }) {
     tools.addEventListener("click", ({ target }) => run(target.closest("[data-view]")?.dataset.view));
     if (flip) listenToFlip();
     document.addEventListener("keydown", pressKey);
-    document.addEventListener("keyup", (event) => event.key.toLowerCase() === HOLD_KEY && hold(false));
+    document.addEventListener("keyup", (event) => latinKey(event).toLowerCase() === HOLD_KEY && hold(false));
     window.addEventListener("blur", () => hold(false));
     new ResizeObserver(arrange).observe(stage);
   }

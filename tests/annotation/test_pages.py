@@ -41,7 +41,8 @@ def n_queries(visit: Callable[[], Any]) -> int:
 
 def study_form(**fields: Any) -> dict[str, Any]:
     return {
-        "name": "Faces", "campaign": "new", "new_campaign": "Autumn", "mode": "HA2", "goal": 3, "session_size": 12,
+        "name": "Faces", "campaign": "new", "new_campaign": "Autumn", "mode": "HA2", "language": "en",
+        "goal": 3, "session_size": 12,
         "seconds_per_pair": 10, "lease_seconds": 600, "n_practice": 0, "n_warm_up": 5, "n_checks": 0,
         "repeat_percent": 5, "repeat_distance": 20, "side": "left", "spacing": 5, "reserves_session": "on",
         "min_ratings": 5, "max_ratings": 15, "half_width": 0.75, "core_percent": 20,

@@ -8,14 +8,17 @@ from django.core.management.base import BaseCommand, CommandError
 from annotation import studies
 from annotation.filling import set_up_study
 from annotation.forms import NEW_CAMPAIGN, StudyForm
+from annotation.languages import in_english
 from annotation.management.wording_file import wording
 from annotation.models.studies import Study
+from annotation.wording import STANDARD_LANGUAGE
 from datasets.management.following import finish_here, named_project
 from datasets.models.projects import Project
 from datasets.models.releases import Mode
 
 # The fields of the page's form, which checks them here too, by their options.
 OPTIONS = {
+    "language": "--language",
     "goal": "--goal",
     "session_size": "--session-size",
     "seconds_per_pair": "--seconds-per-pair",
@@ -64,6 +67,12 @@ class Command(BaseCommand):
             "--ask-who", action="store_true", help="offer to say whether one knows who or where this is"
         )
         parser.add_argument("--no-flicker", action="store_true", help="do not offer to compare by flicker (HA2)")
+        parser.add_argument(
+            "--language",
+            choices=in_english(),
+            default=STANDARD_LANGUAGE,
+            help="of its wording; in another one than English it has only what --wording says (default: %(default)s)",
+        )
         parser.add_argument("--wording", type=Path, help="JSON file: kind of text to its words")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from annotation import queries, studies
 from annotation.filling import add_further_pairs
+from annotation.languages import in_english
 from annotation.management.naming import named_study
 from annotation.management.wording_file import wording
 from annotation.models.people import Invitation
@@ -30,6 +31,7 @@ class Command(BaseCommand):
         what.add_argument("--add-pairs", action="store_true", help="the project's pairs of the kinds it holds already")
         what.add_argument("--delete", action="store_true", help="a draft that was never open")
         what.add_argument("--wording", type=Path, help="JSON file: kind of text to its new words")
+        parser.add_argument("--language", choices=in_english(), help="with --wording: if not the study's own")
         what.add_argument("--ratings", action="store_true", help="print the ratings so far as CSV")
         parser.add_argument("--note", default="", help="with --invite, for yourself")
         what.add_argument("--invite", choices=Invitation.Kind.values)
@@ -54,7 +56,7 @@ class Command(BaseCommand):
             studies.delete_draft(study)
             self.stdout.write(f"The draft {study} is deleted.")
         elif path := options["wording"]:
-            studies.write_texts(study, wording(path, study.mode))
+            studies.write_texts(study, wording(path, study.mode), language=options["language"])
             self.stdout.write("The wording is saved.")
         elif options["ratings"]:
             self.stdout.writelines(queries.rating_lines(study))
