@@ -27,8 +27,8 @@ RESEARCHERS = {
     f"{app}:{name}"
     for app, names in {
         "annotation": (
-            "project", "study-new", "planner", "study", "wording", "state", "goal", "more-pairs",
-            "delete-draft", "invite", "revoke", "freeze", "ratings", "quality", "look-again", "annotator",
+            "project", "study-new", "planner", "study", "wording", "state", "goal", "completion", "more-pairs",
+            "delete-draft", "invite", "revoke", "freeze", "ratings", "beside", "quality", "look-again", "annotator",
             "decide", "settle", "items", "item", "mark", "withdraw", "seen", "plan",
         ),
         "datasets": (

@@ -205,6 +205,7 @@ class StudyChange(models.Model):
         PLAN = "plan", "plan changed"
         MARKS = "marks", "pairs marked"
         WITHDRAWN = "withdraw", "pair withdrawn"
+        COMPLETION = "complete", "last page changed"
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="changes")
     kind = models.CharField(max_length=8, choices=Kind)
