@@ -316,6 +316,16 @@ class GoalForm(forms.Form):
     reason = forms.CharField(label="Why", max_length=500, help_text="Kept in the history, for whoever reads the data.")
 
 
+class CompletionForm(forms.Form):
+    """What the last page gives to whoever has finished, as it is said when a study is set up."""
+
+    completion_code = StudyForm.base_fields["completion_code"]
+    completion_url = StudyForm.base_fields["completion_url"]
+    reason = forms.CharField(
+        label="Why", max_length=500, required=False, help_text="Kept in the history.", validators=[whole_characters]
+    )
+
+
 class PlannerForm(Grouped, forms.Form):
     """What a planned study is like; whatever is left out is as the page found it."""
 

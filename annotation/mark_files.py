@@ -15,7 +15,7 @@ from django.db.models import Q
 from annotation.marks import AlreadyGiven, CannotMark, Mark, given_among, is_marked_so, mark_items
 from annotation.models.studies import Item, Study
 from annotation.quality_forms import MarkForm, mark_initial
-from annotation.queries import Echo
+from annotation.queries import csv_lines
 from datasets.forms import errors_in_words
 from datasets.rows import FORMULA_STARTS
 
@@ -41,13 +41,16 @@ class BadMarks(ValueError):
 
 def pair_lines(study: Study) -> Iterator[str]:
     """The study's pairs, line by line: numbers, names in the import, and how they are marked."""
-    writer = csv.writer(Echo(), lineterminator="\n")
-    yield writer.writerow(COLUMNS)
-    for item in study.items.select_related("pair__source").order_by("pk").iterator(chunk_size=2000):
-        mark = mark_initial(item) if item.role != Item.Role.MAIN else {"role": item.role}
-        named = [name(item) for name in NAMES.values()]
-        marked = [mark.get(column, "") for column in MARKS]
-        yield writer.writerow([item.pair_id, *named, item.group, item.state, int(item.is_core), *marked])
+    items = study.items.select_related("pair__source").order_by("pk").iterator(chunk_size=2000)
+    yield from csv_lines([COLUMNS])
+    yield from csv_lines(map(_cells, items))
+
+
+def _cells(item: Item) -> list[object]:
+    mark = mark_initial(item) if item.role != Item.Role.MAIN else {"role": item.role}
+    named = [name(item) for name in NAMES.values()]
+    marked = [mark.get(column, "") for column in MARKS]
+    return [item.pair_id, *named, item.group, item.state, int(item.is_core), *marked]
 
 
 def _unlike_formula(path: str) -> str:

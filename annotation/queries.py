@@ -159,11 +159,16 @@ def people_of(study: Study) -> Any:
     )
 
 
-class Echo:
+class _Echo:
     """A file for csv that gives each line back."""
 
     def write(self, line: str) -> str:
         return line
+
+
+def csv_lines(rows: Iterable[Iterable[Any]]) -> Iterator[str]:
+    """CSV, line by line: a download begins at once and is never whole in memory."""
+    return map(csv.writer(_Echo(), lineterminator="\n").writerow, rows)
 
 
 def rating_lines(study: Study) -> Iterator[str]:
@@ -182,11 +187,10 @@ def rating_lines(study: Study) -> Iterator[str]:
         assignment__purpose=Assignment.Purpose.MAIN,
         assignment__participation__withdrawn_at=None,
     ).order_by("assignment__item", "assignment__participation")
-    writer = csv.writer(Echo(), lineterminator="\n")
-    yield writer.writerow(columns)
+    yield from csv_lines([columns])
     unused = set(set_aside(study))
-    for *cells, participation in said.values_list(*columns.values()).iterator(chunk_size=2000):
-        yield writer.writerow([*cells, int(participation not in unused)])
+    rows = said.values_list(*columns.values()).iterator(chunk_size=2000)
+    yield from csv_lines([*cells, int(participation not in unused)] for *cells, participation in rows)
 
 
 # What a person watching over the study sees of pairs and people ----------------------------------------------------

@@ -317,6 +317,30 @@ def change_goal(study: Study, goal: int, *, by: AbstractBaseUser | None = None, 
     study.refresh_from_db(fields=["goal"])
 
 
+COMPLETION = ("completion_code", "completion_url")
+
+
+def completion_of(study: Study) -> dict[str, str]:
+    """What the last page gives to whoever has finished."""
+    return {name: getattr(study, name) for name in COMPLETION}
+
+
+@transaction.atomic
+def change_completion(
+    study: Study, *, completion_code: str, completion_url: str, by: AbstractBaseUser | None = None, reason: str = ""
+) -> None:
+    """Give another code or address on the last page, also to whoever has finished and comes back to it."""
+    locked = locked_study(study)
+    before, after = completion_of(locked), {"completion_code": completion_code, "completion_url": completion_url}
+    if before == after:
+        raise NotPossible("The last page shows this already; nothing has changed.")
+    Study.objects.filter(pk=study.pk).update(**after)
+    changed = [name for name in COMPLETION if before[name] != after[name]]
+    said_before, said_now = ({name: said[name] for name in changed} for said in (before, after))
+    record_change(locked, StudyChange.Kind.COMPLETION, before=said_before, after=said_now, by=by, reason=reason)
+    study.refresh_from_db(fields=COMPLETION)
+
+
 def in_order(items: QuerySet[Item]) -> QuerySet[Item]:
     """The same items, for an update of many: locked by their ids first.
 

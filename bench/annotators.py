@@ -99,7 +99,7 @@ class Annotator:
         self.seen.clear()
         _, page = self._request("GET", self.join_path)
         token = re.search(rb'name="csrfmiddlewaretoken" value="(\w+)"', page)
-        consent = re.search(rb'name="consent" value="(\d+)"', page)
+        consent = re.search(rb'name="consent" value="([\w.-]+)"', page)
         if token is None or consent is None:
             raise NoPlace("the consent page has no form; the study may have all its answers")
         form = f"csrfmiddlewaretoken={token[1].decode()}&consent={consent[1].decode()}&agree=on"

@@ -77,6 +77,7 @@ INSTALLED_APPS = [
     "annotation.apps.AnnotationConfig",
 ]
 MIDDLEWARE = [
+    "config.caching.not_kept",  # outermost: what the others answer themselves is for nobody else either
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

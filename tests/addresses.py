@@ -1,4 +1,4 @@
-"""Every address of the site, as its URLconf has them."""
+"""Every address of the site, as its URLconf has them, and who may open it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +11,39 @@ from annotation.models.people import Invitation, Participation
 from datasets.models.jobs import Job
 from tests import make
 from tests.scoring import trained
+
+PUBLIC = {"health", "login", "admin-login"}
+PUBLIC |= {f"annotation:{name}" for name in ("join", "resume", "withdrawal", "language", "words")}
+LEADS_ON = {"admin-login", "annotation:resume", "annotation:language"}
+# Open to the person whose participation it is, logged in or not.
+PERSONAL = {
+    f"annotation:{name}"
+    for name in ("rate", "instructions", "answer", "rest", "your-data", "end", "another-session", "picture")
+}
+# Open to everybody with a log-in.
+COMMON = {"home", "logout", "schema"}
+# Open to every member of the project.
+MEMBERS = {"annotation:take-part"}
+# Open to the project's researchers alone: an annotator must learn nothing of what stands there.
+RESEARCHERS = {
+    f"{app}:{name}"
+    for app, names in {
+        "annotation": (
+            "project", "study-new", "planner", "study", "wording", "state", "goal", "completion", "more-pairs",
+            "delete-draft", "invite", "revoke", "freeze", "ratings", "beside", "quality", "look-again", "annotator",
+            "decide", "settle", "items", "items-csv", "item", "mark", "withdraw", "seen", "plan",
+        ),
+        "datasets": (
+            "pairs", "import", "picture", "release", "export", "download", "job", "job-cancel", "job-retry",
+        ),
+        "scoring": ("runs", "run", "comparison", "predictions"),
+    }.items()
+    for name in names
+}  # fmt: skip
+
+
+def is_of_the_admin(url: str, name: str) -> bool:
+    return url.startswith("/admin/") and name != "admin-login"
 
 
 def something_for_everything(**fields: Any) -> dict[str, Any]:

@@ -180,6 +180,11 @@ class StudyText(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} v{self.version} ({self.language})"
 
+    @property
+    def edition(self) -> str:
+        """Which text of its kind this is in its study, for a form to name: no row's number leaves the site."""
+        return f"{self.language}.{self.version}"
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         digest = sha256(self.body.encode()).hexdigest()
         if self.shown_at and self.sha256 and digest != self.sha256:
@@ -200,6 +205,7 @@ class StudyChange(models.Model):
         PLAN = "plan", "plan changed"
         MARKS = "marks", "pairs marked"
         WITHDRAWN = "withdraw", "pair withdrawn"
+        COMPLETION = "complete", "last page changed"
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="changes")
     kind = models.CharField(max_length=8, choices=Kind)

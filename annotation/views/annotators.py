@@ -132,7 +132,7 @@ def _agreed_text(request: HttpRequest, study: Study) -> StudyText | None:
         return None
     shown = request.POST.get("consent")
     current = (texts[StudyText.Kind.CONSENT] for texts in supplied_texts(study).values())
-    return next((text for text in current if str(text.pk) == shown), None)
+    return next((text for text in current if text.edition == shown), None)
 
 
 def _consent_page(request: HttpRequest, study: Study, *, refused: str | None) -> HttpResponse:
@@ -233,7 +233,11 @@ def _posted_answer(request: HttpRequest) -> dict[str, Any]:
 @login_not_required
 @require_GET
 def picture(request: HttpRequest, participation: UUID, key: UUID) -> HttpResponseBase:
-    """A picture of a pair that this person holds or held. One query finds it and says whether they may see it."""
+    """A picture of a pair that this person holds or has rated. One query finds it and says whether they may see it.
+
+    What went back to others unanswered is theirs no more; once the study is closed, neither is what they have rated,
+    since they cannot change it any longer.
+    """
     found = fetch_one(SHOWN, *[uuid_value(key)] * 3, *acts_for(request, participation))
     if found is None:
         raise Http404("no such picture, or not for this person")
@@ -250,7 +254,9 @@ JOIN annotation_item i ON i.id = a.item_id
 JOIN datasets_pair pair ON pair.id = i.pair_id
 JOIN datasets_image image
   ON image.id = CASE WHEN a.anonymized_key = %s THEN pair.anonymized_id ELSE pair.original_id END
+JOIN annotation_study study ON study.id = i.study_id
 WHERE (a.anonymized_key = %s OR a.original_key = %s) AND a.served_at IS NOT NULL AND a.skipped_at IS NULL
+AND (a.returned_at IS NULL OR a.answered_at IS NOT NULL) AND (study.state <> 'closed' OR a.answered_at IS NULL)
 AND i.state = 'open' AND p.withdrawn_at IS NULL AND p.finished_at IS NULL AND"""
     + ACTS_FOR
 )

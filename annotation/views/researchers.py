@@ -1,5 +1,6 @@
 """The pages of the person who runs a study."""
 
+from collections.abc import Iterator
 from uuid import UUID
 
 from django.contrib import messages
@@ -12,13 +13,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import connectivity, looks, quality, queries, studies
+from annotation.beside import beside_lines
 from annotation.filling import add_further_pairs, set_up_study
-from annotation.forms import GoalForm, InvitationForm, StudyForm, WordingForm
+from annotation.forms import CompletionForm, GoalForm, InvitationForm, StudyForm, WordingForm
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.languages import in_english
 from annotation.models.studies import Study
 from annotation.wording import supplied_texts
 from datasets.access import managed_project
+from datasets.forms import errors_in_words
 from datasets.models.jobs import Job
 
 UNASKED = (connectivity.KIND, quality.KIND)  # what workers look at by themselves
@@ -103,6 +106,7 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "steps": [state for state, before in studies.STEPS.items() if found.state in before],
         "connectivity": looks.last_look(found, connectivity.KIND),
         "goal_form": GoalForm(initial={"goal": found.goal}, label_suffix="", auto_id="id_goal_%s"),
+        "completion_form": CompletionForm(initial=studies.completion_of(found), label_suffix=""),
         "changes": found.changes.select_related("changed_by"),
         "n_further_pairs": n_further,
         "filling": studies.fillings(found).first(),
@@ -166,6 +170,23 @@ def goal(request: HttpRequest, study: UUID) -> HttpResponse:
 
 
 @require_POST
+def completion(request: HttpRequest, study: UUID) -> HttpResponse:
+    """Another completion code, or address to go back to, on the last page."""
+    found = managed_study(request, study)
+    form = CompletionForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, f"Nothing was changed. {errors_in_words(form)}")
+        return redirect("annotation:study", found.public_id)
+    try:
+        studies.change_completion(found, **form.cleaned_data, by=request.user)  # type: ignore[arg-type]
+    except studies.NotPossible as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, "The last page shows it from now on, also to whoever comes back to it.")
+    return redirect("annotation:study", found.public_id)
+
+
+@require_POST
 def more_pairs(request: HttpRequest, study: UUID) -> HttpResponse:
     """Add the project's pairs of the kinds that this study holds already."""
     found = managed_study(request, study)
@@ -223,6 +244,17 @@ def freeze(request: HttpRequest, study: UUID) -> HttpResponse:
 def ratings(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
     """The ratings so far, to compute on; pseudonyms as in the project. For publication, freeze a release."""
     found = managed_study(request, study)
-    response = StreamingHttpResponse(queries.rating_lines(found), content_type="text/csv")
-    response["Content-Disposition"] = f'attachment; filename="{found.campaign.slug}-{found.mode}-ratings.csv"'
+    return _download(found, "ratings", queries.rating_lines(found))
+
+
+@require_GET
+def beside(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
+    """Viewing conditions, notes, skips and reports: for the project's researchers, never for publication."""
+    found = managed_study(request, study)
+    return _download(found, "beside", beside_lines(found))
+
+
+def _download(study: Study, what: str, lines: Iterator[str]) -> StreamingHttpResponse:
+    response = StreamingHttpResponse(lines, content_type="text/csv")
+    response["Content-Disposition"] = f'attachment; filename="{study.campaign.slug}-{study.mode}-{what}.csv"'
     return response

@@ -15,6 +15,7 @@ const REQUEST_LIMIT_MS = 20_000;
 const NOTHING_CHOSEN = gettext("Choose a score from 1 to 10.");
 const NO_REASON = gettext("Say why you skip it: choose one of the reasons.");
 const RATED_BEFORE = gettext("You have rated this one already; choose another score, or confirm the same.");
+const ANSWERED_ELSEWHERE = gettext("You answered the last one in another tab; here is the next.");
 const TRY_AGAIN = new Set([408, 429]); // refusals that pass by themselves
 const PAINT_GRACE_MS = 80; // lets the answer travel together with the news of the next pair on the screen
 
@@ -57,7 +58,7 @@ const { answerUrl, participation } = form.dataset;
 const nounWords = NOUNS[form.dataset.noun];
 const confirmsOnPress = "confirmsOnPress" in form.dataset;
 
-const outbox = outboxAt(`perceptanon.outbox.${participation}`);
+const outbox = outboxAt(`perceptanon.outbox.${participation}.`);
 const clock = viewingClock();
 const viewer = viewerOf(pairBox, {
   tools: find("[data-view-tools]"),
@@ -76,36 +77,57 @@ let pressedAt = null; // when the key that confirms went down, by its event
 let leavingTo = null; // where the person wants to go once everything is sent
 const line = { timer: 0, busy: false, again: false, failures: 0, waits: 0 };
 
-/* Answers that the server has not acknowledged. Tabs share them; the server knows an answer by its key. */
-function outboxAt(storageKey) {
-  let memory = null; // takes over when the browser refuses storage
+/*
+ * Answers that the server has not acknowledged. Tabs share them; the server knows an answer by its key. Each lies under a
+ * name of its own, so that a tab that adds one never overwrites what another tab adds or drops at that moment.
+ */
+function outboxAt(prefix) {
+  const memory = new Map(); // what the browser refuses to store, by the name it would have
+  const isOurs = (name) => name?.startsWith(prefix) ?? false;
 
-  function all() {
-    if (memory) return memory;
+  /* Names in the order in which the answers came: a revision after what it revises. */
+  function names() {
+    let stored = [];
     try {
-      const answers = JSON.parse(localStorage.getItem(storageKey));
-      return Array.isArray(answers) ? answers : [];
+      stored = Object.keys(localStorage).filter(isOurs);
     } catch {
-      return [];
+      // No storage: memory has them all.
+    }
+    return [...new Set([...stored, ...memory.keys()])].sort();
+  }
+
+  function read(name) {
+    if (memory.has(name)) return memory.get(name);
+    try {
+      return JSON.parse(localStorage.getItem(name));
+    } catch {
+      return null;
     }
   }
 
-  function replace(answers) {
+  function add(answer) {
+    const last = names().at(-1)?.slice(prefix.length) ?? "";
+    const name = `${prefix}${String((parseInt(last, 10) || 0) + 1).padStart(6, "0")}.${answer.key}`;
     try {
-      if (answers.length) localStorage.setItem(storageKey, JSON.stringify(answers));
-      else localStorage.removeItem(storageKey);
-      memory = null;
+      localStorage.setItem(name, JSON.stringify(answer));
     } catch {
-      memory = answers;
+      memory.set(name, answer);
     }
   }
 
-  return {
-    all,
-    isKept: () => memory === null,
-    add: (answer) => replace([...all(), answer]),
-    drop: (keys) => replace(all().filter((answer) => !keys.has(answer.key))),
-  };
+  function drop(keys) {
+    for (const name of names()) {
+      if (!keys.has(read(name)?.key)) continue;
+      memory.delete(name);
+      try {
+        localStorage.removeItem(name);
+      } catch {
+        // No storage: it was in memory alone.
+      }
+    }
+  }
+
+  return { isOurs, add, drop, all: () => names().map(read).filter(Boolean), isKept: () => memory.size === 0 };
 }
 
 /* Seconds since the pair was on the screen: with the page in view, and with it hidden behind another tab. */
@@ -191,8 +213,12 @@ function loadingPair(lease) {
   return pair;
 }
 
-/* Keep what the server says is ours, in its order, without what is answered or on the screen already. */
+/*
+ * Keep what the server says is ours, in its order, without what is answered or on the screen already. A pair that did not
+ * load and is not ours any more will not load however often it is tried.
+ */
 function hold(leases) {
+  if (current?.missing && !leases.some(({ assignment }) => assignment === current.lease.assignment)) current = null;
   const loading = new Map(queue.map((pair) => [pair.lease.assignment, pair]));
   queue = leases
     .filter(({ assignment }) => !answered.has(assignment) && assignment !== current?.lease.assignment)
@@ -271,6 +297,7 @@ async function retryPictures() {
   question.focus({ preventScroll: true });
   load(pair);
   await showCurrent();
+  if (pair.missing) sendIn(0); // it may not be ours any more
 }
 
 /* --- Answering ----------------------------------------------------------------------------------------------- */
@@ -487,6 +514,33 @@ function tryNow() {
   if (outbox.all().length || !current) send();
 }
 
+/* Another tab of this person has answered, or has sent its answers: what they answered there is not asked again here. */
+function hearOtherTab({ key: name, oldValue, newValue }) {
+  if (ended || !outbox.isOurs(name)) return;
+  if (newValue) {
+    sendIn(FIRST_RETRY_MS); // should the other tab not be able to
+    leaveToOtherTab(JSON.parse(newValue));
+  } else {
+    const sent = oldValue ? JSON.parse(oldValue) : {};
+    if (countsAsDone(sent)) progress.done += 1; // until the server says how far we are
+    sendIn(PAINT_GRACE_MS);
+  }
+  showProgress();
+  showStatus();
+}
+
+function leaveToOtherTab({ assignment, revises }) {
+  if (revises) return;
+  answered.add(assignment);
+  queue = queue.filter((pair) => pair.lease.assignment !== assignment);
+  if (current?.lease.assignment !== assignment || current.revises) return;
+  current = null;
+  clock.stop();
+  clearScale();
+  tell(ANSWERED_ELSEWHERE);
+  showNext();
+}
+
 /* The page is going away: what still waited for the next paint leaves now; the request outlives the page. */
 function tryLast() {
   if (outbox.all().length) send();
@@ -554,8 +608,10 @@ function pairInWords() {
 
 /* What the server counts, and what it has not heard of yet. */
 function answeredInAll() {
-  return progress.done + outbox.all().filter(({ revises, skips }) => !revises && !skips).length;
+  return progress.done + outbox.all().filter(countsAsDone).length;
 }
+
+const countsAsDone = ({ score, revises }) => score !== undefined && !revises;
 
 function showProgress() {
   const bar = find("[data-progress]");
@@ -596,10 +652,16 @@ function rememberKeyChoice() {
   const name = "perceptanon.keys";
   try {
     useKeys.checked = localStorage.getItem(name) !== "off";
-    useKeys.addEventListener("change", () => localStorage.setItem(name, useKeys.checked ? "on" : "off"));
   } catch {
     // No storage: the keys are on at each visit.
   }
+  useKeys.addEventListener("change", () => {
+    try {
+      localStorage.setItem(name, useKeys.checked ? "on" : "off");
+    } catch {
+      // as above
+    }
+  });
   find("[data-keys]").hidden = false;
 }
 
@@ -616,6 +678,7 @@ function listen() {
   document.addEventListener("visibilitychange", tryNow);
   window.addEventListener("online", tryNow);
   window.addEventListener("pagehide", tryLast);
+  window.addEventListener("storage", hearOtherTab);
   window.addEventListener("pageshow", (event) => event.persisted && location.reload());
   for (const link of document.querySelectorAll("[data-leave]")) link.addEventListener("click", leave);
 }

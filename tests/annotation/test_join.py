@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 def agreed(study: Study) -> dict[str, Any]:
     """The form as it is sent by whoever has read the current text."""
-    return {"agree": "on", "consent": current_texts(study)["consent"].pk}
+    return {"agree": "on", "consent": current_texts(study)["consent"].edition}
 
 
 def url_of(invitation: Invitation) -> str:
@@ -103,7 +103,7 @@ def test_an_agreement_names_the_text_it_is_to(client: Client, invitation: Invita
 
 def test_the_page_sends_back_which_text_it_showed(client: Client, invitation: Invitation) -> None:
     page = client.get(url_of(invitation)).content.decode()
-    assert f'name="consent" value="{current_texts(invitation.study)["consent"].pk}"' in page
+    assert f'name="consent" value="{current_texts(invitation.study)["consent"].edition}"' in page
 
 
 def test_an_invitation_for_many_lets_in_many(invitation: Invitation) -> None:

@@ -256,3 +256,32 @@ def test_a_plan_that_makes_no_sense_is_refused(researcher: Client, sent: dict[st
     researcher.force_login(make.member(study.project))
     assert researcher.post(address("plan", study), sent).status_code == 400
     assert plan_of(study).pk is None or plan_of(study).rule == {}
+
+
+# How somebody began -----------------------------------------------------------------------------------------------
+
+SCREEN = {"viewport_width": 390, "viewport_height": 844, "pixel_ratio": 3, "picture_width": 179.5}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "begun", "words"),
+    [
+        ({"comprehension": {"n_tries": 1}}, True, ["answered rightly in 1 try", "not measured"]),
+        ({"comprehension": {"n_tries": 3}}, True, ["answered rightly in 3 tries"]),
+        ({"comprehension": {"n_tries": 2}}, False, ["2 tries, not right yet"]),
+        ({}, False, ["not answered yet", "not measured"]),
+        (
+            {"comprehension": {"n_tries": 1}, "screen": SCREEN | {"warned": True}},
+            True,
+            ["390 by 844 CSS pixels at 3 display pixels each", "about 179.5 wide", "<dd>yes</dd>"],
+        ),
+        ({"comprehension": {"n_tries": 1}, "screen": SCREEN | {"warned": False}}, True, ["<dd>no</dd>"]),
+    ],
+)
+def test_a_persons_page_shows_how_they_began(conditions: dict[str, Any], begun: bool, words: list[str]) -> None:
+    study = make.study(n_pairs=2)
+    person = make.participation(study, conditions=conditions, **({} if begun else {"instructed_at": None}))
+    client = Client()
+    client.force_login(make.member(study.project))
+    page = text(client.get(address("annotator", study, person.public_id)))
+    assert [said for said in words if said not in page] == []

@@ -308,7 +308,7 @@ class Studio(RuleBasedStateMachine):
             else:
                 client.force_login(self.members[member])
                 page = reverse("annotation:take-part", args=[study.public_id])
-            reply = client.post(page, {"agree": "on", "consent": current_texts(study)["consent"].pk})
+            reply = client.post(page, {"agree": "on", "consent": current_texts(study)["consent"].edition})
             return None if reply.status_code == 302 else reply.context["refused"]
         text = current_texts(study)["consent"]
         try:

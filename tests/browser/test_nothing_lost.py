@@ -53,6 +53,10 @@ FILL_STORAGE = """() => {
     try { localStorage.setItem(`filling ${n}`, "x".repeat(size)); } catch { size = Math.floor(size / 2); }
   }
 }"""
+REFUSE_STORAGE = """() => {
+  Storage.prototype.setItem = () => { throw new DOMException("The quota has been exceeded.", "QuotaExceededError"); };
+}"""
+CANNOT_KEEP = "{} not sent yet. This browser cannot keep them: leave this page open."
 # What Chromium itself logs of a request that found no server; the page can not keep it from doing so.
 NO_SERVER = re.compile(r"Failed to load resource: net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|FAILED)")
 
@@ -316,33 +320,93 @@ def test_answers_to_pairs_whose_time_ran_out_are_kept(site: Site, link: str, peo
     expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
 
 
-def test_two_tabs_of_one_person_double_nothing(site: Site, link: str, people: People) -> None:
+ANSWERED_ELSEWHERE = "You answered the last one in another tab; here is the next."
+
+
+@pytest.fixture
+def tabs(link: str, people: People) -> tuple[Page, Page]:
+    """Two tabs of one person, both with the first pair on the screen."""
     left = people.page()
     begin(left, link)
-    participation = participation_of(left)
     right = left.context.new_page()
     people.listen(right)
     right.goto(left.url)
     expect_ready_to_rate(right)
+    return left, right
+
+
+def expect_the_end(*pages: Page, timeout: float = 5000) -> None:
+    for page in pages:
+        expect(page.get_by_role("heading", name="Thank you")).to_be_visible(timeout=timeout)
+
+
+def test_two_tabs_of_one_person_share_the_pairs_and_come_to_the_end_together(
+    site: Site, tabs: tuple[Page, Page]
+) -> None:
+    left, right = tabs
+    participation = participation_of(left)
+    rate(left, 1, 9)
+    expect(right.locator("[data-note]")).to_have_text(ANSWERED_ELSEWHERE)
+    rate(right, 2, 10)
+    expect(left.locator("[data-note]")).to_have_text(ANSWERED_ELSEWHERE)
+    for n in range(3, N_PLANNED + 1):
+        rate(left if n % 3 else right, n, n)
+    expect_the_end(left, right)
+    expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
+
+
+def test_of_two_answers_to_a_pair_in_two_tabs_the_first_counts_and_the_second_is_told(
+    site: Site, tabs: tuple[Page, Page], people: People
+) -> None:
+    left, right = tabs
+    participation = participation_of(left)
+    left.evaluate(REFUSE_STORAGE)  # so that the other tab does not hear of it
     rate(left, 1, 9)
     expect_all_saved(left)
-    rate(right, 1, 2)  # the same pair, still on the screen of this tab
+    rate(right, 1, 2)
     expect(right.locator("[data-note]")).to_contain_text("One answer was not accepted.")
     people.complaints.remove(REFUSED.format("409 (Conflict)"))
     for n in range(2, N_PLANNED + 1):
-        tab, other = (left, right) if n % 2 else (right, left)
-        rate_what_is_there(tab, n)
-        if n < N_PLANNED:
-            expect_all_saved(tab)
-            other.reload()
-    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+        rate(right, n, n)
+    expect_the_end(left, right)
     expect_stored(site, participation, [9, 2, 3, 4, 5, 6, 7, 8])
 
 
-def rate_what_is_there(page: Page, score: int) -> None:
-    expect_ready_to_rate(page)
-    page.keyboard.press(str(score % 10))
-    page.keyboard.press("Enter")
+def test_what_one_tab_cannot_send_the_other_sends(site: Site, tabs: tuple[Page, Page]) -> None:
+    left, right = tabs
+    participation = participation_of(left)
+    cut_off(right)
+    rate(right, 1, 9)
+    rate(right, 2, 10)
+    expect_all_saved(left)
+    rate(left, 3, 3)
+    expect_all_saved(right)
+    for n in range(4, N_PLANNED + 1):
+        rate(left, n, n)
+    expect_the_end(left)
+    expect(right.locator("[data-progress-text]")).to_have_text(f"Pair {N_PLANNED} of {N_PLANNED}")
+    right.unroute("**/answer/")
+    expect_the_end(right, timeout=60_000)
+    expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
+
+
+def test_answers_in_two_tabs_at_one_moment_all_stay_in_the_outbox(site: Site, tabs: tuple[Page, Page]) -> None:
+    """Both tabs add and drop while the other does: neither overwrites what the other has written."""
+    left, right = tabs
+    participation = participation_of(left)
+    for page in tabs:
+        cut_off(page)
+    for n in range(1, 4):
+        rate(left if n % 2 else right, n, n)
+    expect_unsent(left, 3)
+    expect_unsent(right, 3)
+    for page in tabs:
+        page.unroute("**/answer/")
+    expect_all_saved(left)
+    expect_all_saved(right)
+    finish(left, done=3)
+    expect_the_end(right)
+    expect_stored(site, participation, [1, 2, 3, 4, 5, 6, 7, 8])
 
 
 def test_a_browser_whose_storage_is_full_says_that_the_page_must_stay_open(
@@ -361,3 +425,76 @@ def test_a_browser_whose_storage_is_full_says_that_the_page_must_stay_open(
     expect_all_saved(page)
     finish(page, done=2)
     expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
+
+
+def leave(page: Page) -> list[str]:
+    """Try to close the page; what the browser asked, to which the person says that they stay."""
+    asked: list[str] = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.close(run_before_unload=True)
+    page.wait_for_timeout(500)
+    return asked
+
+
+def test_a_browser_that_refuses_storage_keeps_the_page_open_while_the_server_is_away(
+    site: Site, link: str, people: People
+) -> None:
+    page = people.page()
+    page.add_init_script(f"({REFUSE_STORAGE})()")
+    begin(page, link)
+    participation = participation_of(page)
+    page.get_by_label("Keys 1 to 9").uncheck()  # which the browser cannot remember either
+    page.get_by_label("Keys 1 to 9").check()
+    kill_site(site)
+    try:
+        rate(page, 1, 9)
+        rate(page, 2, 10)
+        expect(page.locator("[data-status]")).to_have_text(CANNOT_KEEP.format("2 answers"))
+        expect(page.get_by_text("sent later if you leave this page open")).to_be_attached()
+        assert leave(page) == ["beforeunload"]
+    finally:
+        site.start()
+    expect_all_saved(page)
+    finish(page, done=2)
+    expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
+
+
+def test_a_page_whose_token_is_gone_says_what_is_unsent_and_sends_it_when_loaded_again(
+    site: Site, link: str, people: People
+) -> None:
+    page = people.page()
+    begin(page, link)
+    participation = participation_of(page)
+    rate(page, 1, 9)
+    expect_all_saved(page)
+    page.context.clear_cookies(name="csrftoken")
+    rate(page, 2, 10)
+    expect(page.locator("[data-status]")).to_have_text("1 answer kept in this browser")
+    expect(page.get_by_text("Not sent yet, but kept in this browser: 1 answer.").last).to_be_visible()
+    people.complaints.remove(REFUSED.format("403 (Forbidden)"))
+    page.get_by_role("link", name="Load the page again").click()
+    expect_all_saved(page)
+    finish(page, done=2)
+    expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
+
+
+def test_where_nothing_can_be_kept_a_page_whose_token_is_gone_says_that_closing_it_loses_the_answer(
+    site: Site, link: str, people: People
+) -> None:
+    page = people.page()
+    page.add_init_script(f"({REFUSE_STORAGE})()")
+    begin(page, link)
+    participation = participation_of(page)
+    rate(page, 1, 9)
+    expect_all_saved(page)
+    page.context.clear_cookies(name="csrftoken")
+    rate(page, 2, 10)
+    expect(page.get_by_text("Not sent yet, and lost when this page is closed: 1 answer.").last).to_be_visible()
+    expect(page.locator("[data-status]")).to_have_text(CANNOT_KEEP.format("1 answer"))
+    people.complaints.remove(REFUSED.format("403 (Forbidden)"))
+    assert leave(page) == ["beforeunload"]
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("link", name="Load the page again").click()
+    rate(page, 2, 3)
+    finish(page, done=2)
+    expect_stored(site, participation, [9, 3, 3, 4, 5, 6, 7, 8])

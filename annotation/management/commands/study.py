@@ -6,15 +6,19 @@ from django.core.management.base import BaseCommand, CommandError
 from django.urls import reverse
 
 from annotation import queries, studies
+from annotation.beside import beside_lines
 from annotation.filling import add_further_pairs
+from annotation.forms import CompletionForm
 from annotation.languages import in_english
 from annotation.management.naming import named_study
 from annotation.management.wording_file import wording
 from annotation.models.people import Invitation
 from annotation.models.studies import Study
+from datasets.forms import errors_in_words
 from datasets.management.following import finish_here
 from datasets.models.jobs import Job
 
+PRINTED = {"ratings": queries.rating_lines, "beside": beside_lines}
 STATES = {"open": Study.State.OPEN, "pause": Study.State.PAUSED, "close": Study.State.CLOSED}
 
 
@@ -27,12 +31,18 @@ class Command(BaseCommand):
         for verb in STATES:
             what.add_argument(f"--{verb}", action="store_const", const=verb, dest="step")
         what.add_argument("--goal", type=int, help="ratings wanted per pair from now on")
-        parser.add_argument("--reason", default="", help="with --goal, --pause ...: why, for the study's history")
+        parser.add_argument("--reason", default="", help="with --goal, --pause, --completion: why, for the history")
         what.add_argument("--add-pairs", action="store_true", help="the project's pairs of the kinds it holds already")
         what.add_argument("--delete", action="store_true", help="a draft that was never open")
         what.add_argument("--wording", type=Path, help="JSON file: kind of text to its new words")
         parser.add_argument("--language", choices=in_english(), help="with --wording: if not the study's own")
-        what.add_argument("--ratings", action="store_true", help="print the ratings so far as CSV")
+        for name, words in {"ratings": "the ratings so far", "beside": "viewing conditions and remarks"}.items():
+            what.add_argument(
+                f"--{name}", action="store_const", const=name, dest="printed", help=f"print {words} as CSV"
+            )
+        what.add_argument(
+            "--completion", nargs=2, metavar=("CODE", "ADDRESS"), help='what the last page shows; "" for nothing'
+        )
         parser.add_argument("--note", default="", help="with --invite, for yourself")
         what.add_argument("--invite", choices=Invitation.Kind.values)
         what.add_argument("--revoke", metavar="TOKEN", help="the last part of an invitation's address")
@@ -58,17 +68,15 @@ class Command(BaseCommand):
         elif path := options["wording"]:
             studies.write_texts(study, wording(path, study.mode), language=options["language"])
             self.stdout.write("The wording is saved.")
-        elif options["ratings"]:
-            self.stdout.writelines(queries.rating_lines(study))
+        elif printed := options["printed"]:
+            self.stdout.writelines(PRINTED[printed](study))
+        elif completion := options["completion"]:
+            self.change_completion(study, *completion, reason=options["reason"])
         elif kind := options["invite"]:
             made = studies.invite(study, kind=kind, note=options["note"][:120])
             self.stdout.write(reverse("annotation:join", args=[made.token]))
         elif token := options["revoke"]:
-            invitation = study.invitations.filter(token=token).first()
-            if invitation is None:
-                raise CommandError("This study has no such invitation.")
-            studies.revoke_invitation(invitation)
-            self.stdout.write("Nobody new can come in by this link.")
+            self.revoke(study, token)
         else:
             self.show(study)
 
@@ -84,6 +92,20 @@ class Command(BaseCommand):
             raise CommandError("Say why with --reason: a new goal departs from the plan.")
         studies.change_goal(study, goal, reason=reason)
         self.stdout.write(f"Each pair of {study} wants {study.goal} ratings now.")
+
+    def revoke(self, study: Study, token: str) -> None:
+        invitation = study.invitations.filter(token=token).first()
+        if invitation is None:
+            raise CommandError("This study has no such invitation.")
+        studies.revoke_invitation(invitation)
+        self.stdout.write("Nobody new can come in by this link.")
+
+    def change_completion(self, study: Study, code: str, address: str, *, reason: str) -> None:
+        form = CompletionForm({"completion_code": code, "completion_url": address, "reason": reason})
+        if not form.is_valid():
+            raise CommandError(errors_in_words(form))
+        studies.change_completion(study, **form.cleaned_data)
+        self.stdout.write(f"The last page of {study} is changed.")
 
     def show(self, study: Study) -> None:
         progress, agreement = queries.study_progress(study), queries.study_agreement(study)
