@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0010_withdrawal_code_required'),
+        ('annotation', '0011_seconds_of_the_first_answer'),
     ]
 
     operations = [
