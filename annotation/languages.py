@@ -14,8 +14,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import translation
-from django.utils.cache import patch_vary_headers
-from django.views.decorators.cache import cache_control
+from django.utils.cache import add_never_cache_headers, patch_cache_control, patch_vary_headers
 from django.views.decorators.gzip import gzip_page
 from django.views.i18n import JavaScriptCatalog
 
@@ -80,11 +79,16 @@ def words_version(language: str) -> str:
 class Words(JavaScriptCatalog):
     packages = ["annotation"]
 
-    def get(self, request: HttpRequest, *args: Any, language: str, **kwargs: Any) -> HttpResponse:
+    def get(self, request: HttpRequest, *args: Any, language: str, version: str, **kwargs: Any) -> HttpResponse:
         if language not in dict(settings.LANGUAGES) or language == settings.LANGUAGE_CODE:  # English is in the scripts
             raise Http404("no such language")
         with translation.override(language):
-            return super().get(request, *args, **kwargs)
+            response = super().get(request, *args, **kwargs)
+        if version == words_version(language):
+            patch_cache_control(response, public=True, max_age=A_YEAR, immutable=True)
+        else:  # of a page from before the words changed, or after it
+            add_never_cache_headers(response)
+        return response
 
 
-words = login_not_required(gzip_page(cache_control(public=True, max_age=A_YEAR, immutable=True)(Words.as_view())))
+words = login_not_required(gzip_page(Words.as_view()))

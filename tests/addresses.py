@@ -29,9 +29,9 @@ RESEARCHERS = {
     f"{app}:{name}"
     for app, names in {
         "annotation": (
-            "project", "study-new", "planner", "study", "wording", "state", "goal", "completion", "more-pairs",
-            "delete-draft", "invite", "revoke", "freeze", "ratings", "beside", "quality", "look-again", "annotator",
-            "decide", "settle", "items", "items-csv", "item", "mark", "withdraw", "seen", "plan",
+            "project", "study-new", "planner", "study", "wording", "wording-in", "state", "goal", "completion",
+            "more-pairs", "delete-draft", "invite", "revoke", "freeze", "ratings", "beside", "quality", "look-again",
+            "annotator", "decide", "settle", "items", "items-csv", "item", "mark", "withdraw", "seen", "plan",
         ),
         "datasets": (
             "pairs", "import", "picture", "release", "export", "download", "job", "job-cancel", "job-retry",

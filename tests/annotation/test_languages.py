@@ -292,7 +292,7 @@ def test_where_somebody_has_supplied_it_the_study_is_read_in_the_persons_languag
 
 
 def agree(browser: Client, url: str, text_shown: StudyText) -> Any:
-    return browser.post(url, {"agree": "on", "consent": text_shown.pk})
+    return browser.post(url, {"agree": "on", "consent": text_shown.edition})
 
 
 def test_the_consent_that_was_shown_is_what_was_agreed_to_and_its_language_is_kept(
