@@ -1,7 +1,7 @@
 """People who join, look, answer, revise, leave and come back in any order, on studies with any mix of settings.
 
-After each step the whole state is read and held against what was acknowledged and against the rules, worked out here in
-plain Python from the rows alone. The examples are the same at every run; STATE_MACHINE_EXAMPLES=2000 looks for others.
+After each step the whole state is read and held against what was acknowledged and against the rules (stored.py). The
+examples are the same at every run; STATE_MACHINE_EXAMPLES=2000 looks for others.
 """
 
 import os
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -34,11 +34,13 @@ from hypothesis.stateful import (
 )
 
 from annotation.answer import AnswerRefused, revise_rating, submit_rating
-from annotation.assign import expired, next_pairs, return_expired_leases
+from annotation.assign import next_pairs, return_expired_leases
 from annotation.join import CannotJoin, begin_another_session, join_as_member, join_by_invitation, n_further
-from annotation.models.people import Annotator, Participation
-from annotation.models.ratings import Assignment, Revision
-from annotation.models.studies import Campaign, Item, Study
+from annotation.models.people import Participation
+from annotation.models.ratings import Assignment, Report
+from annotation.models.studies import RING, Campaign, Item, Study
+from annotation.order import purpose_at
+from annotation.planner import SessionPlan
 from annotation.privacy import erase_participation
 from annotation.protocol import take_turn
 from annotation.studies import STEPS, add_items, change_state, create_study, standing_invitation
@@ -47,140 +49,13 @@ from datasets.models.pictures import Pair
 from datasets.models.projects import Project
 from tests import make
 from tests.annotation.places import assert_places_add_up
+from tests.annotation.stored import NEW_ORIGINAL, Given, Step, Stored, allowed, awaited, stored
 
 pytestmark = pytest.mark.django_db
 EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "0"))
-N_GROUPS, PER_GROUP = 6, 3
+N_GROUPS, PER_GROUP = 5, 3  # of the pairs that count; there are two more originals for checks and practice
 # A failing example is made smaller only on request: each try takes a session of several people.
 PHASES = [Phase.generate, *([Phase.shrink] if EXAMPLES else [])]
-
-
-# What is stored ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Given:
-    """An assignment with what was said of it."""
-
-    pk: int
-    person: int
-    item: int
-    public_id: UUID
-    purpose: str
-    occurrence: int
-    position: int
-    reason: str
-    served_at: datetime | None
-    painted_at: datetime | None
-    answered_at: datetime | None
-    returned_at: datetime | None
-    score: int | None
-    is_late: bool | None
-
-    @property
-    def is_held(self) -> bool:
-        return self.answered_at is None and self.returned_at is None
-
-
-GIVEN = ["pk", "participation_id", "item_id", *[each.name for each in fields(Given)[3:-2]]]
-GIVEN += ["rating__score", "rating__is_late"]
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Everything at one moment. Small enough to be read whole after each step."""
-
-    studies: dict[int, Study]
-    items: dict[int, Item]
-    people: dict[int, Participation]
-    given: dict[int, Given]
-    revisions: dict[int, list[tuple[int, UUID, int]]]  # of an assignment: number, key, score
-    n_annotators: int
-
-    def of(self, person: int) -> list[Given]:
-        """What somebody was ever given, in order."""
-        return sorted((each for each in self.given.values() if each.person == person), key=lambda each: each.position)
-
-    def group(self, given: Given) -> str:
-        return self.items[given.item].group
-
-    def mode(self, person: int) -> str:
-        return self.studies[self.people[person].study_id].mode
-
-    def n_originals(self, study: int) -> int:
-        return len({each.group for each in self.main_items(study) if each.state == Item.State.OPEN})
-
-    def main_items(self, study: int) -> list[Item]:
-        return [each for each in self.items.values() if each.study_id == study and each.role == Item.Role.MAIN]
-
-    def elsewhere(self, person: int, mode: str) -> list[Given]:
-        """What the same human being was given in this mode, in any study of the project."""
-        annotator = self.people[person].annotator_id
-        same = {each.pk for each in self.people.values() if each.annotator_id == annotator}
-        return [each for each in self.given.values() if each.person in same and self.mode(each.person) == mode]
-
-
-def stored() -> Stored:
-    revisions: dict[int, list[tuple[int, UUID, int]]] = {}
-    said = Revision.objects.order_by("number").values_list("rating__assignment_id", "number", "key", "score")
-    for assignment, *revision in said:
-        revisions.setdefault(assignment, []).append(tuple(revision))
-    return Stored(
-        studies=Study.objects.in_bulk(),
-        items=Item.objects.in_bulk(),
-        people=Participation.objects.in_bulk(),
-        given={row[0]: Given(*row) for row in Assignment.objects.values_list(*GIVEN)},
-        revisions=revisions,
-        n_annotators=Annotator.objects.count(),
-    )
-
-
-# The rules, in plain Python ---------------------------------------------------------------------------------------
-
-
-def is_spoilt(state: Stored, person: int, group: str) -> bool:
-    """Whether a picture of this original would be judged by somebody who knows the original, or is about to."""
-    if state.mode(person) == "HA1":
-        beside = state.elsewhere(person, "HA2")
-        return any(state.group(each) == group and (each.served_at or not each.returned_at) for each in beside)
-    return any(state.group(each) == group and each.is_held for each in state.elsewhere(person, "HA1"))
-
-
-def may_see(state: Stored, person: int, item: Item) -> bool:
-    """Whether this person has not been given the item, nor its original where there are enough originals."""
-    mine = state.of(person)
-    if item.pk in {each.item for each in mine}:
-        return False
-    row = state.people[person]
-    has_few = state.n_originals(row.study_id) < row.n_planned
-    return has_few or item.group not in {state.group(each) for each in mine}
-
-
-def allowed(state: Stored, person: int) -> list[Item]:
-    """The pairs that count and that this person could be given now."""
-    study = state.people[person].study_id
-    lost = {each.item for each in state.of(person) if each.returned_at and not each.answered_at and not each.occurrence}
-    return [
-        item
-        for item in state.main_items(study)
-        if item.state == Item.State.OPEN
-        and item.n_held < item.goal
-        and (item.pk in lost or may_see(state, person, item))
-        and not is_spoilt(state, person, item.group)
-    ]
-
-
-def awaited(state: Stored, person: int) -> list[Item]:
-    """The pairs that count and may yet be free for this person, whoever holds them now."""
-    unanswered = {each.item for each in state.of(person) if not each.answered_at}
-    return [
-        item
-        for item in state.main_items(state.people[person].study_id)
-        if item.state == Item.State.OPEN
-        and item.n_rated < item.goal
-        and (item.pk in unanswered or may_see(state, person, item))
-        and not (state.mode(person) == "HA1" and is_spoilt(state, person, item.group))
-    ]
 
 
 # The machine ------------------------------------------------------------------------------------------------------
@@ -197,14 +72,15 @@ settings_of_a_study = st.fixed_dictionaries(
         "n_practice": st.integers(0, 2),
         "n_warm_up": st.integers(0, 2),
         "n_checks": st.integers(0, 2),
-        "repeat_percent": st.sampled_from([0, 20, 50]),
-        "repeat_distance": st.integers(1, 4),
+        "repeat_percent": st.sampled_from([0, 20, 50, 50]),
+        "repeat_distance": st.sampled_from([1, 1, 2, 4]),
         "stops_adaptively": st.booleans(),
         "core_percent": st.sampled_from([0, 20, 100]),
     }
 )
-shape = st.tuples(st.integers(1, N_GROUPS - 1), st.integers(1, PER_GROUP))
+shape = st.tuples(st.integers(1, N_GROUPS), st.integers(1, PER_GROUP))
 which = st.integers(0, 11)
+GROUPS, VERSIONS = [f"g{k}" for k in range(N_GROUPS)], [f"v{k}" for k in range(PER_GROUP)]
 scores = st.integers(1, 10)
 NO_SCORES = st.sampled_from([0, 11, -3, None, "7", 7.5, True])
 
@@ -220,15 +96,17 @@ class Turn:
 
 
 class Studio(RuleBasedStateMachine):
-    project: Project  # with its pairs, made once for all examples
-    lots: Random  # what seeds are drawn from, so that an example can be run again
+    # Made once; each example begins with them and leaves nothing behind.
+    project: Project
+    studies: list[Study]  # with every pair that a study may have
     members: list[User]
+    logged_in: list[Client]  # the members' browsers
+    lots: Random  # what seeds are drawn from, so that an example can be run again
 
     def __init__(self) -> None:
         super().__init__()
         self._example = transaction.atomic()
         self._example.__enter__()
-        self.lots.seed(0)
         self.said: dict[int, list[tuple[UUID, int]]] = {}  # what was acknowledged of an assignment, in order
         self.planned: dict[int, int] = {}  # how long a person's session was to be while pairs were drawn for it
         self.browsers: dict[int, Client] = {}
@@ -243,44 +121,31 @@ class Studio(RuleBasedStateMachine):
     # Setting up
 
     @initialize(
-        beside=settings_of_a_study,
-        alone=settings_of_a_study,
-        other=settings_of_a_study,
+        settings=st.tuples(*[settings_of_a_study] * 3),
         shapes=st.tuples(*[shape] * 3),
+        luck=st.integers(0, 2**20),
         people=st.lists(st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0, 1])), max_size=4),
     )
-    def begin(
-        self, beside: dict[str, Any], alone: dict[str, Any], other: dict[str, Any], shapes: Any, people: Any
-    ) -> None:
+    def begin(self, settings: Any, shapes: Any, luck: int, people: Any) -> None:
         """One campaign with both modes, and a second one with HA1, over the same pairs."""
-        first, second = [Campaign.objects.create(project=self.project, slug=slug, name=slug) for slug in "ab"]
-        self.studies = [
-            self.made(first, "HA2", beside, shapes[0]),
-            self.made(first, "HA1", alone, shapes[1]),
-            self.made(second, "HA1", other, shapes[2]),
-        ]
+        self.lots.seed(luck)
+        for study, chosen, shape in zip(self.studies, settings, shapes, strict=True):
+            self.reshape(study, chosen, *shape)
         self.look()
         # A member in HA2 and, in another campaign, in HA1 over the same originals; somebody who came by a link; others.
-        for study, member in [(0, 0), (2, 0), (0, None), *people]:
-            self.join(study, member, by_page=False)
+        for which, member in [(0, 0), (2, 0), (0, None), *people]:
+            self.join(which, member, by_page=False)
 
-    def made(self, campaign: Campaign, mode: str, settings: dict[str, Any], of: tuple[int, int]) -> Study:
-        n_groups, per_group = of
-        wanted = [f"g{k}" for k in range(n_groups)]
-        versions = [f"v{k}" for k in range(per_group)]
-        pairs = Pair.objects.filter(group__in=wanted, method__in=versions)
-        study = create_study(self.project, campaign=campaign, mode=mode, name=mode, pairs=pairs, **settings)
-        last = Pair.objects.filter(group=f"g{N_GROUPS - 1}").order_by("pk")
-        roles = [(Item.Role.CHECK, 7), (Item.Role.CHECK, None), (Item.Role.PRACTICE, None)]
-        for k, (pair, (role, instructed)) in enumerate(zip(last, roles, strict=False)):
-            Item.objects.create(
-                study=study, pair=pair, group=pair.group, goal=0, shuffle=k * 10**8, role=role,
-                instructed_score=instructed, expected_low=2, expected_high=4,
-            )  # fmt: skip
-        favoured = study.items.rated().filter(pair__method="v0")
-        favoured.update(priority=0.5, is_core=False)
-        change_state(study, Study.State.OPEN)
-        return study
+    def reshape(self, study: Study, settings: dict[str, Any], n_groups: int, per_group: int) -> None:
+        """These settings, so many originals in so many versions, and the pairs at other places of the ring."""
+        Study.objects.filter(pk=study.pk).update(**settings)
+        kept = Q(group__in=GROUPS[:n_groups], pair__method__in=VERSIONS[:per_group]) | ~Q(role=Item.Role.MAIN)
+        study.items.exclude(kept).delete()
+        items = list(study.items.order_by("pk"))
+        for item in items:
+            item.shuffle = self.lots.randrange(RING)
+            item.goal = settings["goal"] if item.role == Item.Role.MAIN else 0
+        Item.objects.bulk_update(items, ["shuffle", "goal"])
 
     # Steps: coming in
 
@@ -289,6 +154,7 @@ class Studio(RuleBasedStateMachine):
         study = self.study(which)
         known = set(self.now.people)
         code = self.come_in(study, member, by_page)
+        Participation.objects.filter(instructed_at=None).update(instructed_at=timezone.now())
         self.look()
         new = set(self.now.people) - known
         if code is not None:
@@ -302,11 +168,10 @@ class Studio(RuleBasedStateMachine):
     def come_in(self, study: Study, member: int | None, by_page: bool) -> str | None:
         """By the page or by the verb; why not, or None for whoever takes part now."""
         if by_page:
-            client = Client()
+            client = Client() if member is None else self.logged_in[member]
             if member is None:
                 page = reverse("annotation:join", args=[standing_invitation(study).token])
             else:
-                client.force_login(self.members[member])
                 page = reverse("annotation:take-part", args=[study.public_id])
             reply = client.post(page, {"agree": "on", "consent": current_texts(study)["consent"].edition})
             return None if reply.status_code == 302 else reply.context["refused"]
@@ -327,18 +192,20 @@ class Studio(RuleBasedStateMachine):
         if not study.is_open:
             return {"closed"}
         wanting = study.items.wanting_ratings().exists()
+        assert wanting or not self.now.left_behind(study.pk)  # nobody is turned away from that
         if member is None:
             return set() if wanting else {"full"}
         # Somebody who takes part elsewhere and for whom all that is left is spoilt.
         return {"seen"} if wanting else {"full"}
 
     def assert_can_finish(self, pk: int) -> None:
-        """Whoever begins a session that is set aside for them holds all of it."""
+        """Whoever begins a session that is set aside for them holds all of it, which is as much as there was."""
         row = self.now.people[pk]
         held = [each for each in self.now.of(pk) if each.is_held]
         assert held
         if self.now.studies[row.study_id].reserves_session:
             assert len(held) == row.n_planned - row.n_answered
+            assert row.n_planned == self.planned[pk] or not allowed(self.now, pk)
 
     @precondition(lambda self: any(each.finished_at for each in self.now.people.values()))
     @rule(which=which)
@@ -347,7 +214,7 @@ class Studio(RuleBasedStateMachine):
         person = Participation.objects.select_related("study").get(pk=ended[which % len(ended)])
         further = n_further(person)
         self.planned[person.pk] = person.n_answered + further if further else person.n_planned
-        with suppress(CannotJoin), transaction.atomic():
+        with suppress(CannotJoin):
             begin_another_session(person)
         self.look()
         row = self.now.people[person.pk]
@@ -426,11 +293,12 @@ class Studio(RuleBasedStateMachine):
         self.assert_nobody_waits_in_vain(person.pk)
 
     @precondition(lambda self: self.now.people)
-    @rule(which=which, bad=NO_SCORES, score=scores)
-    def answer_several(self, which: int, bad: Any, score: int) -> None:
-        """All that is held in one request, with an answer among them that is none."""
+    @rule(which=which, bad=NO_SCORES, score=scores, late=st.booleans())
+    def answer_several(self, which: int, bad: Any, score: int, late: bool) -> None:
+        """All that is on the screen in one request, or all that ever was, with an answer among them that is none."""
         person = self.person(which)
-        held = [each for each in self.now.of(person.pk) if each.served_at and each.is_held]
+        held = [each for each in self.now.of(person.pk) if each.served_at and not each.answered_at]
+        held = [each for each in held if late or each.is_held]
         keys = [uuid4() for _ in held]
         answers = [self.as_sent(each, score, key) for each, key in zip(held, keys, strict=True)]
         answers.insert(len(answers) // 2, make.answer(str(uuid4()), bad))
@@ -462,8 +330,10 @@ class Studio(RuleBasedStateMachine):
         if not (mine := self.now.of(person.pk)):
             return
         answered = [each for each in self.now.given.values() if each.answered_at]
-        chosen, key = answered[lease % len(answered)] if answered and lease > 2 else mine[lease % len(mine)], uuid4()
-        person = Participation.objects.get(pk=chosen.person)
+        self.change_mind(answered[lease % len(answered)] if answered and lease > 2 else mine[lease % len(mine)], score)
+
+    def change_mind(self, chosen: Given, score: int) -> None:
+        key, person = uuid4(), Participation.objects.get(pk=chosen.person)
         study = self.now.studies[person.study_id]
         turn = self.send(person, [self.as_sent(chosen, score, key, revises=True)])
         [acknowledged] = turn.acknowledgements
@@ -475,6 +345,49 @@ class Studio(RuleBasedStateMachine):
             assert (turn.status, acknowledged["score"]) == (200, score)
             self.said[chosen.pk].append((key, score))
         self.look()
+
+    @precondition(lambda self: any(each.served_at for each in self.now.given.values()))
+    @rule(lease=which, kind=st.sampled_from(Report.Kind.values))
+    def skip(self, lease: int, kind: str) -> None:
+        """Of pairs that were ever sent, answered ones only where there is no other."""
+        sent = [each for each in self.now.given.values() if each.served_at and not each.answered_at]
+        sent = sent or [each for each in self.now.given.values() if each.served_at]
+        self.skip_this(sent[lease % len(sent)], kind)
+
+    @precondition(lambda self: self.now.people)
+    @rule(which=which, skips=st.lists(st.booleans(), min_size=4, max_size=9), score=scores)
+    def skip_some_and_rate_on(self, which: int, skips: list[bool], score: int) -> None:
+        """Past where the repeats of what was skipped would have come."""
+        person = self.person(which)
+        for is_skipped in skips:
+            leases = self.send(person, []).leases
+            self.look()
+            if not leases:
+                break
+            [given] = [each for each in self.now.given.values() if str(each.public_id) == leases[0]]
+            if is_skipped:
+                self.skip_this(given, Report.Kind.OTHER)
+            else:
+                self.answer_this(given, score)
+
+    def answer_this(self, given: Given, score: int) -> None:
+        key = uuid4()
+        self.send(Participation.objects.get(pk=given.person), [self.as_sent(given, score, key)])
+        self.said[given.pk] = [(key, score)]
+        self.look()
+
+    def skip_this(self, chosen: Given, kind: str) -> None:
+        """It goes at once and for good, with whatever repeat of it was planned."""
+        person = Participation.objects.get(pk=chosen.person)
+        turn = self.send(person, [self.as_sent(chosen, None, uuid4(), skips=kind)])
+        self.look()
+        if chosen.answered_at:
+            assert (turn.status, turn.acknowledgements[0]["code"]) == (409, "already_rated")
+        else:
+            assert (turn.status, turn.acknowledgements[0]["status"]) == (200, "stored")
+            assert self.now.given[chosen.pk].skipped_at
+            assert str(chosen.public_id) not in turn.leases
+        self.assert_nobody_waits_in_vain(person.pk)
 
     # Steps: what must leave no trace
 
@@ -544,14 +457,79 @@ class Studio(RuleBasedStateMachine):
             self.return_expired(person.study_id)
 
     @precondition(lambda self: self.now.people)
-    @rule(which=which, lease=which, score=scores, somebody_looks=st.booleans())
-    def answer_late(self, which: int, lease: int, score: int, somebody_looks: bool) -> None:
+    @rule(which=which, lease=which, score=scores, somebody_looks=st.booleans(), comes_back=st.booleans())
+    def answer_late(self, which: int, lease: int, score: int, somebody_looks: bool, comes_back: bool) -> None:
         """What happens to whoever goes for lunch with a pair on the screen."""
         self.serve(which, lease, "request")
         self.let_time_run_out(which, everybody=False, n_looks=2)
         if somebody_looks:
             self.serve(lease, 0, "turn")
-        self.answer(which, lease, score, by_page=False, returned=True)
+        if comes_back:  # gets others for those that are lost, then answers both
+            self.serve(which, 0, "turn")
+            self.answer_several(which, 11, score, late=True)
+        else:
+            self.answer(which, lease, score, by_page=False, returned=True)
+
+    @rule(which=which, score=scores, comes=st.sampled_from(["to rate on", "new", "as a member"]))
+    def outlast(self, which: int, score: int, comes: str) -> None:
+        """All the others go away for good, with all that is still wanted; who comes then gets what they leave."""
+        study = self.study(which)
+        if comes == "to rate on":
+            self.join(which, None, by_page=False)
+            self.join(which, None, by_page=False)
+        if not (people := [pk for pk, row in self.now.people.items() if row.study_id == study.pk]):
+            return
+        study.items.rated().update(goal=F("n_held"))
+        others = Participation.objects.filter(pk__in=people).exclude(pk=max(people))
+        others.update(leased_until=timezone.now() - timedelta(minutes=1))
+        self.look()
+        if comes == "to rate on":
+            self.rate_on(sorted(self.now.people).index(max(people)), 20, score)
+        else:
+            self.join(which, 1 if comes == "as a member" else None, by_page=False)
+
+    @precondition(lambda self: self.now.people)
+    @rule(which=which, score=scores)
+    def end_with_one_too_many(self, which: int, score: int) -> None:
+        """A pair that is withdrawn is made up for, and put back: its person holds more than is left of the session."""
+        person = self.person(which)
+        n_left = person.n_planned - person.n_answered
+        if n_left > person.study.window:
+            self.rate_on(which, n_left - person.study.window, score)
+        for each in [each for each in self.now.of(person.pk) if each.is_held][-1:]:
+            Item.objects.filter(pk=each.item).update(state=Item.State.WITHDRAWN)
+            self.look()
+            self.serve(which, 0, "turn")
+            Item.objects.filter(pk=each.item).update(state=Item.State.OPEN)
+            self.look()
+            self.rate_on(which, 20, score)
+
+    @rule(which=which, n=which, member=st.none() | st.sampled_from([0, 1]), score=scores)
+    def find_one_original_left(self, which: int, n: int, member: int | None, score: int) -> None:
+        """Who comes into a study that has nearly all its answers is given no second version of what is left."""
+        study = self.study(which)
+        study.items.rated().exclude(group=GROUPS[n % 3]).update(goal=F("n_held"))
+        study.items.filter(group=GROUPS[n % 3], goal__gt=0).update(goal=F("n_held") + 1)
+        self.look()
+        self.join(which, member, by_page=False)
+        people = [pk for pk, row in self.now.people.items() if row.study_id == study.pk]
+        if people:
+            self.rate_on(sorted(self.now.people).index(people[n % len(people)]), 9, score)
+
+    @precondition(lambda self: self.said)
+    @rule(which=which, score=scores, opens_again=st.booleans())
+    def close_on_second_thoughts(self, which: int, score: int, opens_again: bool) -> None:
+        """An answer stands once the study is closed, and can be changed when it is open again."""
+        chosen = self.now.given[sorted(self.said)[which % len(self.said)]]
+        study = Study.objects.get(pk=self.now.people[chosen.person].study_id)
+        if study.state in STEPS[Study.State.CLOSED]:
+            change_state(study, Study.State.CLOSED)
+        self.look()
+        self.change_mind(chosen, score)
+        if opens_again:
+            change_state(study, Study.State.OPEN)
+            self.look()
+            self.change_mind(chosen, score)
 
     def return_expired(self, study: int) -> None:
         n_held = sum(each.is_held for each in self.now.given.values())
@@ -559,7 +537,7 @@ class Studio(RuleBasedStateMachine):
         self.look()
         assert n_held - sum(each.is_held for each in self.now.given.values()) == n_returned
         if n_returned == 0:
-            assert not expired(study).exists()
+            assert not self.now.left_behind(study)
         returned = [each for each in self.now.given.values() if each.returned_at and self.before.given[each.pk].is_held]
         if any(not each.painted_at for each in returned):  # what was on a screen waits a little longer
             assert not any(each.painted_at for each in returned)
@@ -579,9 +557,9 @@ class Studio(RuleBasedStateMachine):
             Study.objects.filter(pk=study.pk).update(goal=1 + n % 4)
             study.items.rated().update(goal=1 + n % 4)
         elif what == "enough":  # of all originals but one
-            study.items.rated().exclude(group=f"g{n % 3}").update(goal=F("n_held"))
+            study.items.rated().exclude(group=GROUPS[n % 3]).update(goal=F("n_held"))
         elif what == "more":
-            add_items(study, Pair.objects.filter(group__in=[f"g{k}" for k in range(1 + n % (N_GROUPS - 1))]))
+            add_items(study, Pair.objects.filter(group__in=GROUPS[: 1 + n % N_GROUPS]))
         elif what == "withdraw":
             Item.objects.filter(pk=item).update(state=Item.State.WITHDRAWN)
         elif what == "restore":
@@ -612,6 +590,10 @@ class Studio(RuleBasedStateMachine):
         self.nobody_holds_more_than_they_need()
         self.nothing_comes_twice()
         self.versions_come_again_only_where_originals_are_few()
+        self.each_draw_takes_what_the_first_rule_allows_with_the_fewest_holders()
+        self.checks_and_practice_are_shown_where_there_are_some()
+        self.repeats_are_of_what_was_rated()
+        self.what_was_skipped_is_gone()
         self.purposes_fit_the_items()
         self.nobody_judges_a_picture_alone_whose_original_they_know()
         self.what_stands_still_gives_nothing_new()
@@ -635,14 +617,16 @@ class Studio(RuleBasedStateMachine):
 
     def only_late_answers_pass_a_goal(self) -> None:
         """A lowered goal leaves what is held; from there on nothing but late answers is added."""
+        n_late, n_before = self.n_late(self.now), self.n_late(self.before)
         for item in self.now.items.values():
-            late = self.n_late(self.now, item.pk) - self.n_late(self.before, item.pk)
+            late = n_late[item.pk] - n_before[item.pk]
             had = self.before.items[item.pk].n_held if item.pk in self.before.items else 0
             assert item.n_held <= max(item.goal, had + late), f"item {item.pk} passes its goal"
 
     @staticmethod
-    def n_late(state: Stored, item: int) -> int:
-        return sum(each.item == item and bool(each.is_late) and each.purpose == "main" for each in state.given.values())
+    def n_late(state: Stored) -> Counter[int]:
+        """Late answers that count, by item."""
+        return Counter(each.item for each in state.given.values() if each.is_late and each.purpose == "main")
 
     def answers_are_counted(self) -> None:
         for pk, person in self.now.people.items():
@@ -650,13 +634,16 @@ class Studio(RuleBasedStateMachine):
             assert len([each.position for each in self.now.of(pk)]) == len({each.position for each in self.now.of(pk)})
 
     def nobody_holds_more_than_they_need(self) -> None:
+        step = Step(self.before, self.now)
+        gained = {each.person for each in step.new_ones() + step.taken_again()}
         for pk, person in self.now.people.items():
             study = self.now.studies[person.study_id]
             held = [each for each in self.now.of(pk) if each.is_held]
             if person.finished_at:
                 assert not held
-            elif not study.reserves_session:
-                assert len(held) <= study.window
+            elif pk in gained and not study.reserves_session:  # a pair that is put back may make one too many
+                shown = [each for each in held if self.now.items[each.item].state == Item.State.OPEN]
+                assert len(shown) <= study.window
 
     def nothing_comes_twice(self) -> None:
         for pk, person in self.now.people.items():
@@ -672,7 +659,7 @@ class Studio(RuleBasedStateMachine):
                 assert again.position - first.position >= distance
 
     def versions_come_again_only_where_originals_are_few(self) -> None:
-        for new in self.new_ones():
+        for new in Step(self.before, self.now).new_ones():
             if new.purpose not in ("main", "warm_up"):
                 continue
             earlier = [each for each in self.now.of(new.person) if each.position < new.position]
@@ -681,8 +668,60 @@ class Studio(RuleBasedStateMachine):
                 planned = self.planned[new.person]
                 assert self.now.n_originals(study) < planned, f"{new.reason}: position {new.position}"
 
+    def each_draw_takes_what_the_first_rule_allows_with_the_fewest_holders(self) -> None:
+        step = Step(self.before, self.now)
+        for new in step.new_ones():
+            item, said = self.now.items[new.item], f"position {new.position}: {new.reason}"
+            rank = step.rank(new.person, item, new.position)
+            if new.purpose in ("check", "practice"):
+                assert rank == NEW_ORIGINAL or not step.of_new_originals(new.person, item.role), said
+            elif new.purpose == "warm_up" and new.draw_n_held is None:  # of those that want no rating
+                assert rank == NEW_ORIGINAL or not step.sated(new.person, new.position), said
+            elif new.purpose in ("main", "warm_up"):
+                wanting = [(step.rank(new.person, each, new.position), each) for each in step.wanting(new.person)]
+                assert not [each for before, each in wanting if before < rank], said
+                if new.reason == "new original":
+                    held = [self.before.items[each.pk].n_held for before, each in wanting if before == rank]
+                    assert new.draw_n_held is not None
+                    assert min(held, default=new.draw_n_held) >= new.draw_n_held, said
+
+    def checks_and_practice_are_shown_where_there_are_some(self) -> None:
+        step = Step(self.before, self.now)
+        for new in step.new_ones():
+            person = self.now.people[new.person]
+            study = self.now.studies[person.study_id]
+            plan = SessionPlan(
+                self.planned[person.pk], *[getattr(study, each.name) for each in fields(SessionPlan)[1:]]
+            )
+            role = purpose_at(plan, person.seed, new.position)
+            if role in ("check", "practice") and new.purpose != role:
+                assert not step.of_new_originals(person.pk, role), f"position {new.position}: {new.purpose}"
+
+    def repeats_are_of_what_was_rated(self) -> None:
+        """Or will be: a repeat is not planned, nor taken up again, of a pair that was given back."""
+        step = Step(self.before, self.now)
+        for again in step.new_ones() + step.taken_again():
+            if again.occurrence:
+                [first] = [
+                    each for each in self.now.of(again.person) if (each.item, each.occurrence) == (again.item, 0)
+                ]
+                was = self.before.given.get(first.pk)
+                assert not (was and was.is_given_up and first.is_given_up and was.returned_at == first.returned_at)
+
+    def what_was_skipped_is_gone(self) -> None:
+        for each in self.now.given.values():
+            was = self.before.given.get(each.pk)
+            if each.skipped_at:
+                assert each.returned_at
+                others = [other for other in self.now.of(each.person) if other.item == each.item]
+                assert all(other.skipped_at or other.answered_at for other in others)
+            if was and was.skipped_at:
+                assert (each.skipped_at, each.returned_at, each.served_at) == (
+                    was.skipped_at, was.returned_at, was.served_at
+                )  # fmt: skip
+
     def purposes_fit_the_items(self) -> None:
-        for new in self.new_ones():
+        for new in Step(self.before, self.now).new_ones():
             item = self.now.items[new.item]
             role = new.purpose if new.purpose in ("check", "practice") else "main"
             assert item.role == role
@@ -715,15 +754,25 @@ class Studio(RuleBasedStateMachine):
         if row.n_answered >= row.n_planned:
             assert row.finished_at
             return
-        held = [each for each in self.now.of(person) if each.is_held and (study.is_open or each.served_at)]
-        if held or not study.is_open or self.before.people[person].finished_at:
+        held = [each for each in self.now.of(person) if each.is_held and self.is_shown(each)]
+        if not study.is_open or self.before.people[person].finished_at:
+            return
+        if held:
+            if len(held) < min(study.window, row.n_planned - row.n_answered):
+                # Who draws ahead of need leaves the last place of a pair to those who have nothing.
+                assert not allowed(self.now, person, spare=int(not study.reserves_session))
             return
         note(f"person {person} holds nothing")
         assert not allowed(self.now, person)
+        # Not even what others hold whose time has run out.
+        assert row.finished_at or not self.now.left_behind(study.pk) - {person}
         if row.finished_at:
             assert not awaited(self.now, person)
-        else:
-            assert not expired(study.pk).exclude(pk=person).exists()
+
+    def is_shown(self, given: Given) -> bool:
+        """Whether a pair that is held can be seen."""
+        study = self.now.studies[self.now.people[given.person].study_id]
+        return self.now.items[given.item].state == Item.State.OPEN and (study.is_open or given.served_at is not None)
 
     # Helpers
 
@@ -739,9 +788,6 @@ class Studio(RuleBasedStateMachine):
                 self.planned[pk] = self.before.people[pk].n_planned
         self.all_rules_hold()
 
-    def new_ones(self) -> list[Given]:
-        return [each for pk, each in self.now.given.items() if pk not in self.before.given]
-
     def study(self, which: int) -> Study:
         return Study.objects.get(pk=self.studies[which % len(self.studies)].pk)
 
@@ -750,13 +796,11 @@ class Studio(RuleBasedStateMachine):
         return Participation.objects.select_related("study").get(pk=people[which % len(people)])
 
     def browser(self, person: Participation) -> Client:
+        """By log-in for a member, by the cookie for whoever came by a link."""
         if person.pk not in self.browsers:
-            self.browsers[person.pk] = make.browser(person)
-            user = person.annotator.user
-            if user:
-                self.browsers[person.pk].force_login(user)
-            page = reverse("annotation:instructions", args=[person.public_id])
-            self.browsers[person.pk].post(page, make.understood(person.study))
+            user = person.annotator.user_id
+            known = [member.pk for member in self.members]
+            self.browsers[person.pk] = self.logged_in[known.index(user)] if user else make.browser(person)
         return self.browsers[person.pk]
 
     @staticmethod
@@ -771,19 +815,42 @@ class Studio(RuleBasedStateMachine):
         return Turn(reply.status_code, body["acknowledgements"], leases, body["finished"])
 
 
+def made(campaign: Campaign, mode: str) -> Study:
+    """An open study with every pair that one may have, some of which its rules favour."""
+    pairs = Pair.objects.filter(group__in=GROUPS)
+    study = create_study(campaign.project, campaign=campaign, mode=mode, name=mode, pairs=pairs, stops_adaptively=True)
+    roles = [(Item.Role.CHECK, 7), (Item.Role.CHECK, None), (Item.Role.PRACTICE, None)]
+    for pair, (role, instructed) in zip(Pair.objects.exclude(group__in=GROUPS).order_by("pk"), roles, strict=True):
+        Item.objects.create(
+            study=study, pair=pair, group=pair.group, goal=0, shuffle=0, role=role, instructed_score=instructed,
+            expected_low=2, expected_high=4,
+        )  # fmt: skip
+    change_state(study, Study.State.OPEN)
+    study.items.rated().update(is_core=True)
+    study.items.rated().filter(pair__method="v0").update(priority=0.5, is_core=False)
+    standing_invitation(study)
+    return study
+
+
 def test_each_rating_is_kept_once_and_each_pair_goes_to_the_right_person_in_any_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lots = Random()
+    lots = Random(0)
     monkeypatch.setattr("annotation.models.studies.secrets", SimpleNamespace(randbits=lots.getrandbits))
-    Studio.lots = lots
     project = make.project()
     picture = make.image(project)
-    for group in range(N_GROUPS):
-        for version in range(PER_GROUP):
-            make.pair(project, group=f"g{group}", original=picture, method=f"v{version}")
-    Studio.project = project
+    for group in GROUPS:
+        for version in VERSIONS:
+            make.pair(project, group=group, original=picture, method=version)
+    for group, version in (("c0", "v0"), ("c1", "v0"), ("c0", "v1")):
+        make.pair(project, group=group, original=picture, method=version)
+    first, second = [Campaign.objects.create(project=project, slug=slug, name=slug) for slug in "ab"]
+    Studio.project, Studio.lots = project, lots
+    Studio.studies = [made(first, "HA2"), made(first, "HA1"), made(second, "HA1")]
     Studio.members = [make.member(project), make.member(project)]
+    Studio.logged_in = [Client(), Client()]
+    for client, member in zip(Studio.logged_in, Studio.members, strict=True):
+        client.force_login(member)
     run_state_machine_as_test(
         Studio,
         settings=profile(
