@@ -93,7 +93,7 @@ def begin_study(
     if campaign.studies.filter(mode=mode).exists():
         raise NotPossible(f"{campaign} already has an {mode} study; choose another campaign.")
     study = Study.objects.create(campaign=campaign, mode=mode, name=name, **settings)
-    write_texts(study, standard_wording(mode) | dict(wording or {}))
+    write_texts(study, standard_wording(mode, asks_cues=study.asks_cues) | dict(wording or {}))
     return study
 
 

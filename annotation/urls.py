@@ -30,6 +30,7 @@ urlpatterns = [
     path("studies/<uuid:study>/invitations/<int:invitation>/revoke/", researchers.revoke, name="revoke"),
     path("studies/<uuid:study>/freeze/", researchers.freeze, name="freeze"),
     path("studies/<uuid:study>/ratings.csv", researchers.ratings, name="ratings"),
+    path("studies/<uuid:study>/cues.csv", researchers.cues, name="cues"),
     path("studies/<uuid:study>/quality/", quality.quality, name="quality"),
     path("studies/<uuid:study>/quality/look/", quality.look_again, name="look-again"),
     path("studies/<uuid:study>/people/<uuid:person>/", quality.annotator, name="annotator"),

@@ -36,6 +36,7 @@ LABEL_COLUMNS = (
 RATING_COLUMNS = ("pair", "annotator", "occurrence", "score", "seconds", "position", "late", "revisions")
 SPLIT_COLUMNS = ("pair", "group", "split")
 SET_ASIDE_COLUMNS = ("pair", "group", "annotator", "score")
+CUE_COLUMNS = ("pair", "annotator", "kind", "x", "y", "width", "height", "image_width", "image_height")
 
 
 class BadManifest(ValueError):

@@ -1,5 +1,6 @@
 """The pages of the person who runs a study."""
 
+from collections.abc import Iterator
 from uuid import UUID
 
 from django.contrib import messages
@@ -94,6 +95,7 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "n_flagged": queries.n_flagged(found),
         "n_reported": queries.reports_of(found).count(),
         "core_agreement": queries.core_agreement(found) if studies.has_core(found) else None,
+        "cue_counts": queries.cue_counts(found) if found.asks_cues else None,
         "histogram": histogram,
         "most": max((n for _, n in histogram), default=0),
         "people": queries.people_of(found),
@@ -211,6 +213,17 @@ def freeze(request: HttpRequest, study: UUID) -> HttpResponse:
 def ratings(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
     """The ratings so far, to compute on; pseudonyms as in the project. For publication, freeze a release."""
     found = managed_study(request, study)
-    response = StreamingHttpResponse(queries.rating_lines(found), content_type="text/csv")
-    response["Content-Disposition"] = f'attachment; filename="{found.campaign.slug}-{found.mode}-ratings.csv"'
+    return _table(found, "ratings", queries.rating_lines(found))
+
+
+@require_GET
+def cues(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
+    """The boxes beside these ratings; none where the study does not ask for them."""
+    found = managed_study(request, study)
+    return _table(found, "cues", queries.cue_lines(found))
+
+
+def _table(study: Study, name: str, lines: Iterator[str]) -> StreamingHttpResponse:
+    response = StreamingHttpResponse(lines, content_type="text/csv")
+    response["Content-Disposition"] = f'attachment; filename="{study.campaign.slug}-{study.mode}-{name}.csv"'
     return response
