@@ -403,3 +403,28 @@ def test_a_researcher_asks_for_boxes_in_the_form_and_the_consent_says_so(asks: b
     study = Study.objects.get()
     assert study.asks_cues is asks
     assert (CUES_CONSENT in current_texts(study)["consent"].body) is asks
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("asks", [True, False])
+@pytest.mark.parametrize("mode", ["HA1", "HA2"])
+def test_the_pages_speak_of_boxes_only_where_the_study_asks(asks: bool, mode: str) -> None:
+    person = make.participation(make.study(asks_cues=asks, mode=mode))
+    browser = make.browser(person)
+    rate, instructions = (
+        browser.get(reverse(f"annotation:{name}", args=[person.public_id])).content.decode()
+        for name in ("rate", "instructions")
+    )
+    assert [("data-cues" in rate), ("cues.js" in rate), ("<kbd>C</kbd>" in rate)] == [asks] * 3
+    assert ("what gives a person or a place away" in instructions) is asks
+
+
+@pytest.mark.django_db
+def test_the_page_offers_every_kind_and_the_servers_limits() -> None:
+    person = make.participation(asking())
+    page = make.browser(person).get(reverse("annotation:rate", args=[person.public_id])).content.decode()
+    row = page.split("data-cue-row")[1].split("</template>")[0]
+    offered = [part.split('"')[0] for part in row.split('<option value="')[1:]]
+    assert offered == ["", *CueKind.values]
+    assert f'data-most="{MAX_CUES}"' in page
+    assert f'data-least-side="{MIN_SIDE}"' in page
