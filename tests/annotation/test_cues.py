@@ -228,7 +228,8 @@ def test_a_revision_says_its_boxes_anew_and_the_first_stay_in_the_history(person
 
 @pytest.mark.django_db
 def test_an_answer_without_boxes_takes_no_statement_more_and_one_with_boxes_takes_one() -> None:
-    def n_statements(study: Study, cues: list[Any]) -> int:
+    def n_statements(cues: list[Any], *, asks: bool) -> int:
+        study = make.study(asks_cues=asks)
         study.items.update(shuffle=2**31 - 1)  # no draw goes round the ring, which takes one more
         person = make.participation(study)
         sent = make.answer(make.leases(person)[0], cues=cues)
@@ -236,9 +237,9 @@ def test_an_answer_without_boxes_takes_no_statement_more_and_one_with_boxes_take
             take_turn(person, [sent])
         return len(captured)
 
-    usual = n_statements(make.study(), [])
-    assert n_statements(asking(), []) == n_statements(make.study(), [FACE]) == usual
-    assert n_statements(asking(), [FACE]) == n_statements(asking(), [FACE] * MAX_CUES) == usual + 1
+    usual = n_statements([], asks=False)
+    assert n_statements([], asks=True) == n_statements([FACE], asks=False) == usual
+    assert n_statements([FACE], asks=True) == n_statements([FACE] * MAX_CUES, asks=True) == usual + 1
 
 
 # Whose they are ------------------------------------------------------------------------------------------------------
