@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy
 
+from annotation.cues import Box, mark
 from annotation.models.ratings import Assignment, Rating, Remark, Revision
 from annotation.models.studies import SCORES, Study
 from annotation.person import ParticipationErased, Person, locked
@@ -78,6 +79,7 @@ class Answer:
     note: str = ""
     knows: str = ""  # of Remark.Knows
     viewing: str | None = None  # JSON that viewing_conditions has checked; of the first answer only
+    cues: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ VALUES (%s, %s, %s, %s, %s, {json}, {now}) RETURNING id"""
 
 SAID = """
 INSERT INTO annotation_revision (rating_id, number, "key", score, seconds, created_at)
-VALUES (%s, 1, %s, %s, %s, {now}) ON CONFLICT ("key") DO NOTHING"""
+VALUES (%s, 1, %s, %s, %s, {now}) ON CONFLICT ("key") DO NOTHING RETURNING id"""
 
 COUNTED = "UPDATE annotation_item SET n_rated = n_rated + 1, n_held = n_held + %s WHERE id = %s"
 
@@ -130,13 +132,16 @@ def record(person: Person, answer: Answer) -> Recorded:
     is_late = returned_at is not None
     seconds, hidden = _bounded(answer.seconds, elapsed), _bounded(answer.hidden_seconds, elapsed)
     [[rating]] = fetch_all(RATED, pk, answer.score, seconds, hidden, is_late, answer.viewing)
-    if not change(SAID, rating, uuid_value(answer.key), answer.score, seconds):
+    said = fetch_one(SAID, rating, uuid_value(answer.key), answer.score, seconds)
+    if said is None:
         raise KeyAlreadyUsed(KEY_USED)
     if purpose == Assignment.Purpose.MAIN:
         # Only main answers count to the goal. A late one takes a place anew: its own was given to others.
         change(COUNTED, int(is_late), item)
     if answer.note or answer.knows:
         Remark.objects.create(rating_id=rating, note=answer.note, knows=answer.knows)
+    if answer.cues and person.asks_cues:
+        mark(said[0], item, answer.cues)
     person.n_answered += 1
     return Recorded(answer.score, purpose, item)
 
@@ -161,15 +166,17 @@ def _bounded(seconds: float | None, elapsed: float | None) -> float | None:
     return None if seconds is None else round(min(seconds, max(elapsed or 0.0, 0.0)), 3)
 
 
-def revise_rating(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
-    """Replace the answer to an assignment; what was said before stays in its revisions.
+def revise_rating(
+    assignment: Assignment, *, score: int, seconds: float | None, key: UUID, cues: tuple[Box, ...] = ()
+) -> Rating:
+    """Replace the answer to an assignment, its boxes too; what was said before stays in its revisions.
 
     How long the pair took is what it took at first; the seconds of second thoughts stand with the revision alone.
     Raises NotRated before the first answer and RevisionsEnded after the end of the participation or the study.
     """
     checked_score(score)
     try:
-        return _revised(assignment, score=score, seconds=seconds, key=key)
+        return _revised(assignment, score=score, seconds=seconds, key=key, cues=cues)
     except IntegrityError as error:  # two answers under one key: the database lets one in, the other is told
         if Revision.objects.filter(key=key).exists():
             raise KeyAlreadyUsed(KEY_USED) from error
@@ -177,7 +184,7 @@ def revise_rating(assignment: Assignment, *, score: int, seconds: float | None, 
 
 
 @transaction.atomic
-def _revised(assignment: Assignment, *, score: int, seconds: float | None, key: UUID) -> Rating:
+def _revised(assignment: Assignment, *, score: int, seconds: float | None, key: UUID, cues: tuple[Box, ...]) -> Rating:
     # Two revisions at once: the second waits for the first here, so that numbers follow each other.
     ratings = Rating.objects.select_for_update(of=("self",)).select_related("assignment__participation__study")
     rating = ratings.filter(assignment=assignment).first()
@@ -193,11 +200,13 @@ def _revised(assignment: Assignment, *, score: int, seconds: float | None, key: 
     elapsed = timezone.now() - (rating.assignment.served_at or rating.created_at)
     rating.score = score
     rating.save(update_fields=["score"])
-    rating.revisions.create(
+    revision = rating.revisions.create(
         number=rating.revisions.count() + 1,
         key=key,
         score=score,
         seconds=_bounded(seconds, elapsed.total_seconds()),
         created_at=Now(),
     )
+    if cues and participation.study.asks_cues:
+        mark(revision.pk, assignment.item_id, cues)
     return rating

@@ -33,7 +33,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         "A session": ["goal", "session_size", "seconds_per_pair", "n_practice", "n_warm_up", "n_checks"],
         "Hidden repeats": ["repeat_percent", "repeat_distance"],
         "How people compare": ["allows_swipe", "allows_flicker"],
-        "How people answer": ["confirms_on_press", "asks_who"],
+        "How people answer": ["confirms_on_press", "asks_who", "asks_cues"],
         "How pairs are given out": ["side", "spacing", "reserves_session", "lease_seconds", "person_limit"],
         "At the end": ["completion_code", "completion_url"],
     }
@@ -138,6 +138,11 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         label="Offer to say whether one knows who or where this is",
         help_text="No, think so, or yes; never a name. Beside the note that everybody may leave.",
     )
+    asks_cues = forms.BooleanField(
+        required=False,
+        label="Ask for boxes on what gives a person or a place away",
+        help_text="On the anonymized picture, optional for each pair; they come with the ratings and into releases.",
+    )
     allows_flicker = forms.BooleanField(
         required=False,
         label="Flicker: one picture in the place of the other while a key or button is held",
@@ -186,7 +191,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
             "name", "mode", "language", "goal", "session_size", "seconds_per_pair", "lease_seconds",
             "n_practice", "n_warm_up", "n_checks", "repeat_percent", "repeat_distance",
             "side", "spacing", "reserves_session", "person_limit", "allows_swipe", "allows_flicker",
-            "confirms_on_press", "asks_who",
+            "confirms_on_press", "asks_who", "asks_cues",
             "completion_code", "completion_url",
             "stops_adaptively", "min_ratings", "max_ratings", "half_width", "is_ordered_by_model", "core_percent",
         ]  # fmt: skip

@@ -1,6 +1,6 @@
 """A study becomes a release: what people had said by a moment in time, copied for good."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, islice
@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from annotation.models.people import Participation
-from annotation.models.ratings import Assignment, Revision
+from annotation.models.ratings import Assignment, Cue, Revision
 from annotation.models.studies import Item, Study, StudyText
 from annotation.plans import Rule, deviations, plan_of
 from annotation.quality import assess, newest_revisions
@@ -28,6 +28,7 @@ from datasets.models.jobs import Job
 from datasets.models.pictures import Source
 from datasets.models.releases import Release
 from datasets.releases import (
+    ReleasedCue,
     ReleasedPair,
     ReleasedRating,
     SetAside,
@@ -79,6 +80,7 @@ def released_revisions(study: Study, cutoff: datetime) -> QuerySet[Revision]:
 class _Said:
     """One answer that counts."""
 
+    revision: int
     item: int
     participation: int
     person: int
@@ -148,7 +150,8 @@ def _write_set_aside(attempt: Attempt, release: Release, said: list[_Said], used
     numbers = {item: number for number, item in enumerate(dict.fromkeys(each.item for each in used), start=1)}
     rest = iter([each for each in said if each.participation not in is_used])
     while batch := list(islice(rest, SET_ASIDE_BATCH)):
-        items = Item.objects.only("group").in_bulk({each.item for each in batch})
+        items = _items(each.item for each in batch)
+        cues = _cues(release, items, {each.participation for each in batch})
         with attempt.writing():
             write_set_aside(
                 release,
@@ -158,6 +161,7 @@ def _write_set_aside(attempt: Attempt, release: Release, said: list[_Said], used
                         group=items[each.item].group,
                         annotator=_name(release, each),
                         score=each.score,
+                        cues=cues.get(each.revision, ()),
                     )
                     for each in batch
                 ],
@@ -184,6 +188,7 @@ def _name(release: Release, each: _Said) -> str:
 def _said(study: Study, cutoff: datetime) -> list[_Said]:
     rows = released_revisions(study, cutoff).annotate(assignment=F("rating__assignment"))
     values = rows.order_by("rating__assignment__item__pair", "rating__assignment__participation").values_list(
+        "pk",
         "rating__assignment__item",
         "rating__assignment__participation",
         "rating__assignment__participation__annotator",
@@ -232,6 +237,7 @@ def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]
         "language": study.language,
         "campaign": study.campaign.name,
         "goal": study.goal,
+        "asks_cues": study.asks_cues,
         "cutoff": cutoff.isoformat(),
         "n_annotators": len(people_used),
         "n_ratings": len(used),
@@ -279,11 +285,12 @@ def _released_pairs(release: Release, said: list[_Said], *, has_core: bool) -> I
     by_item = ((item, list(answers)) for item, answers in groupby(said, key=attrgetter("item")))
     while batch := list(islice(by_item, BATCH)):
         rows = _items(item for item, _ in batch)
+        cues = _cues(release, rows)
         for item, answers in batch:
             i = place[item]
             yield ReleasedPair(
                 pair=rows[item].pair,
-                ratings=[_released(release, answer) for answer in answers],
+                ratings=[_released(release, answer, cues.get(answer.revision, ())) for answer in answers],
                 corrected=float(consensus.score[i]) if consensus.se is not None else None,
                 corrected_se=float(consensus.se[i]) if consensus.se is not None else None,
                 is_core=rows[item].is_core if has_core else None,
@@ -294,7 +301,26 @@ def _items(ids: Iterable[int]) -> dict[int, Item]:
     return Item.objects.select_related("pair__original", "pair__anonymized", "pair__source").in_bulk(list(ids))
 
 
-def _released(release: Release, answer: _Said) -> ReleasedRating:
+def _cues(
+    release: Release, items: Mapping[int, Item], people: Collection[int] | None = None
+) -> dict[int, tuple[ReleasedCue, ...]]:
+    """What was marked on these items, by revision; of these participations only, where they are named."""
+    if not release.origins["asks_cues"]:
+        return {}
+    beside = Cue.objects.filter(revision__rating__assignment__item__in=items)
+    if people is not None:
+        beside = beside.filter(revision__rating__assignment__participation__in=people)
+    found: dict[int, tuple[ReleasedCue, ...]] = {}
+    columns = ("revision", "revision__rating__assignment__item", "kind", "x", "y", "width", "height")
+    rows = beside.order_by("pk").values_list(*columns).iterator(chunk_size=10_000)
+    for revision, item, kind, x, y, width, height in rows:
+        picture = items[item].pair.anonymized
+        cue = ReleasedCue(kind, x, y, width, height, picture.width, picture.height)
+        found[revision] = (*found.get(revision, ()), cue)
+    return found
+
+
+def _released(release: Release, answer: _Said, cues: tuple[ReleasedCue, ...]) -> ReleasedRating:
     return ReleasedRating(
         annotator=_name(release, answer),
         score=answer.score,
@@ -302,4 +328,5 @@ def _released(release: Release, answer: _Said) -> ReleasedRating:
         position=answer.position,
         is_late=answer.is_late,
         n_revisions=answer.n_revisions,
+        cues=cues,
     )

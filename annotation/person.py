@@ -40,6 +40,7 @@ class Person:
     n_checks: int
     repeat_percent: int
     repeat_distance: int
+    asks_cues: bool
 
     @property
     def plan(self) -> SessionPlan:
@@ -73,7 +74,7 @@ SELECT p.id, p.public_id, p.study_id, p.annotator_id, p.seed, p.n_planned, p.n_a
   n.user_id IS NOT NULL,
   s.mode, s.state, s."window", s.lease_seconds, s.reserves_session, s.spacing, s.side,
   s.stops_adaptively OR s.is_ordered_by_model, s.core_percent,
-  s.n_practice, s.n_warm_up, s.n_checks, s.repeat_percent, s.repeat_distance
+  s.n_practice, s.n_warm_up, s.n_checks, s.repeat_percent, s.repeat_distance, s.asks_cues
 FROM annotation_participation p
 JOIN annotation_annotator n ON n.id = p.annotator_id
 JOIN annotation_study s ON s.id = p.study_id

@@ -27,6 +27,7 @@ from annotation.answer import (
     revise_rating,
 )
 from annotation.assign import Lease, Session, served, settled
+from annotation.cues import parsed_cues
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Remark, Report
 from annotation.models.studies import Item
@@ -72,6 +73,7 @@ def parsed_answer(data: Any) -> Answer:
         hidden_seconds=data.get("hidden_seconds"),
         revises=data.get("revises") is True,
         viewing=viewing_conditions(data.get("viewing")),
+        cues=parsed_cues(data.get("cues")),
         note=_words(data.get("note")),
         knows=data["knows"] if data.get("knows") in Remark.Knows.values else "",
     )
@@ -157,7 +159,7 @@ def _revised(person: Person, answer: Answer) -> int:
     mine = Assignment.objects.filter(participation=person.pk, public_id=answer.assignment).first()
     if mine is None:
         raise UnknownAssignment(NOT_GIVEN)
-    rating = revise_rating(mine, score=answer.score, seconds=answer.seconds, key=answer.key)
+    rating = revise_rating(mine, score=answer.score, seconds=answer.seconds, key=answer.key, cues=answer.cues)
     if answer.note or answer.knows:
         Remark.objects.update_or_create(rating=rating, defaults={"note": answer.note, "knows": answer.knows})
     return rating.score

@@ -13,8 +13,9 @@ from django.db.models import Avg, Case, Count, F, Max, OuterRef, Q, QuerySet, Su
 
 from annotation.models.people import Participation
 from annotation.models.quality import Decision, Flag
-from annotation.models.ratings import Assignment, Rating, Report
+from annotation.models.ratings import Assignment, Cue, Rating, Report
 from annotation.models.studies import SCORES, Item, Study
+from datasets.models.releases import CueKind
 from datasets.releases import AGREEMENT_SEED
 from scoring.measures.agreement import agreement_summary
 from scoring.measures.means import Spread, spread
@@ -193,6 +194,51 @@ def rating_lines(study: Study) -> Iterator[str]:
     yield from csv_lines([*cells, int(participation not in unused)] for *cells, participation in rows)
 
 
+def cue_lines(study: Study) -> Iterator[str]:
+    """The boxes beside these ratings as CSV, line by line; in pixels of the anonymized picture."""
+    rating = "revision__rating__assignment__"
+    columns = {
+        "item": f"{rating}item",
+        "annotator": f"{rating}participation__annotator__pseudonym",
+        **{name: name for name in ("kind", "x", "y", "width", "height")},
+        "image_width": f"{rating}item__pair__anonymized__width",
+        "image_height": f"{rating}item__pair__anonymized__height",
+        "used": f"{rating}participation",
+    }
+    marked = _cues_of(study).order_by(f"{rating}item", f"{rating}participation", "pk")
+    writer = csv.writer(_Echo(), lineterminator="\n")
+    yield writer.writerow(columns)
+    unused = set(set_aside(study))
+    for *cells, participation in marked.values_list(*columns.values()).iterator(chunk_size=2000):
+        yield writer.writerow([*cells, int(participation not in unused)])
+
+
+def cue_counts(study: Study) -> list[dict[str, Any]]:
+    """How often each kind was marked: boxes, answers and pairs. One query."""
+    counts = (
+        _cues_of(study)
+        .order_by()
+        .values("kind")
+        .annotate(
+            n=Count("pk"),
+            n_answers=Count("revision", distinct=True),
+            n_pairs=Count("revision__rating__assignment__item", distinct=True),
+        )
+    )
+    by_kind = {row["kind"]: row for row in counts}
+    none = {"n": 0, "n_answers": 0, "n_pairs": 0}
+    return [none | by_kind.get(kind, {}) | {"kind": label} for kind, label in CueKind.choices]
+
+
+def _cues_of(study: Study) -> QuerySet[Cue]:
+    """Beside the ratings that count so far."""
+    return Cue.objects.current().filter(
+        revision__rating__assignment__item__study=study,
+        revision__rating__assignment__purpose=Assignment.Purpose.MAIN,
+        revision__rating__assignment__participation__withdrawn_at=None,
+    )
+
+
 # What a person watching over the study sees of pairs and people ----------------------------------------------------
 
 SHOWS = {
@@ -264,6 +310,14 @@ def answers_to(item: Item) -> QuerySet[Rating]:
     """Everything that was said of a pair, for whatever purpose it was shown."""
     said = Rating.objects.filter(assignment__item=item, assignment__participation__withdrawn_at=None)
     return said.select_related("assignment__participation__annotator", "remark").order_by("created_at")
+
+
+def cues_on(item: Item) -> QuerySet[Cue]:
+    """The boxes that stand on a pair now, of everybody who has not withdrawn, for whatever purpose it was shown."""
+    said = Cue.objects.current().filter(
+        revision__rating__assignment__item=item, revision__rating__assignment__participation__withdrawn_at=None
+    )
+    return said.select_related("revision__rating__assignment__participation__annotator").order_by("revision", "pk")
 
 
 def reports_on(item: Item) -> QuerySet[Report]:

@@ -11,12 +11,13 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 
 from annotation import answer
 from annotation.access import COOKIE, ActsForParticipation
+from annotation.cues import MAX_CUES, MIN_SIDE, PLACES
 from annotation.models.ratings import Assignment, Remark, Report
 from annotation.models.studies import MAX_SCORE, MIN_SCORE
 from annotation.protocol import MAX_ANSWERS, MAX_KEY, InvalidAnswer
 from annotation.skips import MAX_WORDS
 from annotation.viewing import LIMITS, MAX_SECONDS, MODES
-from datasets.models.releases import Mode
+from datasets.models.releases import CueKind, Mode
 
 Schema = dict[str, Any]
 
@@ -56,8 +57,10 @@ SCORE_BOUNDS = {"minimum": MIN_SCORE, "maximum": MAX_SCORE}
 SPENT: dict[str, Any] = dict.fromkeys(MODES, _of_type("number", minimum=0, maximum=MAX_SECONDS))
 SEEN: dict[str, Any] = {name: _of_type("number", minimum=0, maximum=limit) for name, limit in LIMITS.items()}
 VIEWING = _object(seconds=_object(optional=MODES, **SPENT), **SEEN)
+PLACE: dict[str, Any] = {name: COUNT | {"minimum": 0 if name in "xy" else MIN_SIDE} for name in PLACES}
+CUE = _object(closed=False, kind=_of_type("string", enum=CueKind.values), **PLACE)
 ANSWER = _object(
-    optional=("score", "seconds", "hidden_seconds", "revises", "viewing", "note", "knows", "skips"),
+    optional=("score", "seconds", "hidden_seconds", "revises", "viewing", "cues", "note", "knows", "skips"),
     closed=False,
     key=ID | {"description": "Made by the client. The same answer sent again is stored once and acknowledged alike."},
     assignment=ID | {"description": "Of a lease that was given out to this person."},
@@ -70,6 +73,12 @@ ANSWER = _object(
     skips=_of_type("string", "null", enum=[*Report.Kind.values, None])
     | {"description": "Instead of a score: why this pair is not rated."},
     viewing={"oneOf": [VIEWING, {"type": "null"}], "description": "How it was looked at; anything else is ignored."},
+    cues={
+        "oneOf": [_list(_named("Cue"), maxItems=MAX_CUES), {"type": "null"}],
+        "description": "Where the study asks: boxes on what gives identity or place away, in pixels of the anonymized "
+        "picture. A box that is not as described here or not within the picture is ignored, and so are those after "
+        f"the first {MAX_CUES}. A revision says them all anew.",
+    },
 )
 ANSWERS = _object(
     optional=("painted",),
@@ -108,6 +117,7 @@ TURN = _object(
 COMPONENTS = {
     "Answers": ANSWERS,
     "Answer": ANSWER,
+    "Cue": CUE,
     "Turn": TURN,
     "Acknowledgement": ACKNOWLEDGEMENT,
     "Lease": LEASE,

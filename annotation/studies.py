@@ -98,7 +98,7 @@ def begin_study(
     if campaign.studies.filter(mode=mode).exists():
         raise NotPossible(f"{campaign} already has an {mode} study; choose another campaign.")
     study = Study.objects.create(campaign=campaign, mode=mode, name=name, **settings)
-    standard = standard_wording(mode) if study.language == STANDARD_LANGUAGE else {}
+    standard = standard_wording(mode, asks_cues=study.asks_cues) if study.language == STANDARD_LANGUAGE else {}
     if words := standard | dict(wording or {}):
         write_texts(study, words)
     return study

@@ -38,6 +38,7 @@ urlpatterns = [
     path("studies/<uuid:study>/ratings.csv", researchers.ratings, name="ratings"),
     path("studies/<uuid:study>/beside.csv", researchers.beside, name="beside"),
     path("studies/<uuid:study>/completion/", researchers.completion, name="completion"),
+    path("studies/<uuid:study>/cues.csv", researchers.cues, name="cues"),
     path("studies/<uuid:study>/quality/", quality.quality, name="quality"),
     path("studies/<uuid:study>/quality/look/", quality.look_again, name="look-again"),
     path("studies/<uuid:study>/people/<uuid:person>/", quality.annotator, name="annotator"),

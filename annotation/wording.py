@@ -40,9 +40,16 @@ HA2_ONLY: dict[str, str] = {
 }
 
 
-def standard_wording(mode: str) -> dict[str, str]:
-    """Every text that a study of this mode needs, by kind; in English."""
-    return STANDARD | HA2_ONLY if mode == Mode.HA2 else dict(STANDARD)
+CUES_CONSENT = (
+    "You can also draw boxes on what gives a person or a place away. They are stored, used and published like the "
+    "ratings."
+)
+
+
+def standard_wording(mode: str, *, asks_cues: bool = False) -> dict[str, str]:
+    """Every text that a study of this mode needs, by kind, in English; where it asks for boxes the consent says so."""
+    texts = STANDARD | HA2_ONLY if mode == Mode.HA2 else dict(STANDARD)
+    return texts | {Kind.CONSENT: f"{texts[Kind.CONSENT]}\n\n{CUES_CONSENT}"} if asks_cues else texts
 
 
 def current_texts(study: Study, *, language: str | None = None) -> dict[str, StudyText]:

@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -17,7 +18,14 @@ from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image
 from datasets.models.releases import FrozenRating, Label, Release
-from datasets.rows import CORE_COLUMN, LABEL_COLUMNS, RATING_COLUMNS, SET_ASIDE_COLUMNS, SPLIT_COLUMNS
+from datasets.rows import (
+    CORE_COLUMN,
+    CUE_COLUMNS,
+    LABEL_COLUMNS,
+    RATING_COLUMNS,
+    SET_ASIDE_COLUMNS,
+    SPLIT_COLUMNS,
+)
 
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a zip has no "no date"
 CHUNK = 1024 * 1024
@@ -119,6 +127,15 @@ def set_aside_csv(release: Release) -> Iterator[bytes]:
     return _csv(SET_ASIDE_COLUMNS, cells)
 
 
+def _cues_csv(release: Release, *, is_set_aside: bool) -> Iterator[bytes]:
+    cues = release.cues.filter(is_set_aside=is_set_aside).order_by("pair", "annotator", "pk")
+    return _csv(CUE_COLUMNS, cues.values_list(*CUE_COLUMNS).iterator(chunk_size=10_000))
+
+
+cues_csv = partial(_cues_csv, is_set_aside=False)
+set_aside_cues_csv = partial(_cues_csv, is_set_aside=True)
+
+
 Content = dict[str, Callable[[Release], Iterator[bytes]]]
 CONTENT: Content = {
     "labels.csv": labels_csv,
@@ -129,8 +146,15 @@ CONTENT: Content = {
 
 
 def content_of(release: Release) -> Content:
-    """The content files of a release: where a decision kept ratings out, these too."""
-    return CONTENT | ({"set_aside.csv": set_aside_csv} if release.set_aside.exists() else {})
+    """The content files of a release: where a decision kept ratings out, these too; and cues where they were asked for,
+    so that a file without a row says that nobody marked anything."""
+    asks_cues, has_set_aside = bool(release.origins.get("asks_cues")), release.set_aside.exists()
+    further: dict[str, tuple[bool, Callable[[Release], Iterator[bytes]]]] = {
+        "set_aside.csv": (has_set_aside, set_aside_csv),
+        "cues.csv": (asks_cues, cues_csv),
+        "set_aside_cues.csv": (asks_cues and has_set_aside, set_aside_cues_csv),
+    }
+    return CONTENT | {name: lines for name, (is_there, lines) in further.items() if is_there}
 
 
 def content_hash(release: Release) -> str:
@@ -282,6 +306,18 @@ def readme(release: Release) -> str:
         if release.has_core()
         else ""
     )
+    cues = (
+        "| cues.csv | one row per box that an annotator drew on what gives a person or a place away: pair, annotator, "
+        "kind, the box (left, top, width, height) and its picture's size, in pixels of the anonymized picture in "
+        "pictures/; marking was optional, so no box does not mean that nothing gives anything away |\n"
+        if "cues.csv" in content_of(release)
+        else ""
+    )
+    set_aside_cues = (
+        "| set_aside_cues.csv | the same, beside the ratings in set_aside.csv |\n"
+        if "set_aside_cues.csv" in content_of(release)
+        else ""
+    )
     return f"""# {release.title}, version {release.version}
 {simulated}
 Ratings of how anonymous a picture is, from {release.scale_min:g} (not anonymous) to {release.scale_max:g} (fully
@@ -293,7 +329,7 @@ anonymous), given on {shown} ({release.mode}).
 | ratings.csv | one row per rating: pair, annotator (a name for this release only), score, seconds, position in the session |
 | splits.csv | train, val or test, by group: all versions of one original are in one part |
 | wording.json | every text the annotators read, with version and SHA-256 |
-{set_aside}| agreement.json | inter-rater agreement with confidence intervals, their seed and the versions used; under `sets` for all ratings, without those whom the study's planned rule leaves out, and as used, each with who is left out and the SHA-256 of its ratings |
+{set_aside}{cues}{set_aside_cues}| agreement.json | inter-rater agreement with confidence intervals, their seed and the versions used; under `sets` for all ratings, without those whom the study's planned rule leaves out, and as used, each with who is left out and the SHA-256 of its ratings |
 | pictures/ | the pictures as they were shown, named by their SHA-256 |
 | manifest.json, SHA256SUMS | size and SHA-256 of every file; check with `sha256sum -c SHA256SUMS` |
 

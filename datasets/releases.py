@@ -19,10 +19,23 @@ from django.db.models.functions import Now
 
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
-from datasets.models.releases import FrozenRating, Label, Release, SetAsideRating
+from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, SetAsideRating
 from scoring.measures.agreement import agreement_summary
 
 AGREEMENT_SEED = 20240721
+
+
+@dataclass(frozen=True)
+class ReleasedCue:
+    """A box and the size of its picture, in pixels of the display file."""
+
+    kind: str
+    x: int
+    y: int
+    width: int
+    height: int
+    image_width: int
+    image_height: int
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,7 @@ class ReleasedRating:
     position: int | None
     is_late: bool
     n_revisions: int
+    cues: tuple[ReleasedCue, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,7 @@ class SetAside:
     group: str
     annotator: str
     score: int
+    cues: tuple[ReleasedCue, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,7 @@ def pseudonym(release: Release, person: str) -> str:
 
 
 def write_labels(release: Release, pairs: Iterable[ReleasedPair], *, first_number: int) -> None:
-    """Add labels and their ratings to a draft. Call it in a transaction."""
+    """Add labels, their ratings and the cues beside them to a draft. Call it in a transaction."""
     released = list(pairs)
     labels = Label.objects.bulk_create(
         [_label(release, each, number) for number, each in enumerate(released, start=first_number)]
@@ -107,6 +122,12 @@ def write_labels(release: Release, pairs: Iterable[ReleasedPair], *, first_numbe
             for label, each in zip(labels, released, strict=True)
             for rating in each.ratings
         ]
+    )
+    FrozenCue.objects.bulk_create(
+        FrozenCue(release=release, pair=label.number, annotator=rating.annotator, **asdict(cue))
+        for label, each in zip(labels, released, strict=True)
+        for rating in each.ratings
+        for cue in rating.cues
     )
 
 
@@ -136,7 +157,16 @@ def _label(release: Release, released: ReleasedPair, number: int) -> Label:
 
 def write_set_aside(release: Release, ratings: Iterable[SetAside]) -> None:
     """Add to a draft what a decision keeps out of its labels. Call it in a transaction."""
-    SetAsideRating.objects.bulk_create([SetAsideRating(release=release, **asdict(rating)) for rating in ratings])
+    kept_out = list(ratings)
+    SetAsideRating.objects.bulk_create(
+        SetAsideRating(release=release, pair=each.pair, group=each.group, annotator=each.annotator, score=each.score)
+        for each in kept_out
+    )
+    FrozenCue.objects.bulk_create(
+        FrozenCue(release=release, pair=each.pair, annotator=each.annotator, is_set_aside=True, **asdict(cue))
+        for each in kept_out
+        for cue in each.cues
+    )
 
 
 def release_agreement(release: Release, *, by_rule: Collection[str] | None = None) -> dict[str, Any]:
@@ -225,5 +255,6 @@ def discard_draft(release: Release) -> None:
     FrozenRating.objects.filter(label__release=release).delete()
     Label.objects.filter(release=release).delete()
     release.set_aside.all().delete()
+    release.cues.all().delete()
     release.notices.all().delete()
     release.delete()

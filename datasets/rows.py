@@ -38,6 +38,7 @@ CORE_COLUMN = "is_core"  # the last of the labels' columns, where there is a cor
 RATING_COLUMNS = ("pair", "annotator", "occurrence", "score", "seconds", "position", "late", "revisions")
 SPLIT_COLUMNS = ("pair", "group", "split")
 SET_ASIDE_COLUMNS = ("pair", "group", "annotator", "score")
+CUE_COLUMNS = ("pair", "annotator", "kind", "x", "y", "width", "height", "image_width", "image_height")
 
 
 class BadManifest(ValueError):

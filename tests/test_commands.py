@@ -202,7 +202,7 @@ def test_a_study_over_some_kinds_of_pairs_is_set_up_reworded_and_its_ratings_pri
 FACES = ("create_study", "F", "--project", "faces", "--campaign", "c", "--mode", "HA2")
 
 
-SWITCHES = {"allows_swipe", "allows_flicker", "confirms_on_press", "asks_who"}
+SWITCHES = {"allows_swipe", "allows_flicker", "confirms_on_press", "asks_who", "asks_cues"}
 
 
 def test_every_setting_of_the_page_can_be_given_by_command() -> None:
@@ -210,13 +210,14 @@ def test_every_setting_of_the_page_can_be_given_by_command() -> None:
     run(*FACES, "--side", "balanced", "--spacing", "9", "--limit", "60", "--repeat-distance", "7", "--adaptive-stop",
         "--min-ratings", "4", "--max-ratings", "9", "--half-width", "0.5", "--model-order", "--core", "30",
         "--practice", "2", "--checks", "3", "--language", "de", "--no-swipe", "--no-flicker",
-        "--confirm-on-press", "--ask-who", "--completion-code", "C0DE",
+        "--confirm-on-press", "--ask-who", "--ask-cues", "--completion-code", "C0DE",
         "--completion-url", "https://panel.example/done")  # fmt: skip
     wanted = {"language": "de",
               "side": "balanced", "spacing": 9, "person_limit": 60, "repeat_distance": 7, "stops_adaptively": True,
               "min_ratings": 4, "max_ratings": 9, "half_width": 0.5, "is_ordered_by_model": True, "core_percent": 30,
               "n_practice": 2, "n_checks": 3, "n_warm_up": 5, "reserves_session": True,
               "allows_swipe": False, "allows_flicker": False, "confirms_on_press": True, "asks_who": True,
+              "asks_cues": True,
               "completion_code": "C0DE", "completion_url": "https://panel.example/done"}  # fmt: skip
     assert Study.objects.values(*wanted).get() == wanted
     assert {*StudyForm.Meta.fields} == {*OPTIONS, "name", "mode", "reserves_session", *SWITCHES}

@@ -180,15 +180,30 @@ class Report(models.Model):
         return f"{self.get_kind_display()}: {self.assignment}"
 
 
-class Cue(models.Model):
-    """A box on what gives identity or place away, in pixels of the display picture."""
+class CueQuerySet(models.QuerySet["Cue"]):
+    def current(self) -> Self:
+        """Of answers as they stand: of the newest revision of each."""
+        newer = Revision.objects.filter(rating=models.OuterRef("revision__rating"))
+        return self.filter(~models.Exists(newer.filter(number__gt=models.OuterRef("revision__number"))))
 
-    rating = models.ForeignKey(Rating, on_delete=models.CASCADE, related_name="cues")
+
+class Cue(models.Model):
+    """A box on what gives identity or place away, in pixels of the display picture, as said with one revision."""
+
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="cues")
     kind = models.CharField(max_length=8, choices=CueKind)
-    left = models.PositiveIntegerField()
-    top = models.PositiveIntegerField()
+    x = models.PositiveIntegerField()  # of its left edge
+    y = models.PositiveIntegerField()  # of its upper edge
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
 
+    objects = CueQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["revision", "pk"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(width__gte=1, height__gte=1), name="cue_is_not_empty"),
+        ]
+
     def __str__(self) -> str:
-        return f"{self.kind} in {self.rating}"
+        return f"{self.kind} in {self.revision}"

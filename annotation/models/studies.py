@@ -103,6 +103,7 @@ class Study(models.Model):
     half_width = models.FloatField(default=0.75)  # score points; of the 95 % interval at which a pair has enough
     confirms_on_press = models.BooleanField(default=False)  # a score is the answer as soon as it is chosen
     asks_who = models.BooleanField(default=False)  # whether the annotator knows who or where this is
+    asks_cues = models.BooleanField(default=False)  # for boxes on what gives identity or place away
     # What the last page gives to whoever has finished, for the panel that sent them.
     completion_code = models.CharField(max_length=60, blank=True)
     completion_url = models.CharField(max_length=500, blank=True, validators=[web_address])

@@ -17,6 +17,7 @@ from annotation.access import ACTS_FOR, acts_for, participation_required, rememb
 from annotation.answer import AlreadyRated
 from annotation.assign import next_pairs
 from annotation.comprehension import checked, is_complete, unasked
+from annotation.cues import MAX_CUES, MIN_SIDE
 from annotation.instruct import LEAST_PICTURE, record_try, screen_conditions
 from annotation.join import (
     CannotJoin,
@@ -217,7 +218,12 @@ def rate(request: HttpRequest, participation: Participation) -> HttpResponse:
     return render(request, "annotation/rate.html", page, status=400 if error else 200)
 
 
-CHOICES = {"skip_choices": Report.Kind.choices, "knows_choices": Remark.Knows.choices}
+CHOICES = {
+    "skip_choices": Report.Kind.choices,
+    "knows_choices": Remark.Knows.choices,
+    "max_cues": MAX_CUES,
+    "min_cue_side": MIN_SIDE,
+}
 
 
 def _posted_answer(request: HttpRequest) -> dict[str, Any]:

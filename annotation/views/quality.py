@@ -22,6 +22,7 @@ from annotation.views.researchers import managed_study
 PEOPLE_PER_PAGE = 50
 ITEMS_PER_PAGE = 50
 REPORTS_SHOWN = 50
+CUE_NUMBERS = 20  # of a picture's longer side: the height of the number on a box
 
 
 # People ------------------------------------------------------------------------------------------------------------
@@ -238,6 +239,8 @@ def _item_page(request: HttpRequest, study: Study, one: Item, *, refused: MarkFo
         "item": one,
         "statistics": statistics,
         "answers": said,
+        "cues": list(queries.cues_on(one)) if study.asks_cues else [],
+        "cue_number_size": max(one.pair.anonymized.width, one.pair.anonymized.height) / CUE_NUMBERS,
         "reports": queries.reports_on(one),
         "mark_form": refused or MarkForm(initial=mark_initial(one)),
         "reason_form": ReasonForm(auto_id="id_withdraw_%s"),

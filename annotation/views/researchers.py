@@ -98,6 +98,7 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "n_flagged": queries.n_flagged(found),
         "n_reported": queries.reports_of(found).count(),
         "core_agreement": queries.core_agreement(found) if studies.has_core(found) else None,
+        "cue_counts": queries.cue_counts(found) if found.asks_cues else None,
         "histogram": histogram,
         "most": max((n for _, n in histogram), default=0),
         "people": queries.people_of(found),
@@ -252,6 +253,13 @@ def beside(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
     """Viewing conditions, notes, skips and reports: for the project's researchers, never for publication."""
     found = managed_study(request, study)
     return _download(found, "beside", beside_lines(found))
+
+
+@require_GET
+def cues(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
+    """The boxes beside these ratings; none where the study does not ask for them."""
+    found = managed_study(request, study)
+    return _download(found, "cues", queries.cue_lines(found))
 
 
 def _download(study: Study, what: str, lines: Iterator[str]) -> StreamingHttpResponse:

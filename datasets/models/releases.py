@@ -159,16 +159,23 @@ class CueKind(models.TextChoices):
 class FrozenCue(models.Model):
     """A box drawn by an annotator on what gives identity or place away, in pixels of the display picture."""
 
-    label = models.ForeignKey(Label, on_delete=models.PROTECT, related_name="cues")
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="cues")
+    pair = models.PositiveIntegerField()  # row in labels.csv; of what is set aside, as in SetAsideRating
     annotator = models.CharField(max_length=24)
     kind = models.CharField(max_length=8, choices=CueKind)
-    left = models.PositiveIntegerField()
-    top = models.PositiveIntegerField()
+    x = models.PositiveIntegerField()  # of its left edge
+    y = models.PositiveIntegerField()  # of its upper edge
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
+    image_width = models.PositiveIntegerField()
+    image_height = models.PositiveIntegerField()
+    is_set_aside = models.BooleanField(default=False)  # with the rating it stood beside
+
+    class Meta:
+        ordering = ["release", "pair", "annotator", "pk"]
 
     def __str__(self) -> str:
-        return f"{self.kind} by {self.annotator} on {self.label}"
+        return f"{self.kind} by {self.annotator} on pair {self.pair} of {self.release}"
 
 
 class ReleaseNotice(models.Model):

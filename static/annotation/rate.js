@@ -12,6 +12,7 @@ import { gettext, interpolate, ngettext } from "./words.js";
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
 const REQUEST_LIMIT_MS = 20_000;
+const MOST_OUTLIVES = 60_000; // bytes; browsers send no more than 64 KiB for pages that go away
 const NOTHING_CHOSEN = gettext("Choose a score from 1 to 10.");
 const NO_REASON = gettext("Say why you skip it: choose one of the reasons.");
 const RATED_BEFORE = gettext("You have rated this one already; choose another score, or confirm the same.");
@@ -63,9 +64,11 @@ const clock = viewingClock();
 const viewer = viewerOf(pairBox, {
   tools: find("[data-view-tools]"),
   divider: find("[data-divider]"),
-  keysAreOn: () => useKeys.checked && !keyTable.open && !isTyping(document.activeElement),
+  keysAreOn,
   announce,
 });
+const cuePanel = find("[data-cues]"); // where the study asks for boxes on what gives something away
+const cues = cuePanel && (await offerCues());
 const answered = new Set(outbox.all().map((answer) => answer.assignment));
 
 let current = null; // the pair on the screen, or on its way there
@@ -74,8 +77,20 @@ let queue = []; // the pairs after it, loading or loaded
 let progress = { done: Number(form.dataset.done), total: form.dataset.total ? Number(form.dataset.total) : null };
 let ended = false; // the server takes no more answers from this page
 let pressedAt = null; // when the key that confirms went down, by its event
+let missing = null; // what a box lacks, in words, for its answer to be sent
 let leavingTo = null; // where the person wants to go once everything is sent
 const line = { timer: 0, busy: false, again: false, failures: 0, waits: 0 };
+
+/* Rating goes on without them where their script cannot be had. */
+async function offerCues() {
+  try {
+    const { cuesOn } = await import("./cues.js");
+    const toggle = find("[data-cue-toggle]");
+    return cuesOn(viewer, { panel: cuePanel, toggle, keyTable, keysAreOn, announce, changed: forgetMissing });
+  } catch {
+    return null;
+  }
+}
 
 /*
  * Answers that the server has not acknowledged. Tabs share them; the server knows an answer by its key. Each lies under a
@@ -239,6 +254,7 @@ function noteInsteadOfPair(text, action = null) {
   note.append(words);
   if (action) note.append(action);
   viewer.clear();
+  cues?.clear();
   pairBox.replaceChildren(note);
 }
 
@@ -272,6 +288,7 @@ async function showCurrent() {
     return;
   }
   viewer.show(pair);
+  cues?.show(pair);
   ask(pair.lease);
   await painted();
   measureWait();
@@ -315,7 +332,12 @@ function confirmAnswer() {
     tell(NOTHING_CHOSEN);
     return;
   }
-  const beside = { ...(note && { note }), ...(knows && { knows }), ...(current.revises && { revises: true }) };
+  missing = cues?.missing();
+  if (missing) {
+    tell(missing);
+    return;
+  }
+  const beside = { ...(note && { note }), ...(knows && { knows }), ...cues?.answer(), ...(current.revises && { revises: true }) };
   const pair = current;
   leaveWith({ score: Number(score), ...beside, ...clock.stop(), viewing: viewer.conditions() });
   previous = { pair, score };
@@ -378,14 +400,24 @@ function emptyForm() {
 function pressKey(event) {
   const { target } = event;
   const key = latinKey(event);
-  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || keyTable.open || isTyping(target)) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || keyTable.open) return;
+  if (isTyping(target) && !isDigitInList(key, target)) return;
   if (key === "Enter") pressEnter(event, target);
   else if (/^[0-9]$/.test(key) && useKeys.checked && !event.repeat) chooseByKey(key);
   else if (key === "?" && useKeys.checked) keyTable.showModal();
   else if (key.toLowerCase() === "u" && useKeys.checked && !event.repeat) undo();
 }
 
-const isTyping = (element) => element?.matches("textarea");
+/* Letters choose in a list, and are words in a note; digits are no words in a list. */
+function isTyping(element) {
+  return element?.matches("textarea, select");
+}
+
+const isDigitInList = (key, element) => /^[0-9]$/.test(key) && element.matches("select");
+
+function keysAreOn() {
+  return useKeys.checked && !keyTable.open && !isTyping(document.activeElement);
+}
 
 /* Enter confirms from anywhere but a link or another button, and a key held down confirms only once. */
 function pressEnter(event, target) {
@@ -417,6 +449,10 @@ function forgetComplaint() {
   if (find("[data-note]").textContent === NOTHING_CHOSEN) tell("");
 }
 
+function forgetMissing() {
+  if (missing && find("[data-note]").textContent === missing) tell("");
+}
+
 /* --- Sending ------------------------------------------------------------------------------------------------- */
 
 function sendIn(milliseconds) {
@@ -445,16 +481,17 @@ async function send() {
 
 /* The server's reply, or {refusedWith} its status when it takes nothing from this page, or null when trying again may help. */
 async function post(answers) {
+  const body = JSON.stringify({ answers, painted: current?.shown ? current.lease.assignment : null });
   try {
     const response = await fetch(answerUrl, {
       method: "POST",
       headers: { "Content-Type": "application/json", "X-CSRFToken": form.elements.csrfmiddlewaretoken.value },
-      body: JSON.stringify({ answers, painted: current?.shown ? current.lease.assignment : null }),
-      keepalive: true,
+      body,
+      keepalive: new Blob([body]).size < MOST_OUTLIVES,
       signal: AbortSignal.timeout(REQUEST_LIMIT_MS),
     });
-    const body = await response.json().catch(() => ({}));
-    if (Array.isArray(body?.acknowledgements)) return body;
+    const reply = await response.json().catch(() => ({}));
+    if (Array.isArray(reply?.acknowledgements)) return reply;
     if (isRefusal(response.status)) return { refusedWith: response.status };
   } catch {
     // Offline, cut off or too slow: the answers stay in the outbox.

@@ -19,6 +19,7 @@ const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowD
 const DIVIDER_STEPS = {
   ArrowLeft: -0.02, ArrowDown: -0.02, ArrowRight: 0.02, ArrowUp: 0.02, PageDown: -0.1, PageUp: 0.1, Home: -1, End: 1,
 };
+const DIVIDER_ROOM = 24; // CSS pixels to either side of its line
 const HOLD_KEY = "x";
 const KEYS = { "+": "in", "=": "in", "-": "out", f: "fit", o: "actual", s: "side", w: "swipe", k: "flicker" };
 const ZOOMS = new Set(["in", "out", "fit", "actual"]);
@@ -60,15 +61,21 @@ function stopwatch() {
   };
 }
 
-/* One pointer drags, two pinch; `moved` and `pinched` hear of each movement in CSS pixels. */
-function pointersOn(stage, { accepts, moved, pinched }) {
+/* One pointer drags, two pinch; `moved` and `pinched` hear of each movement in CSS pixels. A drag begins with `pressed`
+ * and ends with `released`, or with `cancelled` where it turned into a pinch or was taken away. */
+function pointersOn(stage, { accepts, pressed, moved, pinched, released, cancelled }) {
   const points = new Map(); // by the pointer's id, in the order they came down
   let held = null; // what the first pointer came down on
 
   function down(event) {
     if (event.button !== 0 || points.size === 2 || !accepts(event)) return;
-    if (!points.size) held = event.target;
-    points.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    const at = { x: event.clientX, y: event.clientY };
+    if (points.size) cancelled();
+    else {
+      held = event.target;
+      pressed(held, at);
+    }
+    points.set(event.pointerId, at);
     stage.setPointerCapture(event.pointerId);
   }
 
@@ -81,7 +88,12 @@ function pointersOn(stage, { accepts, moved, pinched }) {
     else pinched(before, after, [...points].find(([id]) => id !== event.pointerId)[1]);
   }
 
-  const up = (event) => points.delete(event.pointerId);
+  function up(event) {
+    if (!points.delete(event.pointerId) || points.size) return;
+    if (event.type === "pointerup") released();
+    else cancelled();
+  }
+
   stage.addEventListener("pointerdown", down);
   stage.addEventListener("pointermove", move);
   for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) stage.addEventListener(end, up);
@@ -103,6 +115,8 @@ export function viewerOf(stage, { tools, divider, keysAreOn, announce }) {
   let mode = modes[0];
   let view = newView();
   let heldSince = null;
+  let pen = null; // takes the drags that begin on what it draws on, see `drawWith`
+  let drawing = false;
 
   /* `scale` is in CSS pixels per picture pixel, null for fit; x and y are where the picture begins in its window. */
   function newView() {
@@ -171,7 +185,7 @@ export function viewerOf(stage, { tools, divider, keysAreOn, announce }) {
 
   function showButtons() {
     const pressed = { fit: view.scale === null, actual: scaleNow() === 1, flip: sideOnTop() === "original", [mode]: true };
-    for (const button of tools.querySelectorAll("[aria-pressed]")) {
+    for (const button of tools.querySelectorAll("[data-view][aria-pressed]")) {
       button.setAttribute("aria-pressed", Boolean(pressed[button.dataset.view]));
     }
     if (flip) flip.hidden = mode !== "flicker";
@@ -237,6 +251,37 @@ export function viewerOf(stage, { tools, divider, keysAreOn, announce }) {
     else fit();
   }
 
+  /* How far to move what reaches from `low` to `high` so that it lies between two ends, the lower one first. */
+  const nudge = (low, high, from, to) => (low < from || high - low > to - from ? from - low : Math.min(0, to - high));
+
+  /* In the place of the other picture: the one that something lies on. */
+  function turnTo(element) {
+    if (mode !== "flicker") return;
+    Object.assign(view, { flipped: element.closest(".picture").dataset.side === "original", held: false });
+    arrange();
+  }
+
+  /* Bring something that lies on a picture into sight. */
+  function reveal(element) {
+    turnTo(element);
+    const frame = element.closest(".window").getBoundingClientRect();
+    const box = element.getBoundingClientRect();
+    view.x += nudge(box.left, box.right, frame.left, frame.right);
+    view.y += nudge(box.top, box.bottom, frame.top, frame.bottom);
+    arrange();
+    if (mode === "swipe") uncover(element, frame);
+  }
+
+  /* The left picture is seen up to the divider, the right one from there. */
+  function uncover(element, frame) {
+    const box = element.getBoundingClientRect();
+    const share = (x) => within((x - frame.left) / frame.width, 0, 1);
+    const isLeft = pair.figures[0].contains(element);
+    const [least, largest] = [share(box.right + DIVIDER_ROOM), share(box.left - DIVIDER_ROOM)];
+    view.share = isLeft ? Math.max(view.share, least) : Math.min(view.share, largest);
+    arrange();
+  }
+
   /* --- Comparing --- */
 
   function compare(chosen) {
@@ -287,7 +332,27 @@ export function viewerOf(stage, { tools, divider, keysAreOn, announce }) {
 
   /* --- Pointers and keys --- */
 
+  function pressed(target, at) {
+    drawing = Boolean(pen?.takes(target));
+    if (drawing) pen.press(target, at);
+  }
+
+  function released() {
+    if (drawing) pen.release();
+    drawing = false;
+  }
+
+  function cancelled() {
+    if (drawing) pen.cancel();
+    drawing = false;
+  }
+
   function moved(target, before, after) {
+    if (drawing) pen.move(after);
+    else drag(target, before, after);
+  }
+
+  function drag(target, before, after) {
     const [x, y] = [after.x - before.x, after.y - before.y];
     const box = windowAt(null).getBoundingClientRect();
     if (target === divider) moveDivider((after.x - box.left) / box.width - view.share);
@@ -347,7 +412,7 @@ export function viewerOf(stage, { tools, divider, keysAreOn, announce }) {
     stage.addEventListener("wheel", turnWheel, { passive: false });
     stage.addEventListener("dblclick", toggleSize);
     stage.addEventListener("keydown", pressArrow);
-    pointersOn(stage, { accepts: () => pair !== null, moved, pinched });
+    pointersOn(stage, { accepts: () => pair !== null, pressed, moved, pinched, released, cancelled });
     tools.addEventListener("click", ({ target }) => run(target.closest("[data-view]")?.dataset.view));
     if (flip) listenToFlip();
     document.addEventListener("keydown", pressKey);
@@ -375,6 +440,13 @@ export function viewerOf(stage, { tools, divider, keysAreOn, announce }) {
       pair = null;
       watch.turn(null);
     },
+    /* Let a pen have the drags on what it `takes`: it hears `press` with what is under the pointer, `move` with places
+     * in CSS pixels, and `release` or `cancel`. */
+    drawWith(next) {
+      pen = next;
+    },
+    turnTo,
+    reveal,
     /* How the pair has been looked at until now. */
     conditions: () => ({
       seconds: watch.seconds(),

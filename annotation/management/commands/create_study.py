@@ -66,6 +66,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--ask-who", action="store_true", help="offer to say whether one knows who or where this is"
         )
+        parser.add_argument(
+            "--ask-cues", action="store_true", help="ask for boxes on what gives a person or a place away"
+        )
         parser.add_argument("--no-flicker", action="store_true", help="do not offer to compare by flicker (HA2)")
         parser.add_argument(
             "--language",
@@ -129,7 +132,8 @@ def checked_form(project: Project, options: dict[str, Any]) -> StudyForm:
     campaign = studies.campaign_named(project, options["campaign"])
     data = {name: options[option.removeprefix("--").replace("-", "_")] for name, option in OPTIONS.items()}
     data |= {"name": options["name"], "mode": options["mode"], "reserves_session": True}
-    data |= {"confirms_on_press": options["confirm_on_press"], "asks_who": options["ask_who"]}
+    data |= {"confirms_on_press": options["confirm_on_press"]}
+    data |= {"asks_who": options["ask_who"], "asks_cues": options["ask_cues"]}
     data |= {f"allows_{mode}": not options[f"no_{mode}"] for mode in ("swipe", "flicker")}
     data |= {"campaign": str(campaign.pk) if campaign else NEW_CAMPAIGN, "new_campaign": options["campaign"]}
     data["methods"] = [json.dumps(kind) for kind in options["only"]]
