@@ -27,7 +27,7 @@ PUBLIC = {"health", "login", "admin-login", "annotation:join", "annotation:resum
 # Open to the person whose participation it is, logged in or not.
 PERSONAL = {
     f"annotation:{name}"
-    for name in ("rate", "instructions", "answer", "rest", "your-data", "end", "another-session", "picture")
+    for name in ("rate", "previous", "instructions", "answer", "rest", "your-data", "end", "another-session", "picture")
 }
 # Open to everybody with a log-in.
 COMMON = {"home", "logout", "schema"}
