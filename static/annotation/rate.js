@@ -53,7 +53,7 @@ let progress = { done: Number(form.dataset.done), total: form.dataset.total ? Nu
 let ended = false; // the server takes no more answers from this page
 let pressedAt = null; // when the key that confirms went down, by its event
 let leavingTo = null; // where the person wants to go once everything is sent
-const line = { timer: 0, busy: false, again: false, failures: 0, waits: 0 };
+const line = { timer: 0, busy: false, again: false, failures: 0, waits: 0, saidGone: false };
 
 /* Answers that the server has not acknowledged. Tabs share them; the server knows an answer by its key. */
 function outboxAt(storageKey) {
@@ -179,9 +179,10 @@ function hold(leases) {
     .map((lease) => loading.get(lease.assignment) ?? loadingPair(lease));
 }
 
-/* Some pairs ask for one score in so many words. */
+/* Some pairs ask for one score in so many words, which are the site's and not the study's. */
 function ask({ instruction }) {
   question.textContent = instruction || question.dataset.question;
+  question.lang = instruction ? document.documentElement.lang : question.dataset.language;
 }
 
 function noteInsteadOfPair(text, action = null) {
@@ -232,7 +233,8 @@ async function showCurrent() {
   scale.disabled = false;
   pair.shown = true;
   clock.start();
-  announce(pairInWords());
+  // The question has the focus already, so what it asks for instead is said along.
+  announce([pairInWords(), pair.lease.instruction].filter(Boolean).join(". "));
   sendIn(PAINT_GRACE_MS);
 }
 
@@ -307,6 +309,7 @@ async function undo() {
   clock.stop();
   clearScale();
   current = Object.assign(pair, { shown: false, revises: true });
+  showProgress();
   await showCurrent();
   if (current !== pair) return;
   scale.querySelector(`input[value="${score}"]`).checked = true;
@@ -417,7 +420,10 @@ const isRefusal = (status) => status >= 400 && status < 500 && !TRY_AGAIN.has(st
 function trySoon() {
   line.failures += 1;
   const fate = outbox.isKept() ? "are kept and sent later" : "are sent later if you leave this page open";
-  if (line.failures === 1 && outbox.all().length) announce(`The connection is gone. Your answers ${fate}.`);
+  if (line.failures === 1 && outbox.all().length) {
+    line.saidGone = true;
+    announce(`The connection is gone. Your answers ${fate}.`);
+  }
   if (outbox.all().length || !current) sendIn(backOff(line.failures));
 }
 
@@ -430,9 +436,16 @@ function takeReply(reply) {
   if (!unsent && reply.finished) go(reply.finished_url);
   else if (!unsent && leavingTo) go(leavingTo);
   else {
+    if (line.saidGone && !unsent) sayItIsBack();
     showNext();
     planNextRequest(reply.acknowledgements, unsent);
   }
+}
+
+/* Where a pair comes next, its number says so. */
+function sayItIsBack() {
+  line.saidGone = false;
+  if (current?.shown) announce("The connection is back. All answers are saved.");
 }
 
 /* Stored, repeated or refused: each ends the matter. A refused assignment may be asked again if the server still leases it. */
@@ -481,7 +494,9 @@ function endSession(status) {
   const again = document.createElement("a");
   again.href = form.action;
   again.textContent = "Load the page again";
+  const hadFocus = document.activeElement;
   noteInsteadOfPair(`${words}${kept}`, again);
+  if (!document.contains(hadFocus) || hadFocus.matches(":disabled, body")) again.focus();
   announce(`${words}${kept}`);
 }
 
@@ -511,7 +526,7 @@ function tell(text) {
 
 function pairInWords() {
   const name = noun === "pair" ? "Pair" : "Picture";
-  const place = answeredInAll() + 1;
+  const place = answeredInAll() + (current?.revises ? 0 : 1);
   return progress.total === null ? `${name} ${place}` : `${name} ${Math.min(place, progress.total)} of ${progress.total}`;
 }
 
@@ -574,6 +589,8 @@ function listen() {
 
 function start() {
   pairBox.removeAttribute("data-served");
+  find("[data-undo-plain]")?.remove();
+  undoButton.hidden = false;
   emptyForm();
   rememberKeyChoice();
   listen();
