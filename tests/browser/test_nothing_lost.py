@@ -3,7 +3,6 @@ not sent yet."""
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +15,16 @@ from playwright.sync_api import BrowserContext, BrowserType, Error, Page, expect
 
 from bench.machine import children
 from datasets.demo_pictures import demo_originals, write_demo_pairs
-from tests.browser.conftest import PASSWORD, People, Site, expect_ready_to_rate, log_in, start_rating
+from tests.browser.conftest import (
+    NO_SERVER,
+    PASSWORD,
+    People,
+    Site,
+    expect_ready_to_rate,
+    log_in,
+    refused,
+    start_rating,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -53,10 +61,6 @@ FILL_STORAGE = """() => {
     try { localStorage.setItem(`filling ${n}`, "x".repeat(size)); } catch { size = Math.floor(size / 2); }
   }
 }"""
-# What Chromium itself logs of a request that found no server; the page can not keep it from doing so.
-NO_SERVER = re.compile(r"Failed to load resource: net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|FAILED)")
-
-REFUSED = "Failed to load resource: the server responded with a status of {}"  # Chromium logs that too
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +83,8 @@ def link(site: Site, study: tuple[str, str]) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _no_complaints(people: People) -> Iterator[None]:
-    yield
-    assert [complaint for complaint in people.complaints if not NO_SERVER.match(complaint)] == []
+def _lines_are_cut_here(people: People) -> None:
+    people.provokes(NO_SERVER)
 
 
 def shell(site: Site, code: str) -> str:
@@ -199,8 +202,8 @@ def open_again_and_again(people: People, profile: Path) -> Callable[[], tuple[Br
         chromium = shutil.which("chromium")
         context = kind.launch_persistent_context(profile, executable_path=chromium, chromium_sandbox=False)
         context.set_default_timeout(20_000)
+        people.listen(context)
         page = context.pages[0]
-        people.listen(page)
         return context, page
 
     return opened
@@ -225,7 +228,6 @@ def test_a_tab_that_crashed_sends_what_it_held_when_it_is_loaded_again(site: Sit
     with page.expect_event("crash"), suppress(Error):  # the call is never answered
         page.goto("chrome://crash", timeout=5000)
     again = page.context.new_page()
-    people.listen(again)
     again.goto(address)
     expect_all_saved(again)
     finish(again, done=2)
@@ -271,6 +273,7 @@ def kill_site(site: Site) -> None:
 
 
 def test_a_member_who_logs_out_and_in_again_loses_nothing(site: Site, study: tuple[str, str], people: People) -> None:
+    people.provokes(refused(404))
     page = people.page()
     log_in(page, site)
     page.goto(f"{site.url}/studies/{study[1]}/take-part/")
@@ -282,7 +285,6 @@ def test_a_member_who_logs_out_and_in_again_loses_nothing(site: Site, study: tup
         rate(page, 2, 10)
         expect_unsent(page, 1)
         other = page.context.new_page()
-        people.listen(other)
         other.goto(site.url)
         other.get_by_role("button", name="Log out").click()
         expect(other.get_by_label("Username")).to_be_visible()
@@ -298,7 +300,6 @@ def test_a_member_who_logs_out_and_in_again_loses_nothing(site: Site, study: tup
     expect_all_saved(page)
     finish(page, done=2)
     expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
-    people.complaints.remove(REFUSED.format("404 (Not Found)"))
 
 
 def test_answers_to_pairs_whose_time_ran_out_are_kept(site: Site, link: str, people: People) -> None:
@@ -317,18 +318,17 @@ def test_answers_to_pairs_whose_time_ran_out_are_kept(site: Site, link: str, peo
 
 
 def test_two_tabs_of_one_person_double_nothing(site: Site, link: str, people: People) -> None:
+    people.provokes(refused(409))
     left = people.page()
     begin(left, link)
     participation = participation_of(left)
     right = left.context.new_page()
-    people.listen(right)
     right.goto(left.url)
     expect_ready_to_rate(right)
     rate(left, 1, 9)
     expect_all_saved(left)
     rate(right, 1, 2)  # the same pair, still on the screen of this tab
     expect(right.locator("[data-note]")).to_contain_text("One answer was not accepted.")
-    people.complaints.remove(REFUSED.format("409 (Conflict)"))
     for n in range(2, N_PLANNED + 1):
         tab, other = (left, right) if n % 2 else (right, left)
         rate_what_is_there(tab, n)
