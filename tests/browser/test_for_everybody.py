@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.axe import TOO_WIDE
 from tests.browser.conftest import (
@@ -262,10 +262,14 @@ def test_a_page_that_may_not_answer_any_more_gives_the_focus_to_the_way_out(
     expect_pair(page, 2)
     saved(page)
     page.context.clear_cookies()
-    page.keyboard.press("5")
-    page.get_by_role("button", name="Confirm").focus()
-    page.keyboard.press("Enter")
+    held: list[Route] = []
+    page.route("**/answer/", held.append)
+    with page.expect_request("**/answer/"):
+        answer(page)
+    expect_pair(page, 3)
     page.get_by_role("radio", name="5", exact=True).focus()
+    page.unroute("**/answer/")
+    held[0].continue_()
     expect(page.get_by_role("link", name="Load the page again")).to_be_focused()
 
 
