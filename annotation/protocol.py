@@ -32,6 +32,7 @@ from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Remark, Report
 from annotation.models.studies import Item
 from annotation.person import Person, locked
+from annotation.previous import previous_answer
 from annotation.skips import MAX_WORDS, Skip, skip_pair
 from annotation.sql import change, uuid_text, uuid_value
 from annotation.viewing import MAX_SECONDS, is_within, viewing_conditions
@@ -81,6 +82,8 @@ def parsed_answer(data: Any) -> Answer:
 
 def parsed_skip(data: dict[str, Any]) -> Skip:
     """A pair that is not rated, from JSON: `skips` says why."""
+    if data["skips"] == "":
+        raise InvalidAnswer("Say why you skip it: choose one of the reasons.")
     if data["skips"] not in Report.Kind.values:
         wrong = gettext("skips must be one of %(reasons)s.")
         raise InvalidAnswer(wrong % {"reasons": ", ".join(Report.Kind.values)})
@@ -218,6 +221,14 @@ def session_data(session: Session) -> dict[str, Any]:
         "finished": session.is_finished or not session.leases,
         "finished_url": addresses.end,
     }
+
+
+def previous_data(participation: Participation) -> dict[str, Any] | None:
+    """The pair that was answered last with its score, in the same words; None where that cannot be changed any more."""
+    if (previous := previous_answer(participation)) is None:
+        return None
+    pictures = _addresses(participation.public_id).pictures
+    return {"lease": lease_data(previous.lease, participation.study.mode, pictures), "score": previous.score}
 
 
 def lease_data(lease: Lease, mode: str, pictures_address: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ urlpatterns = [
     path("rate/<uuid:participation>/", annotators.rate, name="rate"),
     path("rate/<uuid:participation>/your-data/", annotators.your_data, name="your-data"),
     path("rate/<uuid:participation>/instructions/", annotators.instructions, name="instructions"),
+    path("rate/<uuid:participation>/previous/", annotators.previous, name="previous"),
     path("rate/<uuid:participation>/answer/", in_their_language(AnswerView.as_view()), name="answer"),
     path("rate/<uuid:participation>/rest/", annotators.rest, name="rest"),
     path("rate/<uuid:participation>/end/", annotators.end, name="end"),

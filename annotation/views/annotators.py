@@ -34,7 +34,7 @@ from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Remark, Report
 from annotation.models.studies import Study, StudyText
 from annotation.planner import MINUTES_AROUND
-from annotation.protocol import session_data, take_turn
+from annotation.protocol import previous_data, session_data, take_turn
 from annotation.sql import fetch_one, uuid_value
 from annotation.viewing import view_modes
 from annotation.wording import supplied_texts, texts_for
@@ -197,7 +197,7 @@ def rate(request: HttpRequest, participation: Participation) -> HttpResponse:
     """The pair in front of the annotator. The form works without a script; the script makes it fast."""
     if participation.instructed_at is None:
         return redirect("annotation:instructions", participation.public_id)
-    error = None
+    error, said = None, None
     if request.method == "POST":
         turn = take_turn(participation, [_posted_answer(request)])
         [acknowledgement] = turn["acknowledgements"]
@@ -207,14 +207,41 @@ def rate(request: HttpRequest, participation: Participation) -> HttpResponse:
             messages.info(request, acknowledgement.feedback)
         if acknowledgement.status == "stored" or acknowledgement.code == AlreadyRated.code:
             return redirect("annotation:rate", participation.public_id)
-        error = acknowledgement.detail
+        error, said = acknowledgement.detail, _said(request)
     else:
         turn = session_data(next_pairs(participation))
     if turn["finished"]:
         return redirect("annotation:end", participation.public_id)
     leases = turn["leases"]
-    context = {"lease": leases[0], "leases": leases, "progress": turn["progress"], "error": error, "form_key": uuid4()}
-    page = _context(request, participation) | context | CHOICES
+    may_change = turn["progress"]["done"] and participation.study.state != Study.State.CLOSED
+    context = {"lease": leases[0], "leases": leases, "progress": turn["progress"], "error": error, "said": said}
+    page = _context(request, participation) | CHOICES | context | {"form_key": uuid4(), "may_change": may_change}
+    return render(request, "annotation/rate.html", page, status=400 if error else 200)
+
+
+@participation_required
+@require_http_methods(["GET", "POST"])
+def previous(request: HttpRequest, participation: Participation) -> HttpResponse:
+    """The answer before, to be changed by whoever has no script; with one, the rating page does it by itself."""
+    back = redirect("annotation:rate", participation.public_id)
+    found = previous_data(participation)
+    if found is None:
+        messages.info(request, "There is no answer that can be changed now.")
+        return back
+    error, said = None, {"score": found["score"]}
+    if request.method == "POST":
+        if request.POST.get("assignment") != found["lease"]["assignment"]:  # another tab has gone on meanwhile
+            messages.warning(request, "Not changed: only the last answer can be, and you have rated another one since.")
+            return back
+        turn = take_turn(participation, [_posted_answer(request) | {"revises": True}])
+        [acknowledgement] = turn["acknowledgements"]
+        if acknowledgement.status == "stored":
+            messages.success(request, f"Your previous answer is {acknowledgement.score} now.")
+            return back
+        error, said = acknowledgement.detail, _said(request)
+    context = {"changes": found["score"], "lease": found["lease"], "error": error, "said": said}
+    page = _context(request, participation) | CHOICES | context | {"form_key": uuid4()}
+    page["progress"]["done"] -= 1  # it stands where it stood
     return render(request, "annotation/rate.html", page, status=400 if error else 200)
 
 
@@ -230,10 +257,18 @@ def _posted_answer(request: HttpRequest) -> dict[str, Any]:
     named = {name: request.POST.get(name) for name in ("key", "assignment", "note", "knows")}
     if "skip" in request.POST:
         return named | {"skips": request.POST.get("skips", "")}
+    return named | {"score": _posted_score(request)}
+
+
+def _posted_score(request: HttpRequest) -> int | None:
     score = request.POST.get("score", "")
-    return named | {
-        "score": int(score) if score.isascii() and score.isdigit() and len(score) < 4 else None,
-    }
+    return int(score) if score.isascii() and score.isdigit() and len(score) < 4 else None
+
+
+def _said(request: HttpRequest) -> dict[str, Any]:
+    """What stands in the form again when it was not accepted, so that nobody has to say it twice."""
+    named = {name: request.POST.get(name, "") for name in ("note", "knows", "skips")}
+    return named | {"skip": "skip" in request.POST, "score": _posted_score(request)}
 
 
 @login_not_required

@@ -79,7 +79,7 @@ let ended = false; // the server takes no more answers from this page
 let pressedAt = null; // when the key that confirms went down, by its event
 let missing = null; // what a box lacks, in words, for its answer to be sent
 let leavingTo = null; // where the person wants to go once everything is sent
-const line = { timer: 0, busy: false, again: false, failures: 0, waits: 0 };
+const line = { timer: 0, busy: false, again: false, failures: 0, waits: 0, saidGone: false };
 
 /* Rating goes on without them where their script cannot be had. */
 async function offerCues() {
@@ -296,7 +296,8 @@ async function showCurrent() {
   scale.disabled = false;
   pair.shown = true;
   clock.start();
-  announce(pairInWords());
+  // The question has the focus already, so what it asks for instead is said along.
+  announce([pairInWords(), pair.lease.instruction].filter(Boolean).join(". "));
   sendIn(PAINT_GRACE_MS);
 }
 
@@ -378,6 +379,7 @@ async function undo() {
   clock.stop();
   clearScale();
   current = Object.assign(pair, { shown: false, revises: true });
+  showProgress();
   await showCurrent();
   if (current !== pair) return;
   scale.querySelector(`input[value="${score}"]`).checked = true;
@@ -505,7 +507,10 @@ function trySoon() {
   line.failures += 1;
   const kept = gettext("The connection is gone. Your answers are kept and sent later.");
   const open = gettext("The connection is gone. Your answers are sent later if you leave this page open.");
-  if (line.failures === 1 && outbox.all().length) announce(outbox.isKept() ? kept : open);
+  if (line.failures === 1 && outbox.all().length) {
+    line.saidGone = true;
+    announce(outbox.isKept() ? kept : open);
+  }
   if (outbox.all().length || !current) sendIn(backOff(line.failures));
 }
 
@@ -518,9 +523,16 @@ function takeReply(reply) {
   if (!unsent && reply.finished) go(reply.finished_url);
   else if (!unsent && leavingTo) go(leavingTo);
   else {
+    if (line.saidGone && !unsent) sayItIsBack();
     showNext();
     planNextRequest(reply.acknowledgements, unsent);
   }
+}
+
+/* Where a pair comes next, its number says so. */
+function sayItIsBack() {
+  line.saidGone = false;
+  if (current?.shown) announce("The connection is back. All answers are saved.");
 }
 
 /* Stored, repeated or refused: each ends the matter. A refused assignment may be asked again if the server still leases it. */
@@ -593,7 +605,9 @@ function endSession(status) {
   const again = document.createElement("a");
   again.href = form.action;
   again.textContent = gettext("Load the page again");
+  const hadFocus = document.activeElement;
   noteInsteadOfPair(words, again);
+  if (!document.contains(hadFocus) || hadFocus.matches(":disabled, body")) again.focus();
   announce(words);
 }
 
@@ -637,7 +651,7 @@ function tell(text) {
 }
 
 function pairInWords() {
-  const place = answeredInAll() + 1;
+  const place = answeredInAll() + (current?.revises ? 0 : 1);
   const { total } = progress;
   if (total === null) return interpolate(nounWords.place, { place });
   return interpolate(nounWords.placeOfAll, { place: Math.min(place, total), total });
@@ -722,6 +736,8 @@ function listen() {
 
 function start() {
   pairBox.removeAttribute("data-served");
+  find("[data-undo-plain]")?.remove();
+  undoButton.hidden = false;
   emptyForm();
   rememberKeyChoice();
   listen();

@@ -289,8 +289,11 @@ export function viewerOf(stage, { tools, divider, keysAreOn, announce }) {
     mode = chosen;
     Object.assign(view, { flipped: false, held: false });
     if (!pair) return showMode();
+    const focused = document.activeElement;
     watch.turn(mode);
     arrange();
+    // Whoever stood on what this mode hides, the divider or the button of the flicker, stands on the pictures now.
+    if (focused?.hidden) stage.focus({ preventScroll: true });
   }
 
   function showMode() {

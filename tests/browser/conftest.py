@@ -1,6 +1,7 @@
 """A real site (web server and worker as `make demo` starts them) and a real browser for people to use it with."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,11 +21,24 @@ from tests.conftest import skip_or_fail
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct-horse-battery-staple"
 
+# What the Content-Security-Policy keeps out, in words that name the place; it goes to the console like any other error.
+REPORT_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) =>
+  console.error(`CSP: ${event.violatedDirective} kept out ${event.blockedURI} in ${event.documentURI}`)
+)"""
+# What Chromium itself logs of a request that found no server; a page cannot keep it from doing so.
+NO_SERVER = r"Failed to load resource: net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|FAILED)"
+
+
+def refused(status: int) -> str:
+    """What Chromium logs of a page or an answer that came with this status."""
+    return rf"Failed to load resource: the server responded with a status of {status} "
+
 
 @dataclass
 class Site:
     var: Path
     port: int
+    debug: bool = True
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -33,7 +48,7 @@ class Site:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "TASKS_ENGINE"}}
-        return kept | {"STUDIO_VAR": str(self.var), "PORT": str(self.port), "DEBUG": "true"}
+        return kept | {"STUDIO_VAR": str(self.var), "PORT": str(self.port), "DEBUG": str(self.debug)}
 
     def manage(self, *arguments: str, **variables: str) -> str:
         command = [sys.executable, "manage.py", *arguments]
@@ -61,21 +76,29 @@ class Site:
             self.process = None
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+@contextmanager
+def new_site(folder: Path, *, debug: bool = True) -> Iterator[Site]:
     """An empty site with one user, `boss`, who is admin of the site and researcher of the project `faces`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        made = Site(tmp_path_factory.mktemp("site"), probe.getsockname()[1])
+        made = Site(folder, probe.getsockname()[1], debug)
     made.manage("migrate", "--verbosity", "0")
     boss = {"DJANGO_SUPERUSER_USERNAME": "boss", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
     made.manage("createsuperuser", "--noinput", "--email", "boss@example.org", **boss)
     made.manage("create_project", "faces", "--name", "Faces", "--member", "boss:researcher")
+    if not debug:  # as in production: hashed names of static files, and the site's own pages for what goes wrong
+        made.manage("collectstatic", "--noinput", "--verbosity", "0")
     made.start()
     try:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with new_site(tmp_path_factory.mktemp("site")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -91,25 +114,35 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class People:
-    """Opens a browser of its own for each person, and remembers what their consoles complained of."""
+    """Opens a browser of its own for each person, and remembers what their consoles complained of: errors, warnings,
+    whatever the Content-Security-Policy keeps out. A test with complaints fails, but for those that it provokes."""
 
     browser: Browser
     complaints: list[str] = field(default_factory=list)
+    provoked: list[str] = field(default_factory=list)
 
     def page(self, **options: object) -> Page:
         context: BrowserContext = self.browser.new_context(**options)  # type: ignore[arg-type]
         context.set_default_timeout(20_000)
-        page = context.new_page()
-        self.listen(page)
-        return page
+        self.listen(context)
+        return context.new_page()
 
-    def listen(self, page: Page) -> None:
-        """To a page that the test has opened itself."""
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on(
+    def listen(self, context: BrowserContext) -> None:
+        """To all pages of a browser, those that the test opens itself too."""
+        context.add_init_script(REPORT_VIOLATIONS)
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        context.on(
             "console",
             lambda message: self.complaints.append(message.text) if message.type in {"error", "warning"} else None,
         )
+
+    def provokes(self, *patterns: str) -> None:
+        """The test brings these complaints about on purpose: what each begins with, as a regular expression."""
+        self.provoked += patterns
+
+    @property
+    def unprovoked(self) -> list[str]:
+        return [said for said in self.complaints if not any(re.match(pattern, said) for pattern in self.provoked)]
 
 
 @pytest.fixture
@@ -118,6 +151,7 @@ def people(browser: Browser) -> Iterator[People]:
     yield made
     for context in browser.contexts:
         context.close()
+    assert made.unprovoked == []
 
 
 def log_in(page: Page, site: Site, name: str = "boss", password: str = PASSWORD) -> None:

@@ -3,7 +3,6 @@ not sent yet."""
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +15,16 @@ from playwright.sync_api import BrowserContext, BrowserType, Error, Page, expect
 
 from bench.machine import children
 from datasets.demo_pictures import demo_originals, write_demo_pairs
-from tests.browser.conftest import PASSWORD, People, Site, expect_ready_to_rate, log_in, start_rating
+from tests.browser.conftest import (
+    NO_SERVER,
+    PASSWORD,
+    People,
+    Site,
+    expect_ready_to_rate,
+    log_in,
+    refused,
+    start_rating,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -57,10 +65,6 @@ REFUSE_STORAGE = """() => {
   Storage.prototype.setItem = () => { throw new DOMException("The quota has been exceeded.", "QuotaExceededError"); };
 }"""
 CANNOT_KEEP = "{} not sent yet. This browser cannot keep them: leave this page open."
-# What Chromium itself logs of a request that found no server; the page can not keep it from doing so.
-NO_SERVER = re.compile(r"Failed to load resource: net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|FAILED)")
-
-REFUSED = "Failed to load resource: the server responded with a status of {}"  # Chromium logs that too
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +87,8 @@ def link(site: Site, study: tuple[str, str]) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _no_complaints(people: People) -> Iterator[None]:
-    yield
-    assert [complaint for complaint in people.complaints if not NO_SERVER.match(complaint)] == []
+def _lines_are_cut_here(people: People) -> None:
+    people.provokes(NO_SERVER)
 
 
 def shell(site: Site, code: str) -> str:
@@ -203,8 +206,8 @@ def open_again_and_again(people: People, profile: Path) -> Callable[[], tuple[Br
         chromium = shutil.which("chromium")
         context = kind.launch_persistent_context(profile, executable_path=chromium, chromium_sandbox=False)
         context.set_default_timeout(20_000)
+        people.listen(context)
         page = context.pages[0]
-        people.listen(page)
         return context, page
 
     return opened
@@ -229,7 +232,6 @@ def test_a_tab_that_crashed_sends_what_it_held_when_it_is_loaded_again(site: Sit
     with page.expect_event("crash"), suppress(Error):  # the call is never answered
         page.goto("chrome://crash", timeout=5000)
     again = page.context.new_page()
-    people.listen(again)
     again.goto(address)
     expect_all_saved(again)
     finish(again, done=2)
@@ -275,6 +277,7 @@ def kill_site(site: Site) -> None:
 
 
 def test_a_member_who_logs_out_and_in_again_loses_nothing(site: Site, study: tuple[str, str], people: People) -> None:
+    people.provokes(refused(404))
     page = people.page()
     log_in(page, site)
     page.goto(f"{site.url}/studies/{study[1]}/take-part/")
@@ -286,7 +289,6 @@ def test_a_member_who_logs_out_and_in_again_loses_nothing(site: Site, study: tup
         rate(page, 2, 10)
         expect_unsent(page, 1)
         other = page.context.new_page()
-        people.listen(other)
         other.goto(site.url)
         other.get_by_role("button", name="Log out").click()
         expect(other.get_by_label("Username")).to_be_visible()
@@ -302,7 +304,6 @@ def test_a_member_who_logs_out_and_in_again_loses_nothing(site: Site, study: tup
     expect_all_saved(page)
     finish(page, done=2)
     expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
-    people.complaints.remove(REFUSED.format("404 (Not Found)"))
 
 
 def test_answers_to_pairs_whose_time_ran_out_are_kept(site: Site, link: str, people: People) -> None:
@@ -329,7 +330,6 @@ def tabs(link: str, people: People) -> tuple[Page, Page]:
     left = people.page()
     begin(left, link)
     right = left.context.new_page()
-    people.listen(right)
     right.goto(left.url)
     expect_ready_to_rate(right)
     return left, right
@@ -358,6 +358,7 @@ def test_two_tabs_of_one_person_share_the_pairs_and_come_to_the_end_together(
 def test_of_two_answers_to_a_pair_in_two_tabs_the_first_counts_and_the_second_is_told(
     site: Site, tabs: tuple[Page, Page], people: People
 ) -> None:
+    people.provokes(refused(409))
     left, right = tabs
     participation = participation_of(left)
     left.evaluate(REFUSE_STORAGE)  # so that the other tab does not hear of it
@@ -365,7 +366,6 @@ def test_of_two_answers_to_a_pair_in_two_tabs_the_first_counts_and_the_second_is
     expect_all_saved(left)
     rate(right, 1, 2)
     expect(right.locator("[data-note]")).to_contain_text("One answer was not accepted.")
-    people.complaints.remove(REFUSED.format("409 (Conflict)"))
     for n in range(2, N_PLANNED + 1):
         rate(right, n, n)
     expect_the_end(left, right)
@@ -467,11 +467,11 @@ def test_a_page_whose_token_is_gone_says_what_is_unsent_and_sends_it_when_loaded
     participation = participation_of(page)
     rate(page, 1, 9)
     expect_all_saved(page)
+    people.provokes(refused(403))
     page.context.clear_cookies(name="csrftoken")
     rate(page, 2, 10)
     expect(page.locator("[data-status]")).to_have_text("1 answer kept in this browser")
     expect(page.get_by_text("Not sent yet, but kept in this browser: 1 answer.").last).to_be_visible()
-    people.complaints.remove(REFUSED.format("403 (Forbidden)"))
     page.get_by_role("link", name="Load the page again").click()
     expect_all_saved(page)
     finish(page, done=2)
@@ -487,11 +487,11 @@ def test_where_nothing_can_be_kept_a_page_whose_token_is_gone_says_that_closing_
     participation = participation_of(page)
     rate(page, 1, 9)
     expect_all_saved(page)
+    people.provokes(refused(403))
     page.context.clear_cookies(name="csrftoken")
     rate(page, 2, 10)
     expect(page.get_by_text("Not sent yet, and lost when this page is closed: 1 answer.").last).to_be_visible()
     expect(page.locator("[data-status]")).to_have_text(CANNOT_KEEP.format("1 answer"))
-    people.complaints.remove(REFUSED.format("403 (Forbidden)"))
     assert leave(page) == ["beforeunload"]
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("link", name="Load the page again").click()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 
 from datasets.demo_pictures import demo_originals, write_demo_pairs
-from tests.browser.conftest import People, Site, expect_ready_to_rate, start_rating, take_part
+from tests.browser.conftest import NO_SERVER, People, Site, expect_ready_to_rate, refused, start_rating, take_part
 
 pytestmark = pytest.mark.browser
 
@@ -61,6 +61,7 @@ def stored_scores(site: Site, folder: Path) -> list[int]:
 def test_answers_given_while_the_server_is_away_are_stored_once_it_is_back(
     site: Site, links: dict[str, str], people: People, tmp_path: Path
 ) -> None:
+    people.provokes(NO_SERVER)
     page = people.page()
     begin(page, links["HA2"])
     rate(page, 1, "3")
@@ -77,6 +78,7 @@ def test_answers_given_while_the_server_is_away_are_stored_once_it_is_back(
 
 
 def test_a_reload_loses_no_unsent_answer(site: Site, links: dict[str, str], people: People) -> None:
+    people.provokes(NO_SERVER)
     page = people.page()
     begin(page, links["HA1"])
     page.route("**/answer/", lambda route: route.abort())
@@ -97,6 +99,7 @@ def test_a_browser_that_may_not_answer_any_more_says_so_and_keeps_what_it_has(
     rate(page, 1, "4")
     expect(page.get_by_text("All answers saved")).to_be_visible()
     page.context.clear_cookies(name=re.compile("^participation_"))
+    people.provokes(refused(404))
     rate(page, 2, "5")
     expect(page.get_by_text("Your participation cannot be reached from this browser.").last).to_be_visible()
     expect(page.get_by_text("1 answer kept in this browser")).to_be_visible()
@@ -109,6 +112,7 @@ def test_after_a_log_in_in_another_tab_a_reload_sends_the_answer(links: dict[str
     rate(page, 1, "4")
     expect(page.get_by_text("All answers saved")).to_be_visible()
     page.context.clear_cookies(name="csrftoken")  # a log-in changes it; this page has the old one
+    people.provokes(refused(403))
     rate(page, 2, "5")
     expect(page.get_by_text("CSRF")).to_have_count(0)
     page.get_by_role("link", name="Load the page again").click()
