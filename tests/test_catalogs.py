@@ -124,7 +124,7 @@ def test_the_catalogs_hold_the_words_of_the_code_and_no_others(collected: Path, 
 # Nothing beside them ------------------------------------------------------------------------------------------------
 
 
-NAMES = {"PerceptAnon", "Studio", "UTC", "Enter", "kbd", "XXXX"}  # and what a program is called, what a key says
+NAMES = {"PerceptAnon", "Studio", "UTC", "Enter", "Esc", "kbd", "XXXX"}  # and what a program is called, what a key says
 SAID = re.compile(r"""\b(?:alt|title|aria-label|aria-valuetext|placeholder)=(?:"([^"]*)"|'([^']*)')""")
 # Blocks whose content is translated, is no text, or is the name of a class.
 BLOCKS = {"blocktranslate": "endblocktranslate", "comment": "endcomment", "block body_class": "endblock"}

@@ -226,17 +226,19 @@ def previous(request: HttpRequest, participation: Participation) -> HttpResponse
     back = redirect("annotation:rate", participation.public_id)
     found = previous_data(participation)
     if found is None:
-        messages.info(request, "There is no answer that can be changed now.")
+        messages.info(request, gettext("There is no answer that can be changed now."))
         return back
     error, said = None, {"score": found["score"]}
     if request.method == "POST":
         if request.POST.get("assignment") != found["lease"]["assignment"]:  # another tab has gone on meanwhile
-            messages.warning(request, "Not changed: only the last answer can be, and you have rated another one since.")
+            only_the_last = gettext("Not changed: only the last answer can be, and you have rated another one since.")
+            messages.warning(request, only_the_last)
             return back
         turn = take_turn(participation, [_posted_answer(request) | {"revises": True}])
         [acknowledgement] = turn["acknowledgements"]
         if acknowledgement.status == "stored":
-            messages.success(request, f"Your previous answer is {acknowledgement.score} now.")
+            now = gettext("Your previous answer is %(score)s now.") % {"score": acknowledgement.score}
+            messages.success(request, now)
             return back
         error, said = acknowledgement.detail, _said(request)
     context = {"changes": found["score"], "lease": found["lease"], "error": error, "said": said}

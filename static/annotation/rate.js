@@ -532,7 +532,7 @@ function takeReply(reply) {
 /* Where a pair comes next, its number says so. */
 function sayItIsBack() {
   line.saidGone = false;
-  if (current?.shown) announce("The connection is back. All answers are saved.");
+  if (current?.shown) announce(gettext("The connection is back. All answers are saved."));
 }
 
 /* Stored, repeated or refused: each ends the matter. A refused assignment may be asked again if the server still leases it. */

@@ -643,9 +643,10 @@ def test_more_boxes_than_a_leaving_page_may_send_are_sent_all_the_same(links: di
             assignment: "00000000-0000-4000-8000-000000000000", score: 5, cues: Array(20).fill(box),
           }));
           const { participation } = document.querySelector("form[data-participation]").dataset;
-          answers.forEach((answer, n) => localStorage.setItem(
-            `perceptanon.outbox.${participation}.${String(n + 1).padStart(6, "0")}.${answer.key}`, JSON.stringify(answer)
-          ));
+          answers.forEach((answer, n) => {
+            const name = `${participation}.${String(n + 1).padStart(6, "0")}.${answer.key}`;
+            localStorage.setItem(`perceptanon.outbox.${name}`, JSON.stringify(answer));
+          });
         }"""
     )
     page.reload()
