@@ -486,6 +486,17 @@ def test_the_keys_are_listed(links: dict[str, str], people: People) -> None:
     expect(panel(page)).to_be_hidden()
 
 
+def test_escape_closes_an_open_list_of_kinds_first(links: dict[str, str], people: People) -> None:
+    page = begin(people, links["one"])
+    mark(page)
+    draw_around_red(page)
+    kinds(page).click()
+    page.keyboard.press("Escape")
+    expect(panel(page)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(panel(page)).to_be_hidden()
+
+
 # By finger ----------------------------------------------------------------------------------------------------------
 
 
