@@ -295,7 +295,7 @@ def test_a_picture_takes_twenty_boxes_and_no_more(links: dict[str, str], people:
         page.get_by_role("button", name="Add a box").click()
     expect(boxes(page)).to_have_count(20)
     assert len(set(map(place_of, names(page)))) == 20
-    page.get_by_role("button", name="Add a box").click()
+    page.get_by_role("button", name="Add a box").press("Enter")  # it can be pressed, and says why it adds none
     draw_from_corner(page)
     expect(boxes(page)).to_have_count(20)
     expect(announced(page)).to_have_text("No more than 20 boxes on one picture.")
@@ -488,6 +488,17 @@ def test_the_keys_are_listed(links: dict[str, str], people: People) -> None:
     expect(table.get_by_role("row", name="C mark what gives it away")).to_be_visible()
     expect(table.get_by_role("row", name="on a box move it")).to_be_visible()
     page.keyboard.press("c")
+    expect(panel(page)).to_be_hidden()
+
+
+def test_escape_closes_an_open_list_of_kinds_first(links: dict[str, str], people: People) -> None:
+    page = begin(people, links["one"])
+    mark(page)
+    draw_around_red(page)
+    kinds(page).click()
+    page.keyboard.press("Escape")
+    expect(panel(page)).to_be_visible()
+    page.keyboard.press("Escape")
     expect(panel(page)).to_be_hidden()
 
 
