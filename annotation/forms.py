@@ -336,7 +336,7 @@ class PlannerForm(Grouped, forms.Form):
 
     groups = {
         "The study": ["n_pairs", "n_originals", "goal"],
-        "A session": ["session_size", "n_practice", "n_warm_up", "n_checks", "repeat_percent"],
+        "A session": ["session_size", "n_practice", "n_warm_up", "n_checks", "repeat_percent", "repeat_distance"],
         "Time and pay": ["seconds", "minutes_around", "pay", "pay_per"],
         "People": ["sd", "reliability"],
     }
@@ -354,6 +354,7 @@ class PlannerForm(Grouped, forms.Form):
     n_warm_up = forms.IntegerField(label="warm-up, not counted", min_value=0, max_value=1000)
     n_checks = forms.IntegerField(label="checks", min_value=0, max_value=1000)
     repeat_percent = forms.IntegerField(label="and hidden repeats, in percent", min_value=0, max_value=50)
+    repeat_distance = forms.IntegerField(label="Pairs before a repeat, at least", min_value=1, max_value=10_000)
     seconds = forms.FloatField(label="Seconds per answer", min_value=0.1, max_value=3600)
     minutes_around = forms.FloatField(
         label="Minutes around a session", min_value=0, max_value=600, help_text="For consent and instructions."
@@ -383,7 +384,12 @@ class PlannerForm(Grouped, forms.Form):
             return None
         said = self.cleaned_data
         session = planner.SessionPlan(
-            said["session_size"], said["n_practice"], said["n_warm_up"], said["n_checks"], said["repeat_percent"]
+            said["session_size"],
+            said["n_practice"],
+            said["n_warm_up"],
+            said["n_checks"],
+            said["repeat_percent"],
+            said["repeat_distance"],
         )
         shared = ("n_pairs", "n_originals", "goal", "seconds", "minutes_around", "sd", "reliability")
         try:

@@ -34,13 +34,12 @@ def purpose_at(plan: SessionPlan, seed: int, position: int) -> str:
 def session_purposes(plan: SessionPlan, seed: int) -> tuple[str, ...]:
     """Practice, then warm-up, then pairs that count with checks and repeats among them, evenly but at no fixed beat."""
     opening = [Purpose.PRACTICE] * plan.n_practice + [Purpose.WARM_UP] * plan.n_warm_up
-    # A study with hardly any pairs is still there for its answers: at least half of what follows the opening counts,
-    # and the opening takes half of the session at most.
-    opening = opening[: plan.size // 2]
+    opening = opening[: plan.n_opening]
     rest: list[str] = [Purpose.MAIN] * (plan.size - len(opening))
-    n_checks = min(plan.n_checks, len(rest) // 2)
-    n_repeats = min(plan.n_repeats, len(rest) // 2 - n_checks)
-    beside = ((Purpose.CHECK, n_checks, 0), (Purpose.REPEAT, n_repeats, plan.repeat_distance))
+    beside = (
+        (Purpose.CHECK, plan.n_checks_shown, 0),
+        (Purpose.REPEAT, plan.n_repeats_sought, plan.repeat_distance),
+    )
     for purpose, n, first in beside:
         for place in _spread(n, first, len(rest), seed, purpose):
             # Where the place is taken already, the next one that is not; at the end of the session, the first.

@@ -4,7 +4,7 @@ Assumed is that every person rates one session, that everybody who begins finish
 around its mean like a normal sample. Where originals are many, a person sees each of them once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from scoring.measures.means import expected_width, reliability_of_mean
@@ -44,6 +44,29 @@ class SessionPlan:
     def n_beside(self) -> int:
         """Pairs that are shown and do not count."""
         return self.n_practice + self.n_warm_up + self.n_checks + self.n_repeats
+
+    # What a session holds in the end. One of few pairs has no room for all that was wanted: what counts comes first.
+
+    @property
+    def n_opening(self) -> int:
+        """Practice and warm-up: half of the session at most."""
+        return min(self.n_practice + self.n_warm_up, self.size // 2)
+
+    @property
+    def n_checks_shown(self) -> int:
+        """With the repeats, half of what follows the opening at most."""
+        return min(self.n_checks, (self.size - self.n_opening) // 2)
+
+    @property
+    def n_repeats_sought(self) -> int:
+        return min(self.n_repeats, (self.size - self.n_opening) // 2 - self.n_checks_shown)
+
+    @property
+    def n_counted(self) -> int:
+        """Pairs that count."""
+        n_rest = self.size - self.n_opening
+        n_repeats = min(self.n_repeats_sought, max(0, n_rest - self.repeat_distance))  # none before its distance
+        return n_rest - self.n_checks_shown - n_repeats
 
     def check(self) -> None:
         """Raises CannotPlan where too little of a session would count."""
@@ -94,15 +117,18 @@ def forecast(
     _check(n_pairs, n_originals, goal, seconds, pay, sd, reliability, minutes_around)
     session.check()
     n_ratings = n_pairs * goal
-    n_counted = min(session.n_main, n_pairs)  # a session ends where there are no more pairs
+    # A session ends where there are no more pairs; those for practice and checks are not among the pairs that count.
+    session = replace(session, size=min(session.size, n_pairs + session.n_practice + session.n_checks))
+    n_counted = min(session.n_counted, n_pairs)
+    n_beside = session.size - n_counted
     n_people = max(ceil(n_ratings / n_counted), _fewest_people(n_pairs, n_originals, goal, session))
-    n_answers = n_ratings + n_people * session.n_beside
+    n_answers = n_ratings + n_people * n_beside
     hours = (n_answers * seconds / 60 + n_people * minutes_around) / 60
     return Forecast(
         n_ratings=n_ratings,
         n_people=n_people,
         n_counted=n_counted,
-        minutes=(n_counted + session.n_beside) * seconds / 60 + minutes_around,
+        minutes=session.size * seconds / 60 + minutes_around,
         hours=hours,
         cost=pay.amount * (hours if pay.per == "hour" else n_people),
         width=expected_width(sd, goal) if goal > 1 else None,

@@ -62,7 +62,7 @@ def _of_study(study: Study, measured: Spread | None) -> dict[str, Any]:
 
 
 def _settings(study: Study) -> dict[str, Any]:
-    named = ("goal", "session_size", "n_practice", "n_warm_up", "n_checks", "repeat_percent")
+    named = ("goal", "session_size", "n_practice", "n_warm_up", "n_checks", "repeat_percent", "repeat_distance")
     return {name: getattr(study, name) for name in named} | {
         "seconds": study.seconds_per_pair,
         "minutes_around": MINUTES_AROUND,

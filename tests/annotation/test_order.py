@@ -55,6 +55,14 @@ def test_a_session_holds_its_checks_and_repeats_where_there_is_room(plan: Sessio
     assert first_repeat >= min(plan.size, n_opening + plan.repeat_distance)
 
 
+@given(plans, seeds)
+def test_as_many_positions_count_as_the_planner_says(plan: SessionPlan, seed: int) -> None:
+    counted = Counter(session_purposes(plan, seed))
+    assert plan.n_counted <= counted[Purpose.MAIN] <= plan.n_counted + counted[Purpose.CHECK]  # in a repeat's place
+    if plan.n_checks == 0:
+        assert counted[Purpose.MAIN] == plan.n_counted
+
+
 def test_checks_come_one_in_each_stretch_of_the_session() -> None:
     plan = SessionPlan(40, n_checks=4)
     for seed in range(50):

@@ -112,6 +112,22 @@ def test_a_session_ends_where_there_are_no_more_pairs() -> None:
     assert (plan.n_people, plan.n_counted, plan.minutes) == (4, 6, pytest.approx(6 * 12 / 60))
 
 
+def test_of_few_pairs_fewer_count_where_people_warm_up_on_them() -> None:
+    plan = foretold(n_pairs=6, n_originals=6, goal=4, session=SessionPlan(30, n_warm_up=5), minutes_around=0)
+    assert (plan.n_counted, plan.n_people, plan.minutes) == (3, 8, pytest.approx(6 * 12 / 60))
+
+
+def test_pairs_for_practice_and_checks_are_beside_those_that_count() -> None:
+    plan = foretold(n_pairs=20, n_originals=20, goal=3, session=SessionPlan(30, n_practice=2, n_checks=3))
+    assert (plan.n_counted, plan.n_people) == (20, 3)
+
+
+def test_repeats_that_would_come_too_early_are_not_shown() -> None:
+    session = SessionPlan(20, n_warm_up=5, repeat_percent=10)
+    assert foretold(session=session).n_counted == 15
+    assert foretold(session=SessionPlan(20, n_warm_up=5, repeat_percent=10, repeat_distance=5)).n_counted == 13
+
+
 def test_pay_is_per_hour_or_per_session() -> None:
     per_hour, per_session = foretold(pay=Pay(12, "hour")), foretold(pay=Pay(3.5, "session"))
     assert per_hour.cost == pytest.approx(12 * per_hour.hours)

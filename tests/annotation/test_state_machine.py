@@ -78,6 +78,9 @@ settings_of_a_study = st.fixed_dictionaries(
         "core_percent": st.sampled_from([0, 20, 100]),
     }
 )
+# Planned while people go, so that what becomes of a pair decides whether it is repeated.
+MANY_REPEATS = {"reserves_session": False, "session_size": 9, "repeat_percent": 50, "repeat_distance": 1}
+MANY_REPEATS |= {"n_practice": 0, "n_warm_up": 0, "n_checks": 0}
 shape = st.tuples(st.integers(1, N_GROUPS), st.integers(1, PER_GROUP))
 which = st.integers(0, 11)
 GROUPS, VERSIONS = [f"g{k}" for k in range(N_GROUPS)], [f"v{k}" for k in range(PER_GROUP)]
@@ -123,14 +126,17 @@ class Studio(RuleBasedStateMachine):
     @initialize(
         settings=st.tuples(*[settings_of_a_study] * 3),
         shapes=st.tuples(*[shape] * 3),
+        repeats=st.booleans(),
         luck=st.integers(0, 2**20),
         people=st.lists(st.tuples(st.integers(0, 2), st.none() | st.sampled_from([0, 1])), max_size=4),
     )
-    def begin(self, settings: Any, shapes: Any, luck: int, people: Any) -> None:
+    def begin(self, settings: Any, shapes: Any, repeats: bool, luck: int, people: Any) -> None:
         """One campaign with both modes, and a second one with HA1, over the same pairs."""
         self.lots.seed(luck)
         for study, chosen, shape in zip(self.studies, settings, shapes, strict=True):
             self.reshape(study, chosen, *shape)
+        if repeats:
+            Study.objects.filter(pk=self.studies[0].pk).update(**MANY_REPEATS)
         self.look()
         # A member in HA2 and, in another campaign, in HA1 over the same originals; somebody who came by a link; others.
         for which, member in [(0, 0), (2, 0), (0, None), *people]:
@@ -354,11 +360,13 @@ class Studio(RuleBasedStateMachine):
         sent = sent or [each for each in self.now.given.values() if each.served_at]
         self.skip_this(sent[lease % len(sent)], kind)
 
-    @precondition(lambda self: self.now.people)
     @rule(which=which, skips=st.lists(st.booleans(), min_size=4, max_size=9), score=scores)
     def skip_some_and_rate_on(self, which: int, skips: list[bool], score: int) -> None:
-        """Past where the repeats of what was skipped would have come."""
-        person = self.person(which)
+        """From the beginning to past where the repeats of what was skipped would have come."""
+        self.two_begin(which)
+        if not self.now.people:
+            return
+        person = Participation.objects.get(pk=max(self.now.people))
         for is_skipped in skips:
             leases = self.send(person, []).leases
             self.look()
@@ -470,13 +478,12 @@ class Studio(RuleBasedStateMachine):
         else:
             self.answer(which, lease, score, by_page=False, returned=True)
 
-    @rule(which=which, score=scores, comes=st.sampled_from(["to rate on", "new", "as a member"]))
+    @rule(which=which, score=scores, comes=st.sampled_from(["to rate on", "to rate on", "new", "as a member"]))
     def outlast(self, which: int, score: int, comes: str) -> None:
         """All the others go away for good, with all that is still wanted; who comes then gets what they leave."""
-        study = self.study(which)
         if comes == "to rate on":
-            self.join(which, None, by_page=False)
-            self.join(which, None, by_page=False)
+            which = self.two_begin(which)
+        study = self.study(which)
         if not (people := [pk for pk, row in self.now.people.items() if row.study_id == study.pk]):
             return
         study.items.rated().update(goal=F("n_held"))
@@ -487,6 +494,19 @@ class Studio(RuleBasedStateMachine):
             self.rate_on(sorted(self.now.people).index(max(people)), 20, score)
         else:
             self.join(which, 1 if comes == "as a member" else None, by_page=False)
+
+    def two_begin(self, which: int) -> int:
+        """In a study that wants more of every pair and sets no sessions aside, if there is one: which."""
+        as_they_go = [k for k, study in enumerate(self.studies) if not self.now.studies[study.pk].reserves_session]
+        which = as_they_go[which % len(as_they_go)] if as_they_go else which
+        study = self.study(which)
+        if study.state in STEPS[Study.State.OPEN]:
+            change_state(study, Study.State.OPEN)
+        study.items.rated().update(goal=F("n_held") + 1)
+        self.look()
+        self.join(which, None, by_page=False)
+        self.join(which, None, by_page=False)
+        return which
 
     @precondition(lambda self: self.now.people)
     @rule(which=which, score=scores)
