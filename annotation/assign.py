@@ -156,6 +156,14 @@ def _held(person: Person, n: int) -> list[Lease]:
     return [Lease(*row) for row in fetch_all(statement, person.pk, n)]
 
 
+def keep_waiting(participation: Participation) -> None:
+    """Renew the time for which the pairs of a participation wait; what has gone back to others stays there."""
+    with transaction.atomic():
+        person = locked(participation.pk)
+        if not person.has_ended:
+            change(RENEW, person.n_answered, person.lease_seconds, person.pk)
+
+
 # The block --------------------------------------------------------------------------------------------------------
 
 

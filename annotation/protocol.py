@@ -83,7 +83,7 @@ def parsed_answer(data: Any) -> Answer:
 def parsed_skip(data: dict[str, Any]) -> Skip:
     """A pair that is not rated, from JSON: `skips` says why."""
     if data["skips"] == "":
-        raise InvalidAnswer("Say why you skip it: choose one of the reasons.")
+        raise InvalidAnswer(gettext("Say why you skip it: choose one of the reasons."))
     if data["skips"] not in Report.Kind.values:
         wrong = gettext("skips must be one of %(reasons)s.")
         raise InvalidAnswer(wrong % {"reasons": ", ".join(Report.Kind.values)})

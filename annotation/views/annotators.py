@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.access import ACTS_FOR, acts_for, participation_required, remember, remembered, resume_token, resumed_id
 from annotation.answer import AlreadyRated
-from annotation.assign import next_pairs
+from annotation.assign import keep_waiting, next_pairs
 from annotation.comprehension import checked, is_complete, unasked
 from annotation.cues import MAX_CUES, MIN_SIDE
 from annotation.instruct import LEAST_PICTURE, record_try, screen_conditions
@@ -311,6 +311,8 @@ AND i.state = 'open' AND p.withdrawn_at IS NULL AND p.finished_at IS NULL AND"""
 @participation_required
 @require_GET
 def rest(request: HttpRequest, participation: Participation) -> HttpResponse:
+    """A break, short or long. The pairs wait as long as after an answer."""
+    keep_waiting(participation)
     return render(request, "annotation/rest.html", _context(request, participation))
 
 
@@ -352,6 +354,8 @@ def _context(request: HttpRequest, participation: Participation) -> dict[str, An
         "participation": participation,
         "study": participation.study,
         "view_modes": view_modes(participation.study),
+        # Two of three requests may be lost; and no page waits for hours, whatever the study says.
+        "renew_seconds": min(max(participation.study.lease_seconds // 3, 1), 3600),
         "progress": {
             "done": participation.n_answered,
             "total": participation.n_planned,

@@ -18,6 +18,7 @@ const NO_REASON = gettext("Say why you skip it: choose one of the reasons.");
 const RATED_BEFORE = gettext("You have rated this one already; choose another score, or confirm the same.");
 const ANSWERED_ELSEWHERE = gettext("You answered the last one in another tab; here is the next.");
 const TRY_AGAIN = new Set([408, 429]); // refusals that pass by themselves
+const LONGEST_LOOK_MS = 2 * 3600_000; // at one pair; after it nobody is taken to be there any more
 const PAINT_GRACE_MS = 80; // lets the answer travel together with the news of the next pair on the screen
 
 /* What to say when the server takes nothing more from this page, by its status. */
@@ -57,6 +58,7 @@ const confirmButton = form.querySelector("button[type=submit]");
 const undoButton = find("[data-undo]");
 const { answerUrl, participation } = form.dataset;
 const nounWords = NOUNS[form.dataset.noun];
+const renewEvery = Number(form.dataset.renewSeconds) * 1000;
 const confirmsOnPress = "confirmsOnPress" in form.dataset;
 
 const outbox = outboxAt(`perceptanon.outbox.${participation}.`);
@@ -76,10 +78,11 @@ let previous = null; // the pair before it and the score it got, which can be ch
 let queue = []; // the pairs after it, loading or loaded
 let progress = { done: Number(form.dataset.done), total: form.dataset.total ? Number(form.dataset.total) : null };
 let ended = false; // the server takes no more answers from this page
+let shownAt = 0; // when the pair came on the screen
 let pressedAt = null; // when the key that confirms went down, by its event
 let missing = null; // what a box lacks, in words, for its answer to be sent
 let leavingTo = null; // where the person wants to go once everything is sent
-const line = { timer: 0, busy: false, again: false, failures: 0, waits: 0, saidGone: false };
+const line = { timer: 0, busy: false, again: false, failures: 0, waits: 0, saidGone: false, isOverdue: false };
 
 /* Rating goes on without them where their script cannot be had. */
 async function offerCues() {
@@ -295,6 +298,7 @@ async function showCurrent() {
   if (ended || pair !== current) return;
   scale.disabled = false;
   pair.shown = true;
+  shownAt = performance.now();
   clock.start();
   // The question has the focus already, so what it asks for instead is said along.
   announce([pairInWords(), pair.lease.instruction].filter(Boolean).join(". "));
@@ -457,9 +461,15 @@ function forgetMissing() {
 
 /* --- Sending ------------------------------------------------------------------------------------------------- */
 
-function sendIn(milliseconds) {
+function sendIn(milliseconds, act = send) {
   clearTimeout(line.timer);
-  line.timer = setTimeout(send, milliseconds);
+  line.timer = setTimeout(act, milliseconds);
+}
+
+/* The pairs of a person who looks for long go on waiting for them: any request says that somebody is there. */
+function renew() {
+  line.isOverdue = document.hidden;
+  if (!line.isOverdue && performance.now() - shownAt < LONGEST_LOOK_MS) send();
 }
 
 /* One request at a time, with everything that is unsent; it brings back the leases to load next. */
@@ -471,7 +481,7 @@ async function send() {
     return;
   }
   line.busy = true;
-  line.again = false;
+  line.again = line.isOverdue = false;
   showStatus();
   const reply = await post(outbox.all());
   line.busy = false;
@@ -512,6 +522,7 @@ function trySoon() {
     announce(outbox.isKept() ? kept : open);
   }
   if (outbox.all().length || !current) sendIn(backOff(line.failures));
+  else sendIn(renewEvery, renew);
 }
 
 function takeReply(reply) {
@@ -554,13 +565,14 @@ function planNextRequest(acknowledgements, unsent) {
   if (stuck) sendIn(backOff(line.failures));
   else if (unsent || line.again) sendIn(0);
   else if (!current) sendIn(backOff(line.waits));
+  else sendIn(renewEvery, renew);
 }
 
 function tryNow() {
   if (ended || document.hidden) return;
   line.failures = 0;
   if (current?.missing) retryPictures();
-  if (outbox.all().length || !current) send();
+  if (outbox.all().length || !current || line.isOverdue) send();
 }
 
 /* Another tab of this person has answered, or has sent its answers: what they answered there is not asked again here. */

@@ -320,6 +320,16 @@ def test_another_session_needs_places() -> None:
     assert person.finished_at is not None
 
 
+def test_a_break_extends_the_time_for_which_the_pairs_wait() -> None:
+    person = joined(reserved())
+    make.expire(*person.assignments.all())
+    assert make.browser(person).get(reverse("annotation:rest", args=[person.public_id])).status_code == 200
+    assert return_expired_leases(person.study_id) == 0
+    person.refresh_from_db()
+    assert person.leased_until is not None
+    assert person.leased_until > timezone.now() + timedelta(minutes=20)
+
+
 def test_a_session_lasts_as_long_as_its_person_is_there() -> None:
     person = joined(study := reserved(n_pairs=10, goal=1))
     make.expire(*person.assignments.all())

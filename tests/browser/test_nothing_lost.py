@@ -56,6 +56,15 @@ mine.leased_until = timezone.now() - timedelta(minutes=1)
 mine.save(update_fields=["leased_until"])
 print(return_expired_leases(mine.study_id))
 """
+LEASES = """
+from annotation.models.studies import Study
+print(Study.objects.filter(public_id="{study}").update(lease_seconds={seconds}))
+"""
+RETURNED = """
+from annotation.assign import return_expired_leases
+from annotation.models.people import Participation
+print(return_expired_leases(Participation.objects.get(public_id="{participation}").study_id))
+"""
 FILL_STORAGE = """() => {
   for (let n = 0, size = 4_000_000; size; n += 1) {
     try { localStorage.setItem(`filling ${n}`, "x".repeat(size)); } catch { size = Math.floor(size / 2); }
@@ -319,6 +328,41 @@ def test_answers_to_pairs_whose_time_ran_out_are_kept(site: Site, link: str, peo
     expect_all_saved(page)
     finish(page, done=2)
     expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
+
+
+LOOKS_AWAY = """() => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+COMES_BACK = """() => {
+  delete document.hidden;
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.fixture
+def _short_leases(site: Site, study: tuple[str, str]) -> Iterator[None]:
+    shell(site, LEASES.format(study=study[1], seconds=3))
+    yield
+    shell(site, LEASES.format(study=study[1], seconds=1800))
+
+
+@pytest.mark.usefixtures("_short_leases")
+def test_the_pairs_of_a_person_who_looks_for_long_wait_for_them_and_not_for_one_who_is_away(
+    site: Site, link: str, people: People
+) -> None:
+    page = people.page()
+    begin(page, link)
+    participation = participation_of(page)
+    expect_all_saved(page)
+    page.wait_for_timeout(5000)
+    assert int(shell(site, RETURNED.format(participation=participation))) == 0
+    page.evaluate(LOOKS_AWAY)
+    page.wait_for_timeout(5000)
+    assert int(shell(site, RETURNED.format(participation=participation))) > 0
+    page.evaluate(COMES_BACK)
+    finish(page, done=0)
+    expect_stored(site, participation, [1, 2, 3, 4, 5, 6, 7, 8])
 
 
 ANSWERED_ELSEWHERE = "You answered the last one in another tab; here is the next."
