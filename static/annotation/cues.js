@@ -4,6 +4,8 @@
  * pair: they come back with it when its answer is changed, and no other pair sees them. All words are the page's own.
  */
 
+import { latinKey } from "./keys.js";
+
 const LEAST_DRAG = 6; // CSS pixels; less is a press
 const STEP = 8; // CSS pixels that an arrow moves a box by, in whole picture pixels: finer where the picture is enlarged
 const SHARE_OF_SIGHT = 4; // a box made by key has this part of the width and height in sight
@@ -392,7 +394,7 @@ export function cuesOn(viewer, { panel, toggle, keyTable, keysAreOn, announce, c
   function pressKey(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.repeat || keyTable.open) return;
     if (event.key === "Escape" && marking) pressEscape();
-    else if (event.key.toLowerCase() === "c" && keysAreOn()) toggleByKey();
+    else if (latinKey(event).toLowerCase() === "c" && keysAreOn()) toggleByKey();
   }
 
   function pressEscape() {

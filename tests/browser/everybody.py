@@ -18,6 +18,7 @@ from django.contrib.auth.models import User
 from django.db.models import F
 from annotation import studies
 from annotation.marks import Mark, mark_item
+from annotation.wording import standard_wording
 from datasets.models.projects import Membership, Project
 project = Project.objects.get()
 links, ids = {}, {}
@@ -46,6 +47,7 @@ both = studies.begin_campaign(project, "Both")
 opened("Both pictures", mode="HA1", campaign=both)
 opened("Both pairs", campaign=both, session_size=6)
 words = {"question": "Wie anonym ist das Bild?", "low_label": "gar nicht", "high_label": "vollkommen"}
+words = standard_wording("HA2") | words
 asked = begin("Asked", language="de", wording=words, n_practice=1, n_checks=1, session_size=4)
 practice, check = asked.items.order_by("pk")[:2]
 mark_item(asked, practice, Mark("practice", expected_low=2, expected_high=4))
