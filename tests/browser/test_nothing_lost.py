@@ -73,7 +73,7 @@ FILL_STORAGE = """() => {
 REFUSE_STORAGE = """() => {
   Storage.prototype.setItem = () => { throw new DOMException("The quota has been exceeded.", "QuotaExceededError"); };
 }"""
-CANNOT_KEEP = "{} not sent yet. This browser cannot keep them: leave this page open."
+CANNOT_KEEP = "{} not sent yet. This browser cannot keep {}: leave this page open."
 
 
 @pytest.fixture(scope="module")
@@ -493,7 +493,7 @@ def test_a_browser_that_refuses_storage_keeps_the_page_open_while_the_server_is_
     try:
         rate(page, 1, 9)
         rate(page, 2, 10)
-        expect(page.locator("[data-status]")).to_have_text(CANNOT_KEEP.format("2 answers"))
+        expect(page.locator("[data-status]")).to_have_text(CANNOT_KEEP.format("2 answers", "them"))
         expect(page.get_by_text("sent later if you leave this page open")).to_be_attached()
         assert leave(page) == ["beforeunload"]
     finally:
@@ -535,7 +535,7 @@ def test_where_nothing_can_be_kept_a_page_whose_token_is_gone_says_that_closing_
     page.context.clear_cookies(name="csrftoken")
     rate(page, 2, 10)
     expect(page.get_by_text("Not sent yet, and lost when this page is closed: 1 answer.").last).to_be_visible()
-    expect(page.locator("[data-status]")).to_have_text(CANNOT_KEEP.format("1 answer"))
+    expect(page.locator("[data-status]")).to_have_text(CANNOT_KEEP.format("1 answer", "it"))
     assert leave(page) == ["beforeunload"]
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("link", name="Load the page again").click()
