@@ -300,7 +300,7 @@ def erase_and_look_again(page: Page, recording: Recording) -> None:
 def test_a_member_with_a_log_in_and_no_script_is_told_no_more(
     site: Site, invitations: dict[str, str], people: People
 ) -> None:
-    people.provokes(refused(404))
+    people.provokes(refused(403), refused(404))
     with recorded(site) as recording:
         page = people.page(java_script_enabled=False)
         log_in(page, recording.site, "ann", PASSWORD)
