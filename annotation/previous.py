@@ -1,19 +1,22 @@
 """The answer before, brought back for the person who gave it: without a script there is no other way to change one."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from annotation.assign import Lease
+from annotation.cues import PLACES
 from annotation.models.people import Participation
-from annotation.models.ratings import Rating
+from annotation.models.ratings import Cue, Rating
 from annotation.models.studies import Item, Study
 
 
 @dataclass(frozen=True)
 class Previous:
-    """The pair that was answered last, as it was shown, and the score it has now."""
+    """The pair that was answered last, as it was shown, with the score and the boxes it has now."""
 
     lease: Lease
     score: int
+    cues: list[dict[str, Any]]  # the boxes of what was said last
 
 
 def previous_answer(participation: Participation) -> Previous | None:
@@ -26,7 +29,8 @@ def previous_answer(participation: Participation) -> Previous | None:
     newest = mine.order_by("-assignment__answered_at", "-assignment__position").first()
     if newest is None or newest.assignment.item.state != Item.State.OPEN:
         return None
-    return Previous(_lease(newest), newest.score)
+    boxes = Cue.objects.current().filter(revision__rating=newest).values("kind", *PLACES)
+    return Previous(_lease(newest), newest.score, list(boxes))
 
 
 def _lease(rating: Rating) -> Lease:

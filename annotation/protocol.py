@@ -224,11 +224,12 @@ def session_data(session: Session) -> dict[str, Any]:
 
 
 def previous_data(participation: Participation) -> dict[str, Any] | None:
-    """The pair that was answered last with its score, in the same words; None where that cannot be changed any more."""
+    """The pair that was answered last, in the same words, with its score and boxes; None where it cannot be changed."""
     if (previous := previous_answer(participation)) is None:
         return None
     pictures = _addresses(participation.public_id).pictures
-    return {"lease": lease_data(previous.lease, participation.study.mode, pictures), "score": previous.score}
+    lease = lease_data(previous.lease, participation.study.mode, pictures)
+    return {"lease": lease, "score": previous.score, "cues": previous.cues}
 
 
 def lease_data(lease: Lease, mode: str, pictures_address: str) -> dict[str, Any]:

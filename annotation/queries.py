@@ -206,11 +206,10 @@ def cue_lines(study: Study) -> Iterator[str]:
         "used": f"{rating}participation",
     }
     marked = _cues_of(study).order_by(f"{rating}item", f"{rating}participation", "pk")
-    writer = csv.writer(_Echo(), lineterminator="\n")
-    yield writer.writerow(columns)
+    yield from csv_lines([columns])
     unused = set(set_aside(study))
-    for *cells, participation in marked.values_list(*columns.values()).iterator(chunk_size=2000):
-        yield writer.writerow([*cells, int(participation not in unused)])
+    rows = marked.values_list(*columns.values()).iterator(chunk_size=2000)
+    yield from csv_lines([*cells, int(participation not in unused)] for *cells, participation in rows)
 
 
 def cue_counts(study: Study) -> list[dict[str, Any]]:

@@ -30,8 +30,9 @@ RESEARCHERS = {
     for app, names in {
         "annotation": (
             "project", "study-new", "planner", "study", "wording", "wording-in", "state", "goal", "completion",
-            "more-pairs", "delete-draft", "invite", "revoke", "freeze", "ratings", "beside", "quality", "look-again",
-            "annotator", "decide", "settle", "items", "items-csv", "item", "mark", "withdraw", "seen", "plan",
+            "more-pairs", "delete-draft", "invite", "revoke", "freeze", "ratings", "beside", "cues", "quality",
+            "look-again", "annotator", "decide", "settle", "items", "items-csv", "item", "mark",
+            "withdraw", "seen", "plan",
         ),
         "datasets": (
             "pairs", "import", "picture", "release", "export", "download", "job", "job-cancel", "job-retry",

@@ -234,7 +234,9 @@ def previous(request: HttpRequest, participation: Participation) -> HttpResponse
             only_the_last = gettext("Not changed: only the last answer can be, and you have rated another one since.")
             messages.warning(request, only_the_last)
             return back
-        turn = take_turn(participation, [_posted_answer(request) | {"revises": True}])
+        # Without a script no box can be drawn; those that were there stay.
+        kept = {"revises": True, "cues": found["cues"]}
+        turn = take_turn(participation, [_posted_answer(request) | kept])
         [acknowledgement] = turn["acknowledgements"]
         if acknowledgement.status == "stored":
             now = gettext("Your previous answer is %(score)s now.") % {"score": acknowledgement.score}

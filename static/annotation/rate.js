@@ -19,6 +19,7 @@ const RATED_BEFORE = gettext("You have rated this one already; choose another sc
 const ANSWERED_ELSEWHERE = gettext("You answered the last one in another tab; here is the next.");
 const TRY_AGAIN = new Set([408, 429]); // refusals that pass by themselves
 const LONGEST_LOOK_MS = 2 * 3600_000; // at one pair; after it nobody is taken to be there any more
+const LONGEST_WAIT_FOR_CUES_MS = 5000;
 const PAINT_GRACE_MS = 80; // lets the answer travel together with the news of the next pair on the screen
 
 /* What to say when the server takes nothing more from this page, by its status. */
@@ -87,13 +88,15 @@ const line = { timer: 0, busy: false, again: false, failures: 0, waits: 0, saidG
 /* Rating goes on without them where their script cannot be had. */
 async function offerCues() {
   try {
-    const { cuesOn } = await import("./cues.js");
+    const { cuesOn } = await Promise.race([import("./cues.js"), tooLate(LONGEST_WAIT_FOR_CUES_MS)]);
     const toggle = find("[data-cue-toggle]");
     return cuesOn(viewer, { panel: cuePanel, toggle, keyTable, keysAreOn, announce, changed: forgetMissing });
   } catch {
     return null;
   }
 }
+
+const tooLate = (milliseconds) => new Promise((_, fail) => setTimeout(fail, milliseconds));
 
 /*
  * Answers that the server has not acknowledged. Tabs share them; the server knows an answer by its key. Each lies under a
@@ -517,10 +520,11 @@ function trySoon() {
   line.failures += 1;
   const kept = gettext("The connection is gone. Your answers are kept and sent later.");
   const open = gettext("The connection is gone. Your answers are sent later if you leave this page open.");
-  if (line.failures === 1 && outbox.all().length) {
+  if (!line.saidGone && outbox.all().length) {
     line.saidGone = true;
     announce(outbox.isKept() ? kept : open);
   }
+  line.isOverdue = true;
   if (outbox.all().length || !current) sendIn(backOff(line.failures));
   else sendIn(renewEvery, renew);
 }
@@ -531,7 +535,8 @@ function takeReply(reply) {
   hold(reply.leases);
   showProgress();
   const unsent = outbox.all().length;
-  if (!unsent && reply.finished) go(reply.finished_url);
+  const looksAtOne = current?.shown && !current.revises; // which still may be answered, and brings the end then
+  if (!unsent && reply.finished && !looksAtOne) go(reply.finished_url);
   else if (!unsent && leavingTo) go(leavingTo);
   else {
     if (line.saidGone && !unsent) sayItIsBack();
@@ -619,7 +624,7 @@ function endSession(status) {
   again.textContent = gettext("Load the page again");
   const hadFocus = document.activeElement;
   noteInsteadOfPair(words, again);
-  if (!document.contains(hadFocus) || hadFocus.matches(":disabled, body")) again.focus();
+  if (!document.contains(hadFocus) || hadFocus.matches(":disabled, body, [hidden] *")) again.focus();
   announce(words);
 }
 

@@ -9,8 +9,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models.people import Participation
-from annotation.models.ratings import Rating
+from annotation.models.ratings import Cue, Rating
 from annotation.models.studies import Item, Study
+from annotation.protocol import take_turn
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +48,16 @@ def change(browser: Client, of: Rating, score: Any, **fields: Any) -> Any:
 
 def history(of: Rating) -> list[int]:
     return list(of.revisions.values_list("score", flat=True))
+
+
+def test_boxes_stay_when_the_score_is_changed_where_none_can_be_drawn() -> None:
+    person = make.participation(make.study(asks_cues=True))
+    box = {"kind": "text", "x": 2, "y": 3, "width": 8, "height": 6}
+    [lease, *_] = take_turn(person, [])["leases"]
+    take_turn(person, [make.answer(lease["assignment"], 4, cues=[box])])
+    change(make.browser(person), newest(person), 9)
+    assert history(newest(person)) == [4, 9]
+    assert list(Cue.objects.current().values(*box)) == [box]
 
 
 def test_the_pair_comes_back_with_its_score_and_at_its_place(browser: Client, person: Participation) -> None:

@@ -18,7 +18,12 @@ from datasets.forms import errors_in_words
 from datasets.management.following import finish_here
 from datasets.models.jobs import Job
 
-PRINTED = {"ratings": queries.rating_lines, "beside": beside_lines}
+PRINTED = {"ratings": queries.rating_lines, "beside": beside_lines, "cues": queries.cue_lines}
+PRINTED_WORDS = {
+    "ratings": "the ratings so far",
+    "beside": "viewing conditions and remarks",
+    "cues": "boxes on what gives something away",
+}
 STATES = {"open": Study.State.OPEN, "pause": Study.State.PAUSED, "close": Study.State.CLOSED}
 
 
@@ -36,7 +41,7 @@ class Command(BaseCommand):
         what.add_argument("--delete", action="store_true", help="a draft that was never open")
         what.add_argument("--wording", type=Path, help="JSON file: kind of text to its new words")
         parser.add_argument("--language", choices=in_english(), help="with --wording: if not the study's own")
-        for name, words in {"ratings": "the ratings so far", "beside": "viewing conditions and remarks"}.items():
+        for name, words in PRINTED_WORDS.items():
             what.add_argument(
                 f"--{name}", action="store_const", const=name, dest="printed", help=f"print {words} as CSV"
             )
