@@ -67,6 +67,7 @@ NO_VERSION_WANTED = """NOT EXISTS (SELECT 1 FROM annotation_item w
 AGAIN = """
 SELECT a.item_id FROM annotation_assignment a
 WHERE a.participation_id = %s AND a.position >= %s AND a.position <= %s AND a.purpose = 'main'
+AND a.skipped_at IS NULL
 AND (a.answered_at IS NOT NULL OR a.returned_at IS NULL)
 AND EXISTS (SELECT 1 FROM annotation_item i WHERE i.id = a.item_id AND i.state = 'open')
 AND NOT EXISTS (SELECT 1 FROM annotation_assignment r

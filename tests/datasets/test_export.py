@@ -465,7 +465,9 @@ def finished(project: Project, images: Iterator[Image]) -> Release:
     release = begin_release(project, slug="s", title="t", mode="HA1", simulated=False, origins={}, counting_rule="all")
     rating = ReleasedRating(annotator="R-1", score=7, seconds=1, position=1, is_late=False, n_revisions=1)
     pairs = [make.pair(project, original=None, anonymized=image) for image in images]
-    rated = [ReleasedPair(pair=pair, ratings=[rating], corrected=None, corrected_se=None) for pair in pairs]
+    rated = [
+        ReleasedPair(pair=pair, ratings=[rating], corrected=None, corrected_se=None, is_core=None) for pair in pairs
+    ]
     write_labels(release, rated, first_number=1)
     finish_release(release, agreement={}, content_hash="0" * 64)
     return release
