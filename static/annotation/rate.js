@@ -96,7 +96,9 @@ async function offerCues() {
   }
 }
 
-const tooLate = (milliseconds) => new Promise((_, fail) => setTimeout(fail, milliseconds));
+function tooLate(milliseconds) {
+  return new Promise((_, fail) => setTimeout(fail, milliseconds));
+}
 
 /*
  * Answers that the server has not acknowledged. Tabs share them; the server knows an answer by its key. Each lies under a
