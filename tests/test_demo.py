@@ -77,12 +77,19 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def test_a_start_that_was_ended_in_the_middle_of_a_job_is_gone_on_with(environment: dict[str, str]) -> None:
     for blow, leaves_it in ((signal.SIGINT, "queued"), (signal.SIGKILL, "running")):
-        build = subprocess.Popen([sys.executable, "manage.py", "build_demo"], cwd=ROOT, env=environment)
+        build = subprocess.Popen(
+            [sys.executable, "manage.py", "build_demo"], cwd=ROOT, env=environment, preexec_fn=_hears_interrupts
+        )
         eventually(partial(struck, build, blow, environment), seconds=120, every=0.002)
         assert build.wait(30) != 0
         assert freeze(environment) == leaves_it
     run(environment, "manage.py", "build_demo")
     assert freeze(environment) == "done"
+
+
+def _hears_interrupts() -> None:
+    """A shell lets what it starts in the background ignore them, tests and all."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def struck(build: subprocess.Popen[bytes], blow: int, environment: dict[str, str]) -> bool:
