@@ -12,6 +12,7 @@ from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
 from annotation.queries import csv_lines
 from annotation.viewing import LIMITS, MODES
+from datasets.rows import FORMULA_STARTS
 
 # The first two, and `position`, name the same answer in ratings.csv.
 ANSWER = {
@@ -30,7 +31,6 @@ ANSWER = {
 FREE_TEXT = ("note", "skip_note")
 VIEWING = [*(f"{mode}_seconds" for mode in MODES), *LIMITS]
 COLUMNS = [*ANSWER, *VIEWING]
-FORMULA = ("=", "+", "-", "@")  # with which a spreadsheet begins to compute
 
 
 def beside_lines(study: Study) -> Iterator[str]:
@@ -58,4 +58,4 @@ def _cells(row: tuple[Any, ...]) -> list[Any]:
 def _as_text(words: str | None) -> str:
     """Words that annotators wrote, with an apostrophe before what a spreadsheet would take for a formula."""
     words = words or ""
-    return f"'{words}" if words.startswith(FORMULA) else words
+    return f"'{words}" if words.startswith(FORMULA_STARTS) else words
