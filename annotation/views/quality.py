@@ -17,7 +17,7 @@ from annotation.models.people import Participation
 from annotation.models.quality import Decision, Flag
 from annotation.models.studies import Item, Study
 from annotation.quality_forms import DecisionForm, MarkForm, PlanForm, ReasonForm, mark_initial
-from annotation.views.researchers import managed_study
+from annotation.views.researchers import csv_download, managed_study
 
 PEOPLE_PER_PAGE = 50
 ITEMS_PER_PAGE = 50
@@ -173,9 +173,7 @@ def items(request: HttpRequest, study: UUID) -> HttpResponse:
 def items_csv(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
     """All pairs with their numbers and their names in the import, to find one's own pictures again and mark them."""
     found = managed_study(request, study)
-    response = StreamingHttpResponse(mark_files.pair_lines(found), content_type="text/csv")
-    response["Content-Disposition"] = f'attachment; filename="{found.campaign.slug}-{found.mode}-pairs.csv"'
-    return response
+    return csv_download(found, "pairs", mark_files.pair_lines(found))
 
 
 @never_cache

@@ -32,6 +32,13 @@ def managed_study(request: HttpRequest, public_id: UUID) -> Study:
     return get_object_or_404(mine, public_id=public_id)
 
 
+def csv_download(study: Study, what: str, lines: Iterator[str]) -> StreamingHttpResponse:
+    """A table of a study, under a name that says which."""
+    response = StreamingHttpResponse(lines, content_type="text/csv")
+    response["Content-Disposition"] = f'attachment; filename="{study.campaign.slug}-{study.mode}-{what}.csv"'
+    return response
+
+
 @require_GET
 def project(request: HttpRequest, project: str) -> HttpResponse:
     """A project at a glance: pairs, studies, releases, jobs."""
@@ -245,24 +252,18 @@ def freeze(request: HttpRequest, study: UUID) -> HttpResponse:
 def ratings(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
     """The ratings so far, to compute on; pseudonyms as in the project. For publication, freeze a release."""
     found = managed_study(request, study)
-    return _download(found, "ratings", queries.rating_lines(found))
+    return csv_download(found, "ratings", queries.rating_lines(found))
 
 
 @require_GET
 def beside(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
     """Viewing conditions, notes, skips and reports: for the project's researchers, never for publication."""
     found = managed_study(request, study)
-    return _download(found, "beside", beside_lines(found))
+    return csv_download(found, "beside", beside_lines(found))
 
 
 @require_GET
 def cues(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
     """The boxes beside these ratings; none where the study does not ask for them."""
     found = managed_study(request, study)
-    return _download(found, "cues", queries.cue_lines(found))
-
-
-def _download(study: Study, what: str, lines: Iterator[str]) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(lines, content_type="text/csv")
-    response["Content-Disposition"] = f'attachment; filename="{study.campaign.slug}-{study.mode}-{what}.csv"'
-    return response
+    return csv_download(found, "cues", queries.cue_lines(found))
