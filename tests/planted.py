@@ -24,7 +24,7 @@ from PIL.PngImagePlugin import PngInfo
 from annotation import studies
 from annotation.marks import Mark, mark_item
 from annotation.models.people import Annotator, Participation
-from annotation.models.ratings import Assignment, Rating, Remark, Report
+from annotation.models.ratings import Assignment, Cue, Rating, Remark, Report, Revision
 from annotation.models.studies import Item, Study, StudyText
 from datasets.jobs import queue_job
 from datasets.models.projects import Project
@@ -36,9 +36,9 @@ from tests.scoring import trained
 METHOD, SCOPE, SOURCE, PARAMETER = "okapi", "tapir", "quokka", "dugong"
 FILE, GROUP, CAMERA, NOTE = "axolotl", "numbat", "aardwolf", "narwhal"
 WORDS = (METHOD, SCOPE, SOURCE, PARAMETER, FILE, GROUP, CAMERA, NOTE)
-# Others' times and how they looked, what the model predicts, and the order that it proposes.
-SECONDS, PIXEL_RATIO, PREDICTION, PRIORITY = 86.4173, 3.7157, 7.73193, 0.61737
-FIGURES = (SECONDS, PIXEL_RATIO, PREDICTION, PRIORITY)
+# Others' times, how they looked and where they drew boxes, what the model predicts, and the order that it proposes.
+SECONDS, PIXEL_RATIO, BOX, PREDICTION, PRIORITY = 86.4173, 3.7157, 60_417_313, 7.73193, 0.61737
+FIGURES = (SECONDS, PIXEL_RATIO, BOX, PREDICTION, PRIORITY)
 # The rows of every table are numbered from some place up here.
 FIRST_ID = 2_034_000_000
 ID = re.compile(rb"(?<![\w.-])2034\d{6}(?![\w.-])")
@@ -48,7 +48,7 @@ N_MAIN = 16
 MARKS = [Mark("practice", 8, 9), Mark("check", 2, 3), Mark("check", 7, 8), Mark("check", instructed_score=4)]
 # Every purpose occurs: one practice pair, warm-up, checks, and repeats of pairs that counted.
 SESSION = {"session_size": 16, "n_practice": 1, "n_warm_up": 2, "n_checks": 3, "repeat_percent": 13}
-RULES = {"repeat_distance": 3, "goal": 50, "reserves_session": True, "asks_who": True}
+RULES = {"repeat_distance": 3, "goal": 50, "reserves_session": True, "asks_who": True, "asks_cues": True}
 
 
 # Pictures ---------------------------------------------------------------------------------------------------------
@@ -115,6 +115,8 @@ def _said_by_others(of: Study) -> None:
     theirs = Rating.objects.filter(assignment__item__study=of)
     theirs.update(seconds=SECONDS, viewing={"pixel_ratio": PIXEL_RATIO})
     Remark.objects.bulk_create(Remark(rating=rating, note=f"A {NOTE} was here.", knows="yes") for rating in theirs)
+    said = Revision.objects.filter(rating__in=theirs)
+    Cue.objects.bulk_create(Cue(revision=each, kind="text", x=BOX, y=0, width=9, height=9) for each in said)
     held = make.leases(make.participation(of))[0]
     Report.objects.create(assignment=held, kind=Report.Kind.OTHER, words=f"It shows a {NOTE}.")
 
