@@ -19,6 +19,7 @@ from tests.browser.conftest import (
     expect_ready_to_rate,
     log_in,
     refused,
+    same_picture,
     start_rating,
     take_part,
 )
@@ -346,11 +347,6 @@ def test_while_the_original_shows_on_top_no_box_does(links: dict[str, str], peop
 
 def stage(page: Page) -> Any:
     return page.locator("[data-side=original] .window").bounding_box()
-
-
-def same_picture(one: bytes, other: bytes) -> bool:
-    first, second = (np.asarray(Image.open(io.BytesIO(each)).convert("RGB")).astype(int) for each in (one, other))
-    return first.shape == second.shape and abs(first - second).max() < 3
 
 
 def test_a_box_that_has_the_focus_keeps_it_while_the_original_is_looked_at(

@@ -18,6 +18,7 @@ from tests.browser.conftest import (
     expect_ready_to_rate,
     new_site,
     refused,
+    same_picture,
     start_rating,
     take_part,
 )
@@ -562,7 +563,7 @@ def test_the_grey_around_the_pictures_is_the_same_whatever_a_system_asks_for(
     shot = page.screenshot()
     for wish in ({"color_scheme": "dark"}, {"reduced_motion": "reduce"}):
         page.emulate_media(**wish)  # type: ignore[arg-type]
-        assert page.screenshot() == shot
+        assert same_picture(page.screenshot(), shot)
         assert page.evaluate("document.getAnimations().length") == 0
     page.emulate_media(contrast="more")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(117, 117, 117)"
