@@ -16,7 +16,7 @@ const MOST_OUTLIVES = 60_000; // bytes; browsers send no more than 64 KiB for pa
 const NOTHING_CHOSEN = gettext("Choose a score from 1 to 10.");
 const NO_REASON = gettext("Say why you skip it: choose one of the reasons.");
 const RATED_BEFORE = gettext("You have rated this one already; choose another score, or confirm the same.");
-const ANSWERED_ELSEWHERE = gettext("You answered the last one in another tab; here is the next.");
+const ANSWERED_ALREADY = gettext("You have answered that one already; here is the next.");
 const TRY_AGAIN = new Set([408, 429]); // refusals that pass by themselves
 const LONGEST_LOOK_MS = 2 * 3600_000; // at one pair; after it nobody is taken to be there any more
 const LONGEST_WAIT_FOR_CUES_MS = 5000;
@@ -532,9 +532,10 @@ function trySoon() {
 }
 
 function takeReply(reply) {
-  settle(reply.acknowledgements);
+  const done = progress.done + settle(reply.acknowledgements);
   progress = reply.progress;
   hold(reply.leases);
+  if (progress.done > done) leaveWhatIsAnswered(reply.leases);
   showProgress();
   const unsent = outbox.all().length;
   const looksAtOne = current?.shown && !current.revises; // which still may be answered, and brings the end then
@@ -553,16 +554,34 @@ function sayItIsBack() {
   if (current?.shown) announce(gettext("The connection is back. All answers are saved."));
 }
 
-/* Stored, repeated or refused: each ends the matter. A refused assignment may be asked again if the server still leases it. */
+/*
+ * Stored, repeated or refused: each ends the matter. A refused assignment may be asked again if the server still leases it.
+ * How many pairs are done by it.
+ */
 function settle(acknowledgements) {
   const answers = new Map(outbox.all().map((answer) => [answer.key, answer]));
+  let done = 0;
   for (const { key, status, detail, feedback } of acknowledgements) {
+    const answer = answers.get(key) ?? {};
     if (feedback) tell(feedback);
-    if (status !== "refused") continue;
-    answered.delete(answers.get(key)?.assignment);
+    if (status !== "refused") {
+      done += countsAsDone(answer);
+      continue;
+    }
+    answered.delete(answer.assignment);
     tell(`${gettext("One answer was not accepted.")} ${detail}`);
   }
   outbox.drop(new Set(acknowledgements.map(({ key }) => key)));
+  return done;
+}
+
+/*
+ * The server has an answer that this page has not sent: it came from another device, or was still on its way when the page
+ * was loaded. A pair that is gone without one stays: its time ran out, and an answer to it is kept all the same.
+ */
+function leaveWhatIsAnswered(leases) {
+  const isHeld = leases.some(({ assignment }) => assignment === current?.lease.assignment);
+  if (current && !isHeld) leaveAnswered(current.lease);
 }
 
 function planNextRequest(acknowledgements, unsent) {
@@ -587,7 +606,8 @@ function hearOtherTab({ key: name, oldValue, newValue }) {
   if (ended || !outbox.isOurs(name)) return;
   if (newValue) {
     sendIn(FIRST_RETRY_MS); // should the other tab not be able to
-    leaveToOtherTab(JSON.parse(newValue));
+    const { revises, ...answer } = JSON.parse(newValue);
+    if (!revises) leaveAnswered(answer);
   } else {
     const sent = oldValue ? JSON.parse(oldValue) : {};
     if (countsAsDone(sent)) progress.done += 1; // until the server says how far we are
@@ -597,15 +617,14 @@ function hearOtherTab({ key: name, oldValue, newValue }) {
   showStatus();
 }
 
-function leaveToOtherTab({ assignment, revises }) {
-  if (revises) return;
+function leaveAnswered({ assignment }) {
   answered.add(assignment);
   queue = queue.filter((pair) => pair.lease.assignment !== assignment);
   if (current?.lease.assignment !== assignment || current.revises) return;
   current = null;
   clock.stop();
   clearScale();
-  tell(ANSWERED_ELSEWHERE);
+  tell(ANSWERED_ALREADY);
   showNext();
 }
 

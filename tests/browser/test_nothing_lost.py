@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, BrowserType, Error, Page, expect
+from playwright.sync_api import APIResponse, BrowserContext, BrowserType, Error, Page, Route, expect
 
 from bench.machine import children
 from datasets.demo_pictures import demo_originals, write_demo_pairs
@@ -365,7 +365,7 @@ def test_the_pairs_of_a_person_who_looks_for_long_wait_for_them_and_not_for_one_
     expect_stored(site, participation, [1, 2, 3, 4, 5, 6, 7, 8])
 
 
-ANSWERED_ELSEWHERE = "You answered the last one in another tab; here is the next."
+ANSWERED_ALREADY = "You have answered that one already; here is the next."
 
 
 @pytest.fixture
@@ -390,9 +390,9 @@ def test_two_tabs_of_one_person_share_the_pairs_and_come_to_the_end_together(
     left, right = tabs
     participation = participation_of(left)
     rate(left, 1, 9)
-    expect(right.locator("[data-note]")).to_have_text(ANSWERED_ELSEWHERE)
+    expect(right.locator("[data-note]")).to_have_text(ANSWERED_ALREADY)
     rate(right, 2, 10)
-    expect(left.locator("[data-note]")).to_have_text(ANSWERED_ELSEWHERE)
+    expect(left.locator("[data-note]")).to_have_text(ANSWERED_ALREADY)
     for n in range(3, N_PLANNED + 1):
         rate(left if n % 3 else right, n, n)
     expect_the_end(left, right)
@@ -410,6 +410,29 @@ def test_of_two_answers_to_a_pair_in_two_tabs_the_first_counts_and_the_second_is
     expect_all_saved(left)
     rate(right, 1, 2)
     expect(right.locator("[data-note]")).to_contain_text("One answer was not accepted.")
+    for n in range(2, N_PLANNED + 1):
+        rate(right, n, n)
+    expect_the_end(left, right)
+    expect_stored(site, participation, [9, 2, 3, 4, 5, 6, 7, 8])
+
+
+def test_a_page_that_was_on_its_way_while_an_answer_came_does_not_ask_for_it_again(
+    site: Site, link: str, people: People
+) -> None:
+    left = people.page()
+    begin(left, link)
+    participation = participation_of(left)
+    right = left.context.new_page()
+    kept: list[tuple[Route, APIResponse]] = []
+    right.route("**/rate/*/", lambda route: kept.append((route, route.fetch())))
+    right.evaluate("(url) => { setTimeout(() => location.assign(url)); }", left.url)
+    while not kept:
+        right.wait_for_timeout(20)
+    rate(left, 1, 9)
+    expect_all_saved(left)
+    [(route, response)] = kept
+    route.fulfill(response=response)
+    expect(right.locator("[data-note]")).to_have_text(ANSWERED_ALREADY)
     for n in range(2, N_PLANNED + 1):
         rate(right, n, n)
     expect_the_end(left, right)
