@@ -90,6 +90,7 @@ def measured(*, n_annotators: int, seconds: float, pause: float, n_items: int, n
         rating = crowd.submit(rate_together, annotators, PATIENCE + seconds, pause=pause, over=over)
         try:
             time.sleep(seconds / 2)
+            wait_for_an_answer(invitation.study, rating)  # coming in takes longer than that on a slow machine
             queued = time.time()
             queue_everything(invitation.study, release, folder, n_epochs)
             wait_for_the_jobs(last, rating)
@@ -108,6 +109,13 @@ def queue_everything(study: Study, release: Release, folder: Path, n_epochs: int
     request_freeze(study)
     request_export(release)
     queue_job("import_pairs", study.project, root=str(folder), manifest=str(folder / "manifest.csv"))
+
+
+def wait_for_an_answer(study: Study, rating: "Future[Tally]") -> None:
+    """Without one there is nothing to freeze."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and not rating.done() and not study.items.filter(n_rated__gt=0).exists():
+        time.sleep(0.5)
 
 
 def wait_for_the_jobs(last: int, rating: "Future[Tally]") -> None:
