@@ -6,6 +6,8 @@ PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint 
 export PORT ?= 8000
 TEST_POSTGRES ?= postgres://postgres@127.0.0.1:5432/test
 TESTERS ?= 2
+# By modules, since a site for browsers is set up for each; the largest first.
+SHARED_OUT = -n $(TESTERS) --dist loadscope
 
 .PHONY: demo test lint lock bench screenshots words
 
@@ -34,8 +36,8 @@ var/static/staticfiles.json: $(shell find static -type f) requirements.lock | va
 	@touch $@
 
 test: lint
-	$(PY) -m pytest -n $(TESTERS)
-	DATABASE_URL=$(TEST_POSTGRES) $(PY) -m pytest -n $(TESTERS) -m "not browser and not demo"
+	$(PY) -m pytest $(SHARED_OUT)
+	DATABASE_URL=$(TEST_POSTGRES) $(PY) -m pytest $(SHARED_OUT) -m "not browser and not demo"
 
 lint: $(VENV)/.dev var/studio.env
 	$(VENV)/bin/ruff check

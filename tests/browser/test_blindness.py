@@ -4,7 +4,6 @@ must not know. The study is planted (tests/planted.py); tests/annotation/test_bl
 
 import json
 import re
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,7 @@ from tests.browser.conftest import (
     expect_ready_to_rate,
     log_in,
     refused,
+    site_in,
     start_rating,
     take_part,
 )
@@ -63,22 +63,10 @@ SCHEMA = "/api/schema/"
 ANSWER = {"key", "assignment", "score", "seconds", "hidden_seconds", "viewing", "note", "knows", "revises", "skips"}
 
 
-class PublicSite(Site):
-    """As it is deployed: its error pages are those that people see."""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return super().environment | {"DEBUG": "false"}
-
-
 @pytest.fixture(scope="module")
 def planted_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, dict[str, str]]]:
     """The running site, and the path of an invitation to its study of each mode."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        site = PublicSite(tmp_path_factory.mktemp("site"), probe.getsockname()[1])
-    site.manage("migrate", "--verbosity", "0")
-    site.manage("collectstatic", "--noinput", "--verbosity", "0")
+    site = site_in(tmp_path_factory.mktemp("site"), debug=False)  # its error pages are those that people see
     invitations = json.loads(shell(site, PLANT.format(folder=str(tmp_path_factory.mktemp("pairs")))))
     site.start()
     try:
