@@ -6,8 +6,9 @@ PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint 
 export PORT ?= 8000
 TEST_POSTGRES ?= postgres://postgres@127.0.0.1:5432/test
 TESTERS ?= 2
-# By modules, since a site for browsers is set up for each; the largest first.
-SHARED_OUT = -n $(TESTERS) --dist loadscope
+# By modules, since a site for browsers is set up for each, and in pytest-django's order: what asks a database comes before
+# the browsers, whose event loop Django takes for asynchronous code.
+SHARED_OUT = -n $(TESTERS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: demo test lint lock bench screenshots words
 
