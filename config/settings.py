@@ -131,6 +131,9 @@ else:
     DATABASES["default"]["ENGINE"] = "config.postgresql"
     # Statements that come again and again are planned once a connection: planning costs more than an answer's rows.
     DATABASES["default"].setdefault("OPTIONS", {}).update(server_side_binding=True, prepare_threshold=5)
+    # PostgreSQL would compile statements whose cost it overrates, as in tables that it has not analysed yet: that takes
+    # longer than any of ours runs.
+    DATABASES["default"]["OPTIONS"].setdefault("options", "-c jit=off")
 DATABASES["default"]["CONN_MAX_AGE"] = None  # each thread keeps its connection: opening one costs more than an answer
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a database that was started again costs nobody an error
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
