@@ -18,9 +18,9 @@ from django.views.decorators.cache import never_cache
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 
+from annotation.giving.person import ParticipationErased
 from annotation.languages import in_their_language
 from annotation.models.people import Participation
-from annotation.person import ParticipationErased
 from annotation.sql import uuid_value
 from datasets.models.projects import user_id
 

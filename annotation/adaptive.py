@@ -17,9 +17,9 @@ import numpy as np
 from django.db import transaction
 from django.db.models import Count, F, QuerySet, Sum
 
+from annotation.forecast import ASSUMED_RELIABILITY, ASSUMED_SD
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Item, Study
-from annotation.planner import ASSUMED_RELIABILITY, ASSUMED_SD
 from annotation.studies import has_core
 from datasets.jobs import repeats
 from scoring.measures.means import half_width, spread_of_sums

@@ -14,9 +14,9 @@ from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy
 
 from annotation.cues import Box, mark
+from annotation.giving.person import ParticipationErased, Person, locked
 from annotation.models.ratings import Assignment, Rating, Remark, Revision
 from annotation.models.studies import SCORES, Study
-from annotation.person import ParticipationErased, Person, locked
 from annotation.sql import change, fetch_all, fetch_one, uuid_value
 
 NOT_GIVEN = gettext_lazy("This pair was not given to you.")

@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation.access import NOT_THEIRS, ActsForParticipation
+from annotation.giving.person import ParticipationErased
 from annotation.models.people import Participation
-from annotation.person import ParticipationErased
 from annotation.protocol import MAX_ANSWERS, take_turn
 from annotation.schema import answering
 

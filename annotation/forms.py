@@ -6,7 +6,10 @@ from django.db.models import QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from annotation import planner, studies
+from annotation import studies
+from annotation.forecast import Forecast, Pay
+from annotation.forecast import forecast as forecast_of
+from annotation.giving import session_plan
 from annotation.languages import direction, in_english
 from annotation.models.studies import Campaign, Study, StudyText, web_address
 from annotation.wording import current_texts, standard_wording
@@ -232,8 +235,8 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         if None in said:
             return
         try:
-            planner.SessionPlan(*said).check()  # type: ignore[arg-type]
-        except planner.CannotPlan as error:
+            session_plan.SessionPlan(*said).check()  # type: ignore[arg-type]
+        except session_plan.CannotPlan as error:
             self.add_error("session_size", str(error))
         limit, size = data.get("person_limit"), said[0]
         if limit and size and limit < size:
@@ -378,12 +381,12 @@ class PlannerForm(Grouped, forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": ""} | kwargs)
 
-    def forecast(self) -> planner.Forecast | None:
+    def forecast(self) -> Forecast | None:
         """None where the numbers fit no study; the form then says why."""
         if not self.is_valid():
             return None
         said = self.cleaned_data
-        session = planner.SessionPlan(
+        session = session_plan.SessionPlan(
             said["session_size"],
             said["n_practice"],
             said["n_warm_up"],
@@ -393,11 +396,11 @@ class PlannerForm(Grouped, forms.Form):
         )
         shared = ("n_pairs", "n_originals", "goal", "seconds", "minutes_around", "sd", "reliability")
         try:
-            return planner.forecast(
+            return forecast_of(
                 session=session,
-                pay=planner.Pay(said["pay"], said["pay_per"]),
+                pay=Pay(said["pay"], said["pay_per"]),
                 **{name: said[name] for name in shared},
             )
-        except planner.CannotPlan as error:
+        except session_plan.CannotPlan as error:
             self.add_error(None, str(error))
             return None

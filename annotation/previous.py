@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from annotation.assign import Lease
 from annotation.cues import PLACES
+from annotation.giving.leases import Lease
 from annotation.models.people import Participation
 from annotation.models.ratings import Cue, Rating
 from annotation.models.studies import Item, Study

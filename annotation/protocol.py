@@ -26,12 +26,12 @@ from annotation.answer import (
     record,
     revise_rating,
 )
-from annotation.assign import Lease, Session, served, settled
 from annotation.cues import parsed_cues
+from annotation.giving.leases import Lease, Session, served, settled
+from annotation.giving.person import Person, locked
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Remark, Report
 from annotation.models.studies import Item
-from annotation.person import Person, locked
 from annotation.previous import previous_answer
 from annotation.skips import MAX_WORDS, Skip, skip_pair
 from annotation.sql import change, uuid_text, uuid_value

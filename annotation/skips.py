@@ -11,9 +11,9 @@ from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext
 
 from annotation.answer import NOT_GIVEN, AlreadyRated, UnknownAssignment
-from annotation.assign import free_places
+from annotation.giving.leases import free_places
+from annotation.giving.person import Person
 from annotation.models.ratings import Assignment, Report
-from annotation.person import Person
 
 MAX_WORDS = 500
 

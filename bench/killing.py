@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import connection
 from PIL import Image as PillowImage
 
-from annotation.assign import return_expired_leases
+from annotation.giving.leases import return_expired_leases
 from annotation.models.ratings import Rating
 from annotation.models.studies import Study
 from bench import audit

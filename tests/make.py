@@ -20,9 +20,9 @@ from PIL import Image as PillowImage
 from annotation import studies
 from annotation.access import remember
 from annotation.answer import submit_rating
-from annotation.assign import next_pairs
 from annotation.comprehension import questions
 from annotation.freeze import request_freeze
+from annotation.giving.leases import next_pairs
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import SCORES, Campaign, Study

@@ -15,11 +15,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.access import ACTS_FOR, acts_for, participation_required, remember, remembered, resume_token, resumed_id
 from annotation.answer import AlreadyRated
-from annotation.assign import keep_waiting, next_pairs
 from annotation.comprehension import checked, is_complete, unasked
 from annotation.cues import MAX_CUES, MIN_SIDE
-from annotation.instruct import LEAST_PICTURE, record_try, screen_conditions
-from annotation.join import (
+from annotation.forecast import MINUTES_AROUND
+from annotation.giving.join import (
     CannotJoin,
     begin_another_session,
     join_as_member,
@@ -29,11 +28,12 @@ from annotation.join import (
     refusal,
     session_length,
 )
+from annotation.giving.leases import keep_waiting, next_pairs
+from annotation.instruct import LEAST_PICTURE, record_try, screen_conditions
 from annotation.languages import in_their_language, language_now
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Remark, Report
 from annotation.models.studies import Study, StudyText
-from annotation.planner import MINUTES_AROUND
 from annotation.protocol import previous_data, session_data, take_turn
 from annotation.sql import fetch_one, uuid_value
 from annotation.viewing import view_modes

@@ -22,11 +22,11 @@ from annotation.answer import (
     revise_rating,
     submit_rating,
 )
-from annotation.assign import next_pairs, return_expired_leases
+from annotation.giving.leases import next_pairs, return_expired_leases
+from annotation.giving.person import ParticipationErased
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study
-from annotation.person import ParticipationErased
 from annotation.privacy import erase_participation
 from annotation.protocol import MAX_ANSWERS, parsed_answer
 from annotation.quality import assess

@@ -8,12 +8,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotation.answer import submit_rating
-from annotation.assign import next_pairs, return_expired_leases
-from annotation.join import CannotJoin, join_as_member, join_by_invitation
+from annotation.giving.join import CannotJoin, join_as_member, join_by_invitation
+from annotation.giving.leases import next_pairs, return_expired_leases
+from annotation.giving.order import draw_start
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import RING, Campaign, Item, Study
-from annotation.order import draw_start
 from annotation.protocol import take_turn
 from annotation.studies import change_state
 from annotation.wording import current_texts

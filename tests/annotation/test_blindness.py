@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from annotation import studies
 from annotation.access import resume_token
-from annotation.assign import return_expired_leases
+from annotation.giving.leases import return_expired_leases
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Study

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotation.giving.order import draw_start, original_side, purpose_at, session_purposes
+from annotation.giving.session_plan import SessionPlan
 from annotation.models.ratings import Assignment
 from annotation.models.studies import RING, Study
-from annotation.order import draw_start, original_side, purpose_at, session_purposes
-from annotation.planner import SessionPlan
 
 Purpose = Assignment.Purpose
 

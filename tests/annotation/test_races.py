@@ -12,17 +12,18 @@ from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 
-from annotation import assign, freeze, marks
+from annotation import freeze, marks
 from annotation.answer import AlreadyRated, revise_rating, submit_rating
-from annotation.assign import next_pairs, return_expired_leases
 from annotation.decisions import CannotDecide, decide
 from annotation.freeze import request_freeze
-from annotation.join import CannotJoin, join_as_member, join_by_invitation
+from annotation.giving import leases
+from annotation.giving.join import CannotJoin, join_as_member, join_by_invitation
+from annotation.giving.leases import next_pairs, return_expired_leases
+from annotation.giving.person import ParticipationErased
 from annotation.marks import CannotMark, Mark, mark_item, mark_items
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Report, Revision
 from annotation.models.studies import Item, Study
-from annotation.person import ParticipationErased
 from annotation.privacy import erase_participation
 from annotation.protocol import take_turn
 from annotation.studies import change_state
@@ -536,7 +537,7 @@ def test_a_pair_that_is_drawn_without_a_place_is_not_marked_meanwhile(
         study.items.filter(pk__in=[item.pk for item in targets]).update(goal=0)
     change_state(study, Study.State.OPEN)
     drawn, marked = Event(), Event()
-    assign_one, given_among = assign._assign, marks.given_among
+    assign_one, given_among = leases._assign, marks.given_among
 
     def drawn_slowly(*args: Any) -> None:
         drawn.set()
@@ -550,7 +551,7 @@ def test_a_pair_that_is_drawn_without_a_place_is_not_marked_meanwhile(
         sleep(0.1)
         return found
 
-    monkeypatch.setattr(assign, "_assign", drawn_slowly)
+    monkeypatch.setattr(leases, "_assign", drawn_slowly)
     monkeypatch.setattr(marks, "given_among", marked_slowly)
 
     def mark_all() -> None:

@@ -11,12 +11,13 @@ from django.db.models import Count, F
 from django.utils import timezone
 
 from annotation import studies
-from annotation.join import CannotJoin, join_by_invitation
+from annotation.forecast import Pay, forecast
+from annotation.giving.join import CannotJoin, join_by_invitation
+from annotation.giving.session_plan import SessionPlan
 from annotation.marks import Mark, mark_items
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Campaign, Item, Study
-from annotation.planner import Pay, SessionPlan, forecast
 from annotation.wording import current_texts
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project

@@ -34,13 +34,13 @@ from hypothesis.stateful import (
 )
 
 from annotation.answer import AnswerRefused, revise_rating, submit_rating
-from annotation.assign import next_pairs, return_expired_leases
-from annotation.join import CannotJoin, begin_another_session, join_as_member, join_by_invitation, n_further
+from annotation.giving.join import CannotJoin, begin_another_session, join_as_member, join_by_invitation, n_further
+from annotation.giving.leases import next_pairs, return_expired_leases
+from annotation.giving.order import purpose_at
+from annotation.giving.session_plan import SessionPlan
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Report
 from annotation.models.studies import RING, Campaign, Item, Study
-from annotation.order import purpose_at
-from annotation.planner import SessionPlan
 from annotation.privacy import erase_participation
 from annotation.protocol import take_turn
 from annotation.studies import STEPS, add_items, change_state, create_study, standing_invitation

@@ -49,7 +49,7 @@ print(json.dumps([list(ratings.values_list("score", flat=True)), revisions.count
 RUN_OUT = """
 from datetime import timedelta
 from django.utils import timezone
-from annotation.assign import return_expired_leases
+from annotation.giving.leases import return_expired_leases
 from annotation.models.people import Participation
 mine = Participation.objects.get(public_id="{participation}")
 mine.leased_until = timezone.now() - timedelta(minutes=1)
@@ -61,7 +61,7 @@ from annotation.models.studies import Study
 print(Study.objects.filter(public_id="{study}").update(lease_seconds={seconds}))
 """
 RETURNED = """
-from annotation.assign import return_expired_leases
+from annotation.giving.leases import return_expired_leases
 from annotation.models.people import Participation
 print(return_expired_leases(Participation.objects.get(public_id="{participation}").study_id))
 """

@@ -3,7 +3,7 @@
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from annotation.assign import expired, reserve_first, reserve_session, return_expired_leases
+from annotation.giving.leases import expired, reserve_first, reserve_session, return_expired_leases
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.studies import Item, Study, StudyText
 

@@ -19,11 +19,11 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
-from annotation.draws import ITEM, MINE, NEW_ORIGINAL, NOT_MINE, ONE, TAKE, Draw, Draws, Rule, lock_of, unspoilt
+from annotation.giving.draws import ITEM, MINE, NEW_ORIGINAL, NOT_MINE, ONE, TAKE, Draw, Draws, Rule, lock_of, unspoilt
+from annotation.giving.order import Purpose, original_side
+from annotation.giving.person import Person, locked
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
-from annotation.order import Purpose, original_side
-from annotation.person import Person, locked
 from annotation.sql import change, fetch_all, fetch_one, prefer_indexes, uuid_value
 from datasets.models.releases import Mode
 

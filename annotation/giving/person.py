@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
+from annotation.giving.session_plan import SessionPlan
 from annotation.models.studies import Study
-from annotation.planner import SessionPlan
 from annotation.sql import fetch_all, fetch_one
 
 

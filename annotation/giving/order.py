@@ -6,9 +6,9 @@ import hashlib
 from functools import lru_cache
 from itertools import chain, pairwise
 
+from annotation.giving.session_plan import SessionPlan
 from annotation.models.ratings import Assignment
 from annotation.models.studies import RING, Study
-from annotation.planner import SessionPlan
 
 Purpose = Assignment.Purpose
 Side = Assignment.Side

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from annotation.order import Purpose, draw_start, lot, purpose_at, session_purposes
-from annotation.person import Person
+from annotation.giving.order import Purpose, draw_start, lot, purpose_at, session_purposes
+from annotation.giving.person import Person
 from annotation.sql import fetch_all, fetch_one
 from datasets.models.releases import Mode
 
