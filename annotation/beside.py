@@ -8,10 +8,10 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from annotation.answering.viewing import LIMITS, MODES
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
 from annotation.queries import csv_lines
-from annotation.viewing import LIMITS, MODES
 from datasets.rows import FORMULA_STARTS
 
 # The first two, and `position`, name the same answer in ratings.csv.

@@ -18,10 +18,10 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 
 from annotation import studies
+from annotation.answering.turn import take_turn
 from annotation.freeze import request_freeze
 from annotation.models.people import Annotator, Participation
 from annotation.models.studies import SCORES, Campaign, Study
-from annotation.protocol import take_turn
 from annotation.wording import current_texts
 from datasets import jobs
 from datasets.anonymize import VARIANTS

@@ -2,7 +2,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import path
 from django.views.i18n import set_language
 
-from annotation.api import AnswerView
+from annotation.answering.api import AnswerView
 from annotation.languages import in_their_language, words
 from annotation.views import annotators, planning, quality, researchers, withdrawal
 

@@ -16,11 +16,11 @@ from django.utils import timezone
 from PIL import Image as PillowImage
 
 from annotation import studies
+from annotation.answering.turn import take_turn
 from annotation.freeze import request_freeze
 from annotation.models.people import Annotator as Person
 from annotation.models.people import Participation
 from annotation.models.studies import Campaign, Study
-from annotation.protocol import take_turn
 from annotation.wording import current_texts
 from bench.annotators import Annotator, Tally, rate_together
 from bench.site import whole_product

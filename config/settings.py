@@ -247,7 +247,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",  # of the protocol
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "POSTPROCESSING_HOOKS": ["annotation.schema.with_components"],
+    "POSTPROCESSING_HOOKS": ["annotation.answering.schema.with_components"],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
 }
 

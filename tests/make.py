@@ -19,8 +19,8 @@ from PIL import Image as PillowImage
 
 from annotation import studies
 from annotation.access import remember
-from annotation.answer import submit_rating
-from annotation.comprehension import questions
+from annotation.answering.introduction import questions
+from annotation.answering.ratings import submit_rating
 from annotation.freeze import request_freeze
 from annotation.giving.leases import next_pairs
 from annotation.models.people import Annotator, Invitation, Participation

@@ -21,11 +21,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from annotation.answer import AnswerRefused
+from annotation.answering.ratings import AnswerRefused
+from annotation.answering.schema import REFUSALS
+from annotation.answering.wire import MAX_ANSWERS
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Rating, Revision
-from annotation.protocol import MAX_ANSWERS
-from annotation.schema import REFUSALS
 from config.wsgi import application
 from tests import make
 

@@ -14,9 +14,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.access import ACTS_FOR, acts_for, participation_required, remember, remembered, resume_token, resumed_id
-from annotation.answer import AlreadyRated
-from annotation.comprehension import checked, is_complete, unasked
-from annotation.cues import MAX_CUES, MIN_SIDE
+from annotation.answering.cues import MAX_CUES, MIN_SIDE
+from annotation.answering.introduction import (
+    LEAST_PICTURE,
+    checked,
+    is_complete,
+    record_try,
+    screen_conditions,
+    unasked,
+)
+from annotation.answering.ratings import AlreadyRated
+from annotation.answering.turn import take_turn
+from annotation.answering.viewing import view_modes
+from annotation.answering.wire import previous_data, session_data
 from annotation.forecast import MINUTES_AROUND
 from annotation.giving.join import (
     CannotJoin,
@@ -29,14 +39,11 @@ from annotation.giving.join import (
     session_length,
 )
 from annotation.giving.leases import keep_waiting, next_pairs
-from annotation.instruct import LEAST_PICTURE, record_try, screen_conditions
 from annotation.languages import in_their_language, language_now
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Remark, Report
 from annotation.models.studies import Study, StudyText
-from annotation.protocol import previous_data, session_data, take_turn
 from annotation.sql import fetch_one, uuid_value
-from annotation.viewing import view_modes
 from annotation.wording import supplied_texts, texts_for
 from datasets.images import picture_response
 from datasets.models.projects import user_id

@@ -13,7 +13,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.answer import (
+from annotation.answering.ratings import (
     AlreadyRated,
     AnswerRefused,
     InvalidScore,
@@ -22,13 +22,13 @@ from annotation.answer import (
     revise_rating,
     submit_rating,
 )
+from annotation.answering.wire import MAX_ANSWERS, parsed_answer
 from annotation.giving.leases import next_pairs, return_expired_leases
 from annotation.giving.person import ParticipationErased
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study
 from annotation.privacy import erase_participation
-from annotation.protocol import MAX_ANSWERS, parsed_answer
 from annotation.quality import assess
 from annotation.studies import change_state
 from datasets.models.releases import FrozenRating

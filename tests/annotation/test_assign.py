@@ -7,14 +7,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation.answer import submit_rating
+from annotation.answering.ratings import submit_rating
+from annotation.answering.turn import take_turn
 from annotation.giving.join import CannotJoin, join_as_member, join_by_invitation
 from annotation.giving.leases import next_pairs, return_expired_leases
 from annotation.giving.order import draw_start
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import RING, Campaign, Item, Study
-from annotation.protocol import take_turn
 from annotation.studies import change_state
 from annotation.wording import current_texts
 from datasets.models.projects import Project

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.instruct import screen_conditions
+from annotation.answering.introduction import screen_conditions
 from annotation.models.people import CODE_LETTERS, Annotator, Participation, new_withdrawal_code
 from annotation.models.studies import Study
 from annotation.studies import change_state

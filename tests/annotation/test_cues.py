@@ -16,14 +16,14 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import answer as answers
-from annotation.cues import MAX_CUES, MIN_SIDE, Box, parsed_cues
+from annotation.answering import ratings
+from annotation.answering.cues import MAX_CUES, MIN_SIDE, Box, parsed_cues
+from annotation.answering.turn import take_turn
 from annotation.decisions import decide
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Cue, Rating, Remark, Revision
 from annotation.models.studies import Study
 from annotation.privacy import erase_participation
-from annotation.protocol import take_turn
 from annotation.wording import CUES_CONSENT, current_texts
 from datasets.models.projects import Role
 from datasets.models.releases import CueKind
@@ -200,13 +200,13 @@ def test_what_fails_after_the_boxes_takes_them_and_the_answer_back(
     person: Participation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = make.answer(make.leases(person)[0], cues=[FACE])
-    real = answers.mark
+    real = ratings.mark
 
     def fails(*arguments: Any) -> None:
         real(*arguments)
         raise ObjectDoesNotExist
 
-    monkeypatch.setattr(answers, "mark", fails)
+    monkeypatch.setattr(ratings, "mark", fails)
     with pytest.raises(ObjectDoesNotExist):
         take_turn(person, [sent])
     assert not Rating.objects.exists()

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation import freeze
-from annotation.answer import revise_rating, submit_rating
+from annotation.answering.ratings import revise_rating, submit_rating
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.models.people import Participation
 from annotation.models.quality import Decision

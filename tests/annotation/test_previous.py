@@ -8,10 +8,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation.answering.turn import take_turn
 from annotation.models.people import Participation
 from annotation.models.ratings import Cue, Rating
 from annotation.models.studies import Item, Study
-from annotation.protocol import take_turn
 from tests import make
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation import freeze
-from annotation.answer import revise_rating, submit_rating
+from annotation.answering.ratings import revise_rating, submit_rating
 from annotation.models.people import Annotator, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.privacy import erase_participation

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation import quality
+from annotation.answering.turn import take_turn
 from annotation.decisions import CannotDecide, decide, is_so, settle_flags
 from annotation.flags import flags_of, proposes_no_pay
 from annotation.looks import last_look, request_look
@@ -22,7 +23,6 @@ from annotation.models.quality import Card, Decision, Flag
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Item, Study
 from annotation.privacy import erase_participation
-from annotation.protocol import take_turn
 from annotation.quality import assess
 from annotation.studies import change_state
 from datasets import jobs

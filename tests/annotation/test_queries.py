@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.answer import revise_rating
+from annotation.answering.ratings import revise_rating
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study

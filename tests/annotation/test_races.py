@@ -13,7 +13,8 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation import freeze, marks
-from annotation.answer import AlreadyRated, revise_rating, submit_rating
+from annotation.answering.ratings import AlreadyRated, revise_rating, submit_rating
+from annotation.answering.turn import take_turn
 from annotation.decisions import CannotDecide, decide
 from annotation.freeze import request_freeze
 from annotation.giving import leases
@@ -25,7 +26,6 @@ from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Report, Revision
 from annotation.models.studies import Item, Study
 from annotation.privacy import erase_participation
-from annotation.protocol import take_turn
 from annotation.studies import change_state
 from annotation.wording import current_texts
 from datasets import jobs

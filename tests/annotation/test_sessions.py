@@ -7,13 +7,13 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation.answering.turn import take_turn
 from annotation.giving.join import CannotJoin, begin_another_session, join_as_member, join_by_invitation, n_further
 from annotation.giving.leases import return_expired_leases
 from annotation.giving.order import draw_start
 from annotation.models.people import Annotator, Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
-from annotation.protocol import take_turn
 from annotation.studies import add_items, change_state
 from annotation.wording import current_texts
 from datasets.models.pictures import Pair

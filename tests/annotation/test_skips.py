@@ -6,10 +6,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from annotation.answering.turn import take_turn
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Rating, Remark, Report
 from annotation.models.studies import Item, Study
-from annotation.protocol import take_turn
 from tests import make
 
 pytestmark = pytest.mark.django_db

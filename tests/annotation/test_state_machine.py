@@ -33,7 +33,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from annotation.answer import AnswerRefused, revise_rating, submit_rating
+from annotation.answering.ratings import AnswerRefused, revise_rating, submit_rating
+from annotation.answering.turn import take_turn
 from annotation.giving.join import CannotJoin, begin_another_session, join_as_member, join_by_invitation, n_further
 from annotation.giving.leases import next_pairs, return_expired_leases
 from annotation.giving.order import purpose_at
@@ -42,7 +43,6 @@ from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Report
 from annotation.models.studies import RING, Campaign, Item, Study
 from annotation.privacy import erase_participation
-from annotation.protocol import take_turn
 from annotation.studies import STEPS, add_items, change_state, create_study, standing_invitation
 from annotation.wording import current_texts
 from datasets.models.pictures import Pair

@@ -10,9 +10,9 @@ from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotation.answering.viewing import viewing_conditions
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Study
-from annotation.viewing import viewing_conditions
 from tests import make
 from tests.annotation.test_pages import study_form
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext
 
-from annotation.answer import NOT_GIVEN, AlreadyRated, UnknownAssignment
+from annotation.answering.ratings import NOT_GIVEN, AlreadyRated, UnknownAssignment
 from annotation.giving.leases import free_places
 from annotation.giving.person import Person
 from annotation.models.ratings import Assignment, Report

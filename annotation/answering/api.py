@@ -11,10 +11,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation.access import NOT_THEIRS, ActsForParticipation
+from annotation.answering.schema import answering
+from annotation.answering.turn import take_turn
+from annotation.answering.wire import MAX_ANSWERS
 from annotation.giving.person import ParticipationErased
 from annotation.models.people import Participation
-from annotation.protocol import MAX_ANSWERS, take_turn
-from annotation.schema import answering
 
 
 class Gone(APIException):

@@ -9,26 +9,26 @@ from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
-from annotation import answer
 from annotation.access import COOKIE, ActsForParticipation
-from annotation.cues import MAX_CUES, MIN_SIDE, PLACES
+from annotation.answering import ratings
+from annotation.answering.cues import MAX_CUES, MIN_SIDE, PLACES
+from annotation.answering.skips import MAX_WORDS
+from annotation.answering.viewing import LIMITS, MAX_SECONDS, MODES
+from annotation.answering.wire import MAX_ANSWERS, MAX_KEY, InvalidAnswer
 from annotation.models.ratings import Assignment, Remark, Report
 from annotation.models.studies import MAX_SCORE, MIN_SCORE
-from annotation.protocol import MAX_ANSWERS, MAX_KEY, InvalidAnswer
-from annotation.skips import MAX_WORDS
-from annotation.viewing import LIMITS, MAX_SECONDS, MODES
 from datasets.models.releases import CueKind, Mode
 
 Schema = dict[str, Any]
 
-REFUSALS: tuple[type[answer.AnswerRefused], ...] = (
-    answer.InvalidScore,
+REFUSALS: tuple[type[ratings.AnswerRefused], ...] = (
+    ratings.InvalidScore,
     InvalidAnswer,
-    answer.UnknownAssignment,
-    answer.AlreadyRated,
-    answer.NotRated,
-    answer.RevisionsEnded,
-    answer.KeyAlreadyUsed,
+    ratings.UnknownAssignment,
+    ratings.AlreadyRated,
+    ratings.NotRated,
+    ratings.RevisionsEnded,
+    ratings.KeyAlreadyUsed,
 )
 
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy
 
-from annotation.cues import Box, mark
+from annotation.answering.cues import Box, mark
 from annotation.giving.person import ParticipationErased, Person, locked
 from annotation.models.ratings import Assignment, Rating, Remark, Revision
 from annotation.models.studies import SCORES, Study

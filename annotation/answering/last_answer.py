@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from annotation.cues import PLACES
+from annotation.answering.cues import PLACES
 from annotation.giving.leases import Lease
 from annotation.models.people import Participation
 from annotation.models.ratings import Cue, Rating
