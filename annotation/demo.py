@@ -17,12 +17,12 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.db.models.functions import Now
 
-from annotation import studies
 from annotation.answering.turn import take_turn
 from annotation.freeze import request_freeze
 from annotation.models.people import Annotator, Participation
 from annotation.models.studies import SCORES, Campaign, Study
-from annotation.wording import current_texts
+from annotation.studies import invitations, life, setup
+from annotation.studies.wording import current_texts
 from datasets import jobs
 from datasets.anonymize import VARIANTS
 from datasets.demo_pictures import demo_originals, write_demo_pairs
@@ -60,7 +60,7 @@ def build_demo() -> dict[str, Any]:
     _simulated_release(project)
     return {
         "passwords": passwords,
-        "invitations": {study.name: studies.standing_invitation(study).token for study in open_studies},
+        "invitations": {study.name: invitations.standing_invitation(study).token for study in open_studies},
     }
 
 
@@ -124,14 +124,14 @@ def _study(campaign: Campaign, mode: str, name: str, **settings_: Any) -> Study:
     if found := campaign.studies.filter(mode=mode).first():
         return found
     pairs = Pair.objects.filter(project=campaign.project)
-    return studies.create_study(campaign.project, campaign=campaign, mode=mode, name=name, pairs=pairs, **settings_)
+    return setup.create_study(campaign.project, campaign=campaign, mode=mode, name=name, pairs=pairs, **settings_)
 
 
 def _open_study(campaign: Campaign, mode: str) -> Study:
     # Without warm-up: what a visitor rates is seen on the study's page at once.
     study = _study(campaign, mode, f"{campaign.name}, {mode}", goal=5, session_size=24, n_warm_up=0)
     if study.state == Study.State.DRAFT:
-        studies.change_state(study, Study.State.OPEN)
+        life.change_state(study, Study.State.OPEN)
     return study
 
 
@@ -153,11 +153,11 @@ def _simulated_release(project: Project) -> None:
         session_size=ceil(n_pairs * PANEL_GOAL / PANEL_SIZE),
     )
     if study.state == Study.State.DRAFT:
-        studies.change_state(study, Study.State.OPEN)
+        life.change_state(study, Study.State.OPEN)
     if study.state == Study.State.OPEN:
         for number in range(PANEL_SIZE):
             _rate_as_panellist(study, number)
-        studies.change_state(study, Study.State.CLOSED)
+        life.change_state(study, Study.State.CLOSED)
     release = project.releases.exclude(frozen_at=None).filter(simulated=True).first()
     if release is None:
         _finish(request_freeze(study))

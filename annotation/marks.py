@@ -11,9 +11,9 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models.functions import Now
 
-from annotation.history import locked_study, record_change
 from annotation.models.ratings import Assignment, Report
 from annotation.models.studies import MAX_SCORE, MIN_SCORE, SCORES, Item, Study, StudyChange
+from annotation.studies.history import locked_study, record_change
 
 NEAR, AT_MOST, AT_LEAST = "near", "at_most", "at_least"
 DIRECTIONS = {NEAR: "about so high", AT_MOST: "at most so high", AT_LEAST: "at least so high"}

@@ -5,10 +5,10 @@ from typing import Any
 from django import forms
 
 from annotation import marks
-from annotation.forms import Grouped
 from annotation.models.quality import Decision, StudyPlan
 from annotation.models.studies import MAX_SCORE, MIN_SCORE, Item, Study
-from annotation.plans import Rule
+from annotation.studies.forms import Grouped
+from annotation.studies.preregistration import Rule
 from datasets.forms import whole_characters
 
 LONGEST_REASON = 1000

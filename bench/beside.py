@@ -15,13 +15,13 @@ from django.db.models import Max
 from django.utils import timezone
 from PIL import Image as PillowImage
 
-from annotation import studies
 from annotation.answering.turn import take_turn
 from annotation.freeze import request_freeze
 from annotation.models.people import Annotator as Person
 from annotation.models.people import Participation
 from annotation.models.studies import Campaign, Study
-from annotation.wording import current_texts
+from annotation.studies import life, setup
+from annotation.studies.wording import current_texts
 from bench.annotators import Annotator, Tally, rate_together
 from bench.site import whole_product
 from bench.study import build_study, check_ratings, database_version
@@ -134,7 +134,7 @@ def rated_release() -> Release:
     """A small study that is rated to its end and frozen, in a project of its own."""
     project = Project.objects.create(slug="trained", name="Trained on")
     add_small_pairs(project)
-    study = studies.create_study(
+    study = setup.create_study(
         project,
         campaign=Campaign.objects.create(project=project, slug="trained", name="Trained on"),
         mode=Mode.HA2,
@@ -145,7 +145,7 @@ def rated_release() -> Release:
         n_warm_up=0,
         repeat_percent=0,
     )
-    studies.change_state(study, Study.State.OPEN)
+    life.change_state(study, Study.State.OPEN)
     for number in range(N_RATERS):
         rate_all(study, number)
     frozen = request_freeze(study)

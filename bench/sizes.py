@@ -12,11 +12,12 @@ from django.conf import settings
 from django.utils import timezone
 from PIL import Image as PillowImage
 
-from annotation import quality, studies
+from annotation import quality
 from annotation.models.people import Annotator, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Campaign, Study
-from annotation.wording import standard_wording
+from annotation.studies import pairs as study_pairs
+from annotation.studies.wording import standard_wording, write_texts
 from bench.study import BATCH
 from datasets import ingest, jobs
 from datasets.jobs import claim, queue_job
@@ -65,9 +66,9 @@ def add_items(n_pairs: int) -> None:
     campaign, _ = Campaign.objects.get_or_create(project=project(), slug="sizes", defaults={"name": "Sizes"})
     study, is_new = Study.objects.get_or_create(campaign=campaign, mode=Mode.HA2, defaults={"name": "Sizes"})
     if is_new:
-        studies.write_texts(study, standard_wording(Mode.HA2))
+        write_texts(study, standard_wording(Mode.HA2))
     pairs = Pair.objects.filter(project=project())
-    n_added = studies.add_items(study, pairs if n_pairs else pairs.none())
+    n_added = study_pairs.add_items(study, pairs if n_pairs else pairs.none())
     if n_added != n_pairs:
         raise SystemExit(f"{n_added} pairs were added, not {n_pairs}")
 

@@ -9,10 +9,10 @@ from django.db import connection
 from django.db.models import F, Sum
 from PIL import Image as PillowImage
 
-from annotation import studies
 from annotation.models.people import Invitation
 from annotation.models.ratings import Rating
 from annotation.models.studies import Study
+from annotation.studies import invitations, life, setup
 from datasets.images import image_row, store_files
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
@@ -49,16 +49,16 @@ def build_study(n_items: int, *, size: tuple[int, int] = SIZE, **settings: int) 
 def add_study(project: Project, n_items: int, *, name: str = "", **settings: int) -> Invitation:
     name = name or f"{n_items} pairs"
     first = Pair.objects.filter(project=project).order_by("pk")[:n_items]
-    study = studies.create_study(
+    study = setup.create_study(
         project,
-        campaign=studies.begin_campaign(project, name),
+        campaign=setup.begin_campaign(project, name),
         mode=Mode.HA2,
         name=name,
         pairs=Pair.objects.filter(pk__lte=max(first.values_list("pk", flat=True))),
         **{"goal": GOAL, "session_size": SESSION_SIZE} | settings,
     )
-    studies.change_state(study, Study.State.OPEN)
-    return studies.invite(study)
+    life.change_state(study, Study.State.OPEN)
+    return invitations.invite(study)
 
 
 def add_pairs(project: Project, n_pairs: int, *, size: tuple[int, int] = SIZE) -> None:

@@ -17,7 +17,6 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image as PillowImage
 
-from annotation import studies
 from annotation.access import remember
 from annotation.answering.introduction import questions
 from annotation.answering.ratings import submit_rating
@@ -26,7 +25,8 @@ from annotation.giving.leases import next_pairs
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import SCORES, Campaign, Study
-from annotation.wording import current_texts, standard_wording
+from annotation.studies import invitations, life, setup
+from annotation.studies.wording import current_texts, standard_wording, write_texts
 from datasets import jobs
 from datasets.export import request_export
 from datasets.files import media_path
@@ -111,21 +111,21 @@ def study(
     # Pairs that count and nothing else, drawn as one goes: what a session holds besides is named where it matters.
     defaults = {"mode": "HA2", "name": f"Study {n}", "goal": 2, "session_size": 100, "reserves_session": False}
     defaults |= {"n_warm_up": 0, "repeat_percent": 0}
-    made = studies.create_study(of, campaign=campaign, pairs=Pair.objects.filter(project=of), **defaults | fields)
+    made = setup.create_study(of, campaign=campaign, pairs=Pair.objects.filter(project=of), **defaults | fields)
     if is_open:
-        studies.change_state(made, Study.State.OPEN)
+        life.change_state(made, Study.State.OPEN)
     return made
 
 
 def wording(of: Study, language: str) -> dict[str, str]:
     """All its texts in a further language, recognizable by it."""
     texts = {kind: f"{kind} ({language})" for kind in standard_wording(of.mode)}
-    studies.write_texts(of, texts, language=language)
+    write_texts(of, texts, language=language)
     return texts
 
 
 def invitation(of: Study, kind: str = Invitation.Kind.MANY) -> Invitation:
-    return studies.invite(of, kind=kind)
+    return invitations.invite(of, kind=kind)
 
 
 def participation(of: Study, *, by: User | None = None, **fields: Any) -> Participation:

@@ -21,11 +21,11 @@ from django.db.models import AutoField, Model
 from PIL import Image as PillowImage
 from PIL.PngImagePlugin import PngInfo
 
-from annotation import studies
 from annotation.marks import Mark, mark_item
 from annotation.models.people import Annotator, Participation
 from annotation.models.ratings import Assignment, Cue, Rating, Remark, Report, Revision
 from annotation.models.studies import Item, Study, StudyText
+from annotation.studies import life
 from datasets.jobs import queue_job
 from datasets.models.projects import Project
 from datasets.models.releases import Release
@@ -103,7 +103,7 @@ def study(project: Project, folder: Path, *, mode: str, name: str = "Night walk"
     made = make.study(project, n_pairs=0, mode=mode, name=name, is_open=False, **SESSION | RULES | rules)
     for item, mark in zip(made.items.order_by("pk")[: len(MARKS)], MARKS, strict=True):
         mark_item(made, item, mark)
-    studies.change_state(made, Study.State.OPEN)
+    life.change_state(made, Study.State.OPEN)
     _said_by_others(made)
     trained.compared(trained.run(make.release(made), score=lambda label: PREDICTION))
     made.items.update(priority=PRIORITY)

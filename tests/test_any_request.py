@@ -10,10 +10,10 @@ from django.test import Client
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from annotation.forms import GoalForm, InvitationForm, PlannerForm, StudyForm
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Item, Study, StudyChange, StudyText
+from annotation.studies.forms import GoalForm, InvitationForm, PlannerForm, StudyForm
 from datasets.forms import ImportForm
 from datasets.models.jobs import Job
 from datasets.models.pictures import Pair

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from annotation.forms import StudyForm
 from annotation.management.commands.create_study import OPTIONS
 from annotation.models.people import new_token
 from annotation.models.studies import Campaign, Study
+from annotation.studies.forms import StudyForm
 from datasets.jobs import queue_job
 from datasets.models.jobs import Job
 from datasets.models.projects import Membership
@@ -254,7 +254,7 @@ def test_settings_that_do_not_fit_are_refused_by_their_option(options: tuple[str
 
 
 def test_a_large_study_is_filled_by_the_command_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("annotation.filling.AT_ONCE", 2)
+    monkeypatch.setattr("annotation.studies.setup.AT_ONCE", 2)
     project = make.project(slug="faces")
     make.pairs(project, 4)
     assert "faces/c/HA2 is a draft with 4 pairs" in run(*FACES)

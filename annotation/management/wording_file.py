@@ -4,8 +4,8 @@ from pathlib import Path
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
-from annotation.forms import text_field
-from annotation.wording import standard_wording
+from annotation.studies.forms import text_field
+from annotation.studies.wording import standard_wording
 
 
 def wording(path: Path | None, mode: str) -> dict[str, str]:

@@ -27,7 +27,6 @@ from annotation.answering.ratings import AlreadyRated
 from annotation.answering.turn import take_turn
 from annotation.answering.viewing import view_modes
 from annotation.answering.wire import previous_data, session_data
-from annotation.forecast import MINUTES_AROUND
 from annotation.giving.join import (
     CannotJoin,
     begin_another_session,
@@ -44,7 +43,8 @@ from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Remark, Report
 from annotation.models.studies import Study, StudyText
 from annotation.sql import fetch_one, uuid_value
-from annotation.wording import supplied_texts, texts_for
+from annotation.studies.forecast import MINUTES_AROUND
+from annotation.studies.wording import supplied_texts, texts_for
 from datasets.images import picture_response
 from datasets.models.projects import user_id
 

@@ -4,7 +4,7 @@ from django.views.decorators.http import require_GET
 
 from annotation.languages import in_their_language
 from annotation.models.people import Participation
-from annotation.studies import studies_for
+from annotation.studies.life import studies_for
 from datasets.models.projects import Project, user_id
 
 

@@ -8,9 +8,9 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from annotation import queries
-from annotation.forecast import ASSUMED_RELIABILITY, ASSUMED_SD, MINUTES_AROUND
-from annotation.forms import PlannerForm
 from annotation.models.studies import Study
+from annotation.studies.forecast import ASSUMED_RELIABILITY, ASSUMED_SD, MINUTES_AROUND
+from annotation.studies.forms import PlannerForm
 from datasets.access import managed_project
 from datasets.models.projects import Project
 from scoring.measures.means import Spread

@@ -11,12 +11,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import decisions, flags, looks, mark_files, marks, plans, queries
+from annotation import decisions, flags, looks, mark_files, marks, queries
 from annotation import quality as quality_of
 from annotation.models.people import Participation
 from annotation.models.quality import Decision, Flag
 from annotation.models.studies import Item, Study
 from annotation.quality_forms import DecisionForm, MarkForm, PlanForm, ReasonForm, mark_initial
+from annotation.studies import preregistration
 from annotation.views.researchers import csv_download, managed_study
 
 PEOPLE_PER_PAGE = 50
@@ -254,23 +255,25 @@ def _item_page(request: HttpRequest, study: Study, one: Item, *, refused: MarkFo
 @require_http_methods(["GET", "POST"])
 def plan(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
-    current = plans.plan_of(found)
+    current = preregistration.plan_of(found)
     form = PlanForm(found, current, request.POST or None)
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
         why = said.get("reason", "")
         try:
-            done = plans.change_plan(found, headline=said["headline"], rule=form.rule(), by=request.user, reason=why)  # type: ignore[arg-type]
+            done = preregistration.change_plan(
+                found, headline=said["headline"], rule=form.rule(), by=request.user, reason=why
+            )  # type: ignore[arg-type]
             messages.success(request, done)
-        except plans.ReasonMissing as error:
+        except preregistration.ReasonMissing as error:
             messages.error(request, str(error))
         return redirect("annotation:plan", found.public_id)
     fixed = current.fixed
     context = _context(found) | {
         "plan": current,
-        "fixed_rule": plans.Rule.of(fixed["rule"]).in_words() if fixed else None,
-        "rule": plans.Rule.of(current.rule).in_words(),
-        "deviations": plans.deviations(found).select_related("changed_by"),
+        "fixed_rule": preregistration.Rule.of(fixed["rule"]).in_words() if fixed else None,
+        "rule": preregistration.Rule.of(current.rule).in_words(),
+        "deviations": preregistration.deviations(found).select_related("changed_by"),
         "form": form,
     }
     return render(request, "annotation/plan.html", context, status=400 if form.errors else 200)

@@ -12,14 +12,17 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import connectivity, looks, quality, queries, studies
+from annotation import connectivity, looks, quality, queries
 from annotation.beside import beside_lines
-from annotation.filling import add_further_pairs, set_up_study
-from annotation.forms import CompletionForm, GoalForm, InvitationForm, StudyForm, WordingForm
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.languages import in_english
 from annotation.models.studies import Study
-from annotation.wording import supplied_texts
+from annotation.studies import core, history, life, pairs, setup
+from annotation.studies.forms import CompletionForm, GoalForm, InvitationForm, StudyForm, WordingForm
+from annotation.studies.invitations import invite as invite_by
+from annotation.studies.invitations import revoke_invitation
+from annotation.studies.setup import add_further_pairs, set_up_study
+from annotation.studies.wording import supplied_texts, write_texts
 from datasets.access import managed_project
 from datasets.forms import errors_in_words
 from datasets.models.jobs import Job
@@ -75,7 +78,7 @@ def _created(form: StudyForm, *, by: AbstractBaseUser) -> tuple[Study, Job | Non
     chosen = {name: form.cleaned_data[name] for name in StudyForm.Meta.fields}
     try:
         return set_up_study(form.project, campaign=form.chosen_campaign(), kinds=form.kinds(), by=by, **chosen)
-    except (studies.NotPossible, studies.PairsDoNotFit) as error:
+    except (history.NotPossible, pairs.PairsDoNotFit) as error:
         form.add_error(None, str(error))
     except IntegrityError:  # the same form, sent twice at once
         form.add_error(None, "This study was set up a moment ago; you find it on the project's page.")
@@ -94,7 +97,7 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
     counts, groups = queries.rating_counts(found)
     unused = queries.set_aside(found)
     histogram = queries.score_histogram(counts)
-    n_further = studies.further_pairs(found).count()
+    n_further = pairs.further_pairs(found).count()
     context = {
         "study": found,
         "project": found.project,
@@ -104,21 +107,21 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "n_set_aside": len(unused),
         "n_flagged": queries.n_flagged(found),
         "n_reported": queries.reports_of(found).count(),
-        "core_agreement": queries.core_agreement(found) if studies.has_core(found) else None,
+        "core_agreement": queries.core_agreement(found) if core.has_core(found) else None,
         "cue_counts": queries.cue_counts(found) if found.asks_cues else None,
         "histogram": histogram,
         "most": max((n for _, n in histogram), default=0),
         "people": queries.people_of(found),
         "invitations": invitations,
         "invitation_form": InvitationForm(label_suffix=""),
-        "steps": [state for state, before in studies.STEPS.items() if found.state in before],
+        "steps": [state for state, before in life.STEPS.items() if found.state in before],
         "connectivity": looks.last_look(found, connectivity.KIND),
         "goal_form": GoalForm(initial={"goal": found.goal}, label_suffix="", auto_id="id_goal_%s"),
-        "completion_form": CompletionForm(initial=studies.completion_of(found), label_suffix=""),
+        "completion_form": CompletionForm(initial=life.completion_of(found), label_suffix=""),
         "changes": found.changes.select_related("changed_by"),
         "n_further_pairs": n_further,
-        "filling": studies.fillings(found).first(),
-        "n_left_out": studies.other_pairs(found).count() - n_further,
+        "filling": setup.fillings(found).first(),
+        "n_left_out": pairs.other_pairs(found).count() - n_further,
     }
     return render(request, "annotation/study.html", context)
 
@@ -132,7 +135,7 @@ def wording(request: HttpRequest, study: UUID, language: str | None = None) -> H
         raise Http404("no such language")
     form = WordingForm(found, request.POST or None, language=chosen)
     if request.method == "POST" and form.is_valid():
-        studies.write_texts(found, form.cleaned_data, language=chosen)
+        write_texts(found, form.cleaned_data, language=chosen)
         messages.success(request, "The wording is saved.")
         return redirect("annotation:study", found.public_id)
     supplied = supplied_texts(found)
@@ -152,8 +155,8 @@ def state(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     wanted = request.POST.get("state", "")
     try:
-        studies.change_state(found, wanted, by=request.user)  # type: ignore[arg-type]
-    except studies.NotPossible as error:
+        life.change_state(found, wanted, by=request.user)  # type: ignore[arg-type]
+    except history.NotPossible as error:
         messages.error(request, str(error))
     else:
         messages.success(request, f"The study is {found.get_state_display()} now.")
@@ -169,8 +172,8 @@ def goal(request: HttpRequest, study: UUID) -> HttpResponse:
         return redirect("annotation:study", found.public_id)
     try:
         wanted, reason = form.cleaned_data["goal"], form.cleaned_data["reason"]
-        studies.change_goal(found, wanted, by=request.user, reason=reason)  # type: ignore[arg-type]
-    except studies.NotPossible as error:
+        life.change_goal(found, wanted, by=request.user, reason=reason)  # type: ignore[arg-type]
+    except history.NotPossible as error:
         messages.error(request, str(error))
     else:
         messages.success(request, f"Each pair wants {found.goal} ratings now.")
@@ -186,8 +189,8 @@ def completion(request: HttpRequest, study: UUID) -> HttpResponse:
         messages.error(request, f"Nothing was changed. {errors_in_words(form)}")
         return redirect("annotation:study", found.public_id)
     try:
-        studies.change_completion(found, **form.cleaned_data, by=request.user)  # type: ignore[arg-type]
-    except studies.NotPossible as error:
+        life.change_completion(found, **form.cleaned_data, by=request.user)  # type: ignore[arg-type]
+    except history.NotPossible as error:
         messages.error(request, str(error))
     else:
         messages.success(request, "The last page shows it from now on, also to whoever comes back to it.")
@@ -209,8 +212,8 @@ def more_pairs(request: HttpRequest, study: UUID) -> HttpResponse:
 def delete_draft(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     try:
-        studies.delete_draft(found)
-    except studies.NotPossible as error:
+        life.delete_draft(found)
+    except history.NotPossible as error:
         messages.error(request, str(error))
         return redirect("annotation:study", found.public_id)
     messages.success(request, f"The draft {found.name} is deleted.")
@@ -222,7 +225,7 @@ def invite(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     form = InvitationForm(request.POST)
     if form.is_valid():
-        studies.invite(found, kind=form.cleaned_data["kind"], note=form.cleaned_data["note"])
+        invite_by(found, kind=form.cleaned_data["kind"], note=form.cleaned_data["note"])
         messages.success(request, "The link is ready: copy it below and send it.")
     else:
         messages.error(request, "Choose whether the link is for many people or for one.")
@@ -232,7 +235,7 @@ def invite(request: HttpRequest, study: UUID) -> HttpResponse:
 @require_POST
 def revoke(request: HttpRequest, study: UUID, invitation: int) -> HttpResponse:
     found = managed_study(request, study)
-    studies.revoke_invitation(get_object_or_404(found.invitations, pk=invitation))
+    revoke_invitation(get_object_or_404(found.invitations, pk=invitation))
     messages.success(request, "Nobody new can come in by this link; whoever has begun goes on.")
     return redirect("annotation:study", found.public_id)
 

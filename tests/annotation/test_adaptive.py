@@ -15,10 +15,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from annotation import adaptive
-from annotation.adaptive import Pool, Said, has_enough, pooled, standard_error, update_open_studies, update_stops
 from annotation.models.studies import Item, Study
-from annotation.studies import add_items, change_state, further_pairs
+from annotation.studies import adaptive
+from annotation.studies.adaptive import (
+    Pool,
+    Said,
+    has_enough,
+    pooled,
+    standard_error,
+    update_open_studies,
+    update_stops,
+)
+from annotation.studies.life import change_state
+from annotation.studies.pairs import add_items, further_pairs
 from datasets import jobs
 from scoring.models import Checkpoint
 from scoring.results import priorities_for

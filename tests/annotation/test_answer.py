@@ -30,7 +30,7 @@ from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study
 from annotation.privacy import erase_participation
 from annotation.quality import assess
-from annotation.studies import change_state
+from annotation.studies.life import change_state
 from datasets.models.releases import FrozenRating
 from tests import make
 from tests.annotation.places import assert_places_add_up

@@ -15,8 +15,8 @@ from annotation.giving.order import draw_start
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import RING, Campaign, Item, Study
-from annotation.studies import change_state
-from annotation.wording import current_texts
+from annotation.studies.life import change_state
+from annotation.studies.wording import current_texts
 from datasets.models.projects import Project
 from tests import make
 from tests.annotation.places import assert_places_add_up

@@ -17,7 +17,7 @@ from django.utils import timezone
 from annotation.answering.introduction import screen_conditions
 from annotation.models.people import CODE_LETTERS, Annotator, Participation, new_withdrawal_code
 from annotation.models.studies import Study
-from annotation.studies import change_state
+from annotation.studies.life import change_state
 from datasets.models.projects import Role
 from datasets.models.releases import ReleaseNotice
 from tests import make

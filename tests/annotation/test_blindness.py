@@ -14,14 +14,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import studies
 from annotation.access import resume_token
 from annotation.giving.leases import return_expired_leases
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
 from annotation.privacy import erase_participation
-from annotation.wording import current_texts
+from annotation.studies import life
+from annotation.studies.wording import current_texts
 from datasets.models.jobs import Job
 from datasets.models.projects import Membership, Project, Role
 from tests import make, planted
@@ -223,12 +223,12 @@ def test_in_no_state_of_a_participation_does_any_page_tell_more(study: Study) ->
     understand(browser, mine)
     make.rate(mine, 5, 5)
     visit(browser, mine)
-    studies.change_state(study, Study.State.PAUSED)
+    life.change_state(study, Study.State.PAUSED)
     visit(browser, mine)
-    studies.change_state(study, Study.State.CLOSED)
+    life.change_state(study, Study.State.CLOSED)
     visit(browser, mine)
     assert_blind(browser, mine)
-    studies.change_state(study, Study.State.OPEN)
+    life.change_state(study, Study.State.OPEN)
     make.rate_all(mine)
     assert visit(browser, mine)["picture"] == {404, 405}
     Participation.objects.filter(pk=mine.pk).update(withdrawn_at=timezone.now())
@@ -424,9 +424,9 @@ def test_after_the_close_of_a_study_only_what_can_still_be_answered_opens(holder
     rated, held = make.leases(holder)[:2]
     make.rate(holder, 5)
     assert opens(holder, rated)
-    studies.change_state(holder.study, Study.State.CLOSED)
+    life.change_state(holder.study, Study.State.CLOSED)
     assert (opens(holder, rated), opens(holder, held)) == (False, True)
-    studies.change_state(holder.study, Study.State.OPEN)
+    life.change_state(holder.study, Study.State.OPEN)
     assert opens(holder, rated)
 
 

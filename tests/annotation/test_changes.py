@@ -12,7 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotation.models.studies import Item, Study, StudyChange
-from annotation.studies import MAX_GOAL, NotPossible, add_items, change_goal, change_state, further_pairs
+from annotation.studies.history import NotPossible
+from annotation.studies.life import MAX_GOAL, change_goal, change_state
+from annotation.studies.pairs import add_items, further_pairs
 from datasets.models.pictures import Pair
 from tests import make
 from tests.annotation.said import said
@@ -158,7 +160,7 @@ def test_a_change_that_fails_halfway_leaves_neither_record_nor_change(monkeypatc
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("annotation.studies.record_change", broken)
+    monkeypatch.setattr("annotation.studies.life.record_change", broken)
     with pytest.raises(RuntimeError):
         change_goal(study, 5)
     study.refresh_from_db()
@@ -168,7 +170,7 @@ def test_a_change_that_fails_halfway_leaves_neither_record_nor_change(monkeypatc
 def test_pairs_added_to_a_running_study_are_recorded_and_those_of_a_draft_are_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("annotation.studies.BATCH", 2)
+    monkeypatch.setattr("annotation.studies.pairs.PAIRS_AT_ONCE", 2)
     draft = make.study(n_pairs=3, is_open=False)
     make.pairs(draft.project, 1)
     assert (add_items(draft, further_pairs(draft)), draft.changes.count()) == (1, 0)

@@ -8,7 +8,8 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models.studies import Study, StudyChange
-from annotation.studies import NotPossible, change_completion
+from annotation.studies.history import NotPossible
+from annotation.studies.life import change_completion
 from datasets.models.projects import Role
 from tests import make
 from tests.annotation.test_before_and_after import NOT_ON_THE_WEB

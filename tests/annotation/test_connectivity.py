@@ -16,7 +16,7 @@ from annotation.looks import last_look, looks_of, request_look
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
-from annotation.studies import add_items, further_pairs
+from annotation.studies.pairs import add_items, further_pairs
 from datasets import jobs
 from datasets.models.jobs import Job
 from tests import make

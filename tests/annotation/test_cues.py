@@ -24,7 +24,7 @@ from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Cue, Rating, Remark, Revision
 from annotation.models.studies import Study
 from annotation.privacy import erase_participation
-from annotation.wording import CUES_CONSENT, current_texts
+from annotation.studies.wording import CUES_CONSENT, current_texts
 from datasets.models.projects import Role
 from datasets.models.releases import CueKind
 from tests import make

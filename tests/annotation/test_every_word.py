@@ -13,10 +13,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import override
 
-from annotation import studies
 from annotation.models.people import Invitation, Participation
 from annotation.models.studies import Study
-from annotation.wording import current_texts, standard_wording
+from annotation.studies import invitations, life, wording
+from annotation.studies.wording import current_texts, standard_wording
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -62,8 +62,8 @@ def latin(page: str) -> list[str]:
 
 def an_arabic_study(**fields: Any) -> Study:
     made = make.study(is_open=False, language="ar", name="دراسة", **fields)
-    studies.write_texts(made, {kind: WORDS[kind] for kind in standard_wording(made.mode)})
-    studies.change_state(made, Study.State.OPEN)
+    wording.write_texts(made, {kind: WORDS[kind] for kind in standard_wording(made.mode)})
+    life.change_state(made, Study.State.OPEN)
     return made
 
 
@@ -97,7 +97,7 @@ def refused(**to: Any) -> Callable[[], Any]:
     def visit() -> Any:
         study = an_arabic_study()
         if "revoked" in to:
-            studies.revoke_invitation(invitation := make.invitation(study))
+            invitations.revoke_invitation(invitation := make.invitation(study))
             return anybody().get(reverse("annotation:join", args=[invitation.token]))
         if "full" in to:
             study.items.update(n_held=2)

@@ -11,11 +11,13 @@ from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 
-from annotation import filling, studies
-from annotation.filling import add_further_pairs, set_up_study
 from annotation.models.quality import StudyPlan
 from annotation.models.studies import Study
-from annotation.studies import NotPossible, PairsDoNotFit, change_state, delete_draft
+from annotation.studies import pairs, setup
+from annotation.studies.history import NotPossible
+from annotation.studies.life import change_state, delete_draft
+from annotation.studies.pairs import PairsDoNotFit
+from annotation.studies.setup import add_further_pairs, set_up_study
 from datasets import jobs
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
@@ -29,8 +31,8 @@ BATCH, AT_ONCE, MANY = 3, 6, 10
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(studies, "BATCH", BATCH)
-    monkeypatch.setattr(filling, "AT_ONCE", AT_ONCE)
+    monkeypatch.setattr(pairs, "PAIRS_AT_ONCE", BATCH)
+    monkeypatch.setattr(setup, "AT_ONCE", AT_ONCE)
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def n_pairs(study: Study) -> int:
 
 def die_in_batch(number: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let the process be told to end while it writes this batch; says how many pairs each batch had."""
-    sizes, put = [], studies._added
+    sizes, put = [], pairs._added
 
     def dying(study: Study, batch: Any, places: Any) -> int:
         sizes.append(len(batch))
@@ -60,7 +62,7 @@ def die_in_batch(number: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
             raise SystemExit
         return put(study, batch, places)
 
-    monkeypatch.setattr(studies, "_added", dying)
+    monkeypatch.setattr(pairs, "_added", dying)
     return sizes
 
 
@@ -75,7 +77,7 @@ def test_a_small_study_is_ready_at_once() -> None:
 
 
 def test_nobody_opens_a_small_study_before_all_its_pairs_are_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    project, put = make.project(), studies._added
+    project, put = make.project(), pairs._added
     make.pairs(project, AT_ONCE)
 
     def slowly(*args: Any) -> int:
@@ -90,13 +92,13 @@ def test_nobody_opens_a_small_study_before_all_its_pairs_are_in(monkeypatch: pyt
                 break
             sleep(0.005)
 
-    monkeypatch.setattr(studies, "_added", slowly)
+    monkeypatch.setattr(pairs, "_added", slowly)
     at_once(lambda: set_up_study(project, campaign="C", mode="HA2", name="S"), open_as_soon_as_possible)
     assert StudyPlan.objects.get().fixed["n_pairs"] == AT_ONCE
 
 
 def test_nobody_opens_a_draft_between_the_further_pairs_that_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
-    study, put = make.study(n_pairs=1, is_open=False), studies._added
+    study, put = make.study(n_pairs=1, is_open=False), pairs._added
     make.pairs(study.project, AT_ONCE)
 
     def opened_after_a_batch(*args: Any) -> int:
@@ -107,7 +109,7 @@ def test_nobody_opens_a_draft_between_the_further_pairs_that_it_gets(monkeypatch
         return n
 
     opening = Thread(target=at_once, args=[lambda: change_state(study, Study.State.OPEN)])
-    monkeypatch.setattr(studies, "_added", opened_after_a_batch)
+    monkeypatch.setattr(pairs, "_added", opened_after_a_batch)
     add_further_pairs(study)
     opening.join()
     assert StudyPlan.objects.get().fixed["n_pairs"] == 1 + AT_ONCE
@@ -203,13 +205,13 @@ def test_whoever_takes_the_job_up_goes_on_where_it_stopped(project: Project, mon
 
 def test_a_worker_that_lost_the_job_puts_nothing_more_in(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     study, job = begun(project)
-    put = studies._added
+    put = pairs._added
 
     def overtaken(*args: Any) -> int:
         Job.objects.filter(pk=job.pk).update(attempt=7)
         return put(*args)
 
-    monkeypatch.setattr(studies, "_added", overtaken)
+    monkeypatch.setattr(pairs, "_added", overtaken)
     jobs.run(job.pk)
     job.refresh_from_db()
     assert (n_pairs(study), job.state, job.attempt) == (BATCH, "running", 7)
@@ -219,14 +221,14 @@ def test_a_cancelled_filling_keeps_what_is_in_and_is_tried_again(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study, job = begun(project)
-    put = studies._added
+    put = pairs._added
 
     def cancelled(*args: Any) -> int:
         jobs.cancel_job(job)
         return put(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(studies, "_added", cancelled)
+        patch.setattr(pairs, "_added", cancelled)
         jobs.run(job.pk)
     job.refresh_from_db()
     assert (job.state, n_pairs(study)) == ("cancelled", BATCH)

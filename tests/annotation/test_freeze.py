@@ -16,7 +16,7 @@ from annotation.models.quality import Decision
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study, StudyText
 from annotation.privacy import erase_participation
-from annotation.studies import write_texts
+from annotation.studies.wording import write_texts
 from datasets import jobs
 from datasets.export import CONTENT
 from datasets.jobs import claim, in_seconds

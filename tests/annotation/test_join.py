@@ -9,8 +9,9 @@ from django.utils import timezone
 from annotation.access import resume_token
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.studies import Study
-from annotation.studies import change_state, revoke_invitation, write_texts
-from annotation.wording import current_texts
+from annotation.studies.invitations import revoke_invitation
+from annotation.studies.life import change_state
+from annotation.studies.wording import current_texts, write_texts
 from datasets.models.projects import Role
 from tests import make
 

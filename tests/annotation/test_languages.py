@@ -12,11 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import resolve, reverse
 from django.utils.translation import get_language
 
-from annotation import studies
 from annotation.languages import speaks_their_language
 from annotation.models.people import Participation
 from annotation.models.studies import Study, StudyText
-from annotation.wording import current_texts, standard_wording, supplied_texts, texts_for
+from annotation.studies import history, life, wording
+from annotation.studies.wording import current_texts, standard_wording, supplied_texts, texts_for
 from datasets.models.projects import Project
 from tests import make
 from tests.addresses import addresses, something_for_everything
@@ -326,7 +326,7 @@ def test_a_consent_that_has_changed_in_ones_language_must_be_read_again(study: S
     make.wording(study, "de")
     browser = Client(headers=GERMAN)
     shown = browser.get(consent_url).context["consent"]
-    studies.write_texts(study, {"consent": "Neu."}, language="de")
+    wording.write_texts(study, {"consent": "Neu."}, language="de")
     reply = agree(browser, consent_url, shown)
     assert (reply.status_code, "Neu." in text(reply)) == (409, True)
     assert "hat sich geändert" in text(reply)
@@ -386,13 +386,13 @@ def test_a_language_of_an_open_study_has_versions_and_hashes_like_the_first(stud
 
 def test_a_language_with_a_text_missing_is_not_taken(study: Study, researcher: Client) -> None:
     assert researcher.post(wording_url(study), in_german(study, end="")).status_code == 400
-    with pytest.raises(studies.NotPossible, match="Missing in German: end"):
-        studies.write_texts(study, {k: v for k, v in in_german(study).items() if k != "end"}, language="de")
+    with pytest.raises(history.NotPossible, match="Missing in German: end"):
+        wording.write_texts(study, {k: v for k, v in in_german(study).items() if k != "end"}, language="de")
     assert not study.texts.filter(language="de").exists()
 
 
 def test_what_a_study_says_stands_as_words_beside_the_fields(researcher: Client, study: Study) -> None:
-    studies.write_texts(study, {"question": "<script>alert(1)</script>"})
+    wording.write_texts(study, {"question": "<script>alert(1)</script>"})
     page = text(researcher.get(wording_url(study)))
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page
@@ -414,17 +414,17 @@ def test_a_drafts_language_is_marked_as_shown_when_it_opens() -> None:
     draft = make.study(is_open=False)
     make.wording(draft, "de")
     assert not draft.texts.exclude(shown_at=None).exists()
-    studies.change_state(draft, Study.State.OPEN)
+    life.change_state(draft, Study.State.OPEN)
     assert not draft.texts.filter(shown_at=None).exists()
 
 
 def test_a_study_in_german_begins_without_words_and_opens_when_it_has_them() -> None:
     draft = make.study(is_open=False, language="de")
     assert not draft.texts.exists()
-    with pytest.raises(studies.NotPossible, match="no wording yet"):
-        studies.change_state(draft, Study.State.OPEN)
-    studies.write_texts(draft, in_german(draft))
-    studies.change_state(draft, Study.State.OPEN)
+    with pytest.raises(history.NotPossible, match="no wording yet"):
+        life.change_state(draft, Study.State.OPEN)
+    wording.write_texts(draft, in_german(draft))
+    life.change_state(draft, Study.State.OPEN)
     page = text(Client().get(reverse("annotation:join", args=[make.invitation(draft).token])))
     assert 'class="prose" lang="de" dir="ltr"' in page  # to whom the pages speak English
 

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from annotation import mark_files
 from annotation.models.studies import Item, Study
-from annotation.studies import change_state
+from annotation.studies.life import change_state
 from tests import make
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ from annotation.marks import (
 )
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
-from annotation.studies import change_state
+from annotation.studies.life import change_state
 from tests import make
 
 pytestmark = pytest.mark.django_db

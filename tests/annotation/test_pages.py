@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotation.models.studies import Study
-from annotation.wording import standard_wording
+from annotation.studies.wording import standard_wording
 from datasets.models.projects import Project, Role
 from tests import make
 from tests.races import at_once

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from annotation.forecast import Forecast, Pay, forecast
 from annotation.giving.session_plan import CannotPlan, SessionPlan
 from annotation.models.studies import RING
+from annotation.studies.forecast import Forecast, Pay, forecast
 
 # People beyond those foretold: the last sessions are shorter, for what is left over is partly what somebody has seen.
 TOLERANCE = 0.02

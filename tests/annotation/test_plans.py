@@ -10,10 +10,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import plans
 from annotation.models.studies import Study, StudyChange
-from annotation.plans import Rule, change_plan, deviations, plan_of
-from annotation.studies import change_goal, change_state
+from annotation.studies import preregistration
+from annotation.studies.life import change_goal, change_state
+from annotation.studies.preregistration import Rule, change_plan, deviations, plan_of
 from tests import make
 from tests.annotation.test_flags import card
 
@@ -88,13 +88,13 @@ def test_what_a_draft_changed_before_its_plan_was_fixed_is_no_deviation(draft: S
 
 def test_a_plan_that_is_sent_while_the_study_opens_needs_a_reason(draft: Study, client: Client) -> None:
     client.force_login(make.member(draft.project))
-    locked = plans.locked_study
+    locked = preregistration.locked_study
 
     def just_opened(study: Study) -> Study:
         Study.objects.filter(pk=study.pk).update(opened_at=timezone.now())
         return locked(study)
 
-    with patch.object(plans, "locked_study", just_opened):
+    with patch.object(preregistration, "locked_study", just_opened):
         reply = client.post(
             reverse("annotation:plan", args=[draft.public_id]), {"headline": "nominal", "failed_checks": 1}, follow=True
         )

@@ -24,7 +24,7 @@ from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Item, Study
 from annotation.privacy import erase_participation
 from annotation.quality import assess
-from annotation.studies import change_state
+from annotation.studies.life import change_state
 from datasets import jobs
 from scoring.measures.agreement import krippendorff_alpha
 from tests import make

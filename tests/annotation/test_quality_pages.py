@@ -13,7 +13,7 @@ from annotation.looks import looks_of, request_look
 from annotation.models.people import Participation
 from annotation.models.quality import Decision
 from annotation.models.studies import Item, Study
-from annotation.plans import plan_of
+from annotation.studies.preregistration import plan_of
 from tests import make
 from tests.annotation.said import say
 from tests.annotation.test_quality import items, panel, straight

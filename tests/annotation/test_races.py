@@ -26,8 +26,8 @@ from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Report, Revision
 from annotation.models.studies import Item, Study
 from annotation.privacy import erase_participation
-from annotation.studies import change_state
-from annotation.wording import current_texts
+from annotation.studies.life import change_state
+from annotation.studies.wording import current_texts
 from datasets import jobs
 from datasets.models.releases import FrozenRating, Release
 from tests import make

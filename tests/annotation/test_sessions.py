@@ -14,8 +14,9 @@ from annotation.giving.order import draw_start
 from annotation.models.people import Annotator, Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
-from annotation.studies import add_items, change_state
-from annotation.wording import current_texts
+from annotation.studies.life import change_state
+from annotation.studies.pairs import add_items
+from annotation.studies.wording import current_texts
 from datasets.models.pictures import Pair
 from tests import make
 from tests.annotation.places import assert_places_add_up

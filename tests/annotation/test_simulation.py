@@ -10,15 +10,15 @@ from django.db import connection
 from django.db.models import Count, F
 from django.utils import timezone
 
-from annotation import studies
-from annotation.forecast import Pay, forecast
 from annotation.giving.join import CannotJoin, join_by_invitation
 from annotation.giving.session_plan import SessionPlan
 from annotation.marks import Mark, mark_items
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Campaign, Item, Study
-from annotation.wording import current_texts
+from annotation.studies import invitations, life, setup
+from annotation.studies.forecast import Pay, forecast
+from annotation.studies.wording import current_texts
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from tests import make
@@ -71,16 +71,16 @@ def opened(n_originals: int, n_versions: int, **settings: Any) -> Study:
     pairs_without_files(project, n_originals, n_versions)
     campaign = Campaign.objects.create(project=project, slug="c", name="C")
     pairs = Pair.objects.filter(project=project)
-    study = studies.create_study(project, campaign=campaign, mode="HA2", name="S", pairs=pairs, **settings)
+    study = setup.create_study(project, campaign=campaign, mode="HA2", name="S", pairs=pairs, **settings)
     marked = study.items.order_by("pk")[: settings.get("n_checks", 0)]
     mark_items(study, {item.pk: Mark("check", instructed_score=4) for item in marked})
-    studies.change_state(study, Study.State.OPEN)
+    life.change_state(study, Study.State.OPEN)
     return study
 
 
 def sessions(study: Study) -> list[int]:
     """How long each was, until nobody can begin; everybody answers all they are given."""
-    invitation, sizes = studies.invite(study), []
+    invitation, sizes = invitations.invite(study), []
     while person := next_person(invitation):
         sizes.append(person.n_planned)
         counting = person.assignments.filter(purpose=Assignment.Purpose.MAIN)

@@ -43,8 +43,11 @@ from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Report
 from annotation.models.studies import RING, Campaign, Item, Study
 from annotation.privacy import erase_participation
-from annotation.studies import STEPS, add_items, change_state, create_study, standing_invitation
-from annotation.wording import current_texts
+from annotation.studies.invitations import standing_invitation
+from annotation.studies.life import STEPS, change_state
+from annotation.studies.pairs import add_items
+from annotation.studies.setup import create_study
+from annotation.studies.wording import current_texts
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
 from tests import make

@@ -3,18 +3,13 @@ from copy import copy
 import pytest
 from django.db import connection
 
-from annotation import studies
 from annotation.models.studies import RING, Campaign, Study, StudyText, TextAlreadyShown
-from annotation.studies import (
-    NotPossible,
-    PairsDoNotFit,
-    add_items,
-    change_state,
-    create_study,
-    studies_for,
-    write_texts,
-)
-from annotation.wording import current_texts, standard_wording
+from annotation.studies import life
+from annotation.studies.history import NotPossible
+from annotation.studies.life import change_state, studies_for
+from annotation.studies.pairs import PairsDoNotFit, add_items
+from annotation.studies.setup import create_study
+from annotation.studies.wording import current_texts, standard_wording, write_texts
 from datasets.models.pictures import Image, Pair
 from datasets.models.projects import Role
 from tests import make
@@ -222,7 +217,7 @@ def test_a_batch_of_pairs_reads_no_more_of_a_study_the_more_it_holds(monkeypatch
     made = _many_pairs(Pair.objects.get(), 6000)
     add_items(study, Pair.objects.filter(pk__lt=made[5000].pk))
     before = _rows_read("annotation_item")
-    monkeypatch.setattr(studies, "BATCH", 100)
+    monkeypatch.setattr(life, "PAIRS_AT_ONCE", 100)
     assert add_items(study, Pair.objects.filter(pk__gte=made[5000].pk)) == 1000
     n_counted = 2 * 5001  # before the first batch
     assert _rows_read("annotation_item") - before < n_counted + 1000

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from annotation.wording import standard_wording
+from annotation.studies.wording import standard_wording
 from datasets.demo_pictures import demo_originals, write_demo_pairs
 from tests.browser.conftest import NO_SERVER, PASSWORD, People, Site
 

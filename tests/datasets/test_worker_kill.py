@@ -20,9 +20,9 @@ from django.conf import settings
 from django_tasks_db.models import DBTaskResult
 from PIL import Image as PillowImage
 
-from annotation.filling import set_up_study
 from annotation.freeze import request_freeze
 from annotation.models.studies import Study
+from annotation.studies.setup import set_up_study
 from datasets.export import archive_name, request_export
 from datasets.files import media_path, store
 from datasets.jobs import queue_job

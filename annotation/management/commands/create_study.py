@@ -5,13 +5,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from annotation import studies
-from annotation.filling import set_up_study
-from annotation.forms import NEW_CAMPAIGN, StudyForm
 from annotation.languages import in_english
 from annotation.management.wording_file import wording
 from annotation.models.studies import Study
-from annotation.wording import STANDARD_LANGUAGE
+from annotation.studies import history, pairs, setup
+from annotation.studies.forms import NEW_CAMPAIGN, StudyForm
+from annotation.studies.setup import set_up_study
+from annotation.studies.wording import STANDARD_LANGUAGE
 from datasets.management.following import finish_here, named_project
 from datasets.models.projects import Project
 from datasets.models.releases import Mode
@@ -87,7 +87,7 @@ class Command(BaseCommand):
             study, job = set_up_study(
                 project, campaign=form.chosen_campaign(), kinds=form.kinds(), wording=words, **chosen
             )
-        except (studies.NotPossible, studies.PairsDoNotFit) as error:
+        except (history.NotPossible, pairs.PairsDoNotFit) as error:
             raise CommandError(str(error)) from error
         if job:
             self.stderr.write(f"{study} is being filled with its pairs; a worker goes on if this is interrupted.")
@@ -127,9 +127,9 @@ def add_biased_options(parser: ArgumentParser) -> None:
 def checked_form(project: Project, options: dict[str, Any]) -> StudyForm:
     """The page's form, filled in by options. Raises CommandError with all that is wrong."""
     for source, scope, method in options["only"]:
-        if not studies.pairs_of_kinds(project, [(source, scope, method)]).exists():
+        if not pairs.pairs_of_kinds(project, [(source, scope, method)]).exists():
             raise CommandError(f"{project} has no pairs of source {source!r}, scope {scope!r} and method {method!r}.")
-    campaign = studies.campaign_named(project, options["campaign"])
+    campaign = setup.campaign_named(project, options["campaign"])
     data = {name: options[option.removeprefix("--").replace("-", "_")] for name, option in OPTIONS.items()}
     data |= {"name": options["name"], "mode": options["mode"], "reserves_session": True}
     data |= {"confirms_on_press": options["confirm_on_press"]}

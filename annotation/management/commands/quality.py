@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from annotation import decisions, flags, plans
+from annotation import decisions, flags
 from annotation import quality as quality_of
 from annotation.looks import request_look
 from annotation.management.naming import named_study
@@ -13,6 +13,7 @@ from annotation.models.people import Participation
 from annotation.models.quality import Flag, StudyPlan
 from annotation.models.studies import Study
 from annotation.quality_forms import PlanForm, ReasonForm
+from annotation.studies import preregistration
 from datasets.forms import errors_in_words
 from datasets.management.following import finish_here
 
@@ -73,7 +74,7 @@ class Command(BaseCommand):
             given = json.loads(path.read_text())
         except (OSError, ValueError, RecursionError) as error:  # the last: thousands of brackets in brackets
             raise CommandError(f"{path} cannot be read as JSON: {error}") from error
-        current = plans.plan_of(study)
+        current = preregistration.plan_of(study)
         known = set(PlanForm.base_fields) - {"reason"}
         if not isinstance(given, dict) or not given.keys() <= known or not all(map(is_plain, given.values())):
             raise CommandError(f"A plan is a JSON object of texts and numbers; it may hold {', '.join(sorted(known))}.")
@@ -82,8 +83,10 @@ class Command(BaseCommand):
             raise CommandError(errors_in_words(form))
         said = form.cleaned_data
         try:
-            done = plans.change_plan(study, headline=said["headline"], rule=form.rule(), reason=said.get("reason", ""))
-        except plans.ReasonMissing as error:
+            done = preregistration.change_plan(
+                study, headline=said["headline"], rule=form.rule(), reason=said.get("reason", "")
+            )
+        except preregistration.ReasonMissing as error:
             raise CommandError(str(error)) from error
         self.stdout.write(done)
 

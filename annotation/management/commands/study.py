@@ -5,15 +5,17 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.urls import reverse
 
-from annotation import queries, studies
+from annotation import queries
 from annotation.beside import beside_lines
-from annotation.filling import add_further_pairs
-from annotation.forms import CompletionForm
 from annotation.languages import in_english
 from annotation.management.naming import named_study
 from annotation.management.wording_file import wording
 from annotation.models.people import Invitation
 from annotation.models.studies import Study
+from annotation.studies import history, invitations, life
+from annotation.studies.forms import CompletionForm
+from annotation.studies.setup import add_further_pairs
+from annotation.studies.wording import write_texts
 from datasets.forms import errors_in_words
 from datasets.management.following import finish_here
 from datasets.models.jobs import Job
@@ -56,29 +58,29 @@ class Command(BaseCommand):
         found = named_study(study)
         try:
             self.act(found, options)
-        except studies.NotPossible as error:
+        except history.NotPossible as error:
             raise CommandError(str(error)) from error
 
     def act(self, study: Study, options: dict[str, Any]) -> None:
         if step := options["step"]:
-            studies.change_state(study, STATES[step], reason=options["reason"])
+            life.change_state(study, STATES[step], reason=options["reason"])
             self.stdout.write(f"{study} is {study.get_state_display()} now.")
         elif (goal := options["goal"]) is not None:
             self.change_goal(study, goal, options["reason"].strip())
         elif options["add_pairs"]:
             self.add_pairs(study)
         elif options["delete"]:
-            studies.delete_draft(study)
+            life.delete_draft(study)
             self.stdout.write(f"The draft {study} is deleted.")
         elif path := options["wording"]:
-            studies.write_texts(study, wording(path, study.mode), language=options["language"])
+            write_texts(study, wording(path, study.mode), language=options["language"])
             self.stdout.write("The wording is saved.")
         elif printed := options["printed"]:
             self.stdout.writelines(PRINTED[printed](study))
         elif completion := options["completion"]:
             self.change_completion(study, *completion, reason=options["reason"])
         elif kind := options["invite"]:
-            made = studies.invite(study, kind=kind, note=options["note"][:120])
+            made = invitations.invite(study, kind=kind, note=options["note"][:120])
             self.stdout.write(reverse("annotation:join", args=[made.token]))
         elif token := options["revoke"]:
             self.revoke(study, token)
@@ -95,21 +97,21 @@ class Command(BaseCommand):
     def change_goal(self, study: Study, goal: int, reason: str) -> None:
         if study.has_begun and not reason:
             raise CommandError("Say why with --reason: a new goal departs from the plan.")
-        studies.change_goal(study, goal, reason=reason)
+        life.change_goal(study, goal, reason=reason)
         self.stdout.write(f"Each pair of {study} wants {study.goal} ratings now.")
 
     def revoke(self, study: Study, token: str) -> None:
         invitation = study.invitations.filter(token=token).first()
         if invitation is None:
             raise CommandError("This study has no such invitation.")
-        studies.revoke_invitation(invitation)
+        invitations.revoke_invitation(invitation)
         self.stdout.write("Nobody new can come in by this link.")
 
     def change_completion(self, study: Study, code: str, address: str, *, reason: str) -> None:
         form = CompletionForm({"completion_code": code, "completion_url": address, "reason": reason})
         if not form.is_valid():
             raise CommandError(errors_in_words(form))
-        studies.change_completion(study, **form.cleaned_data)
+        life.change_completion(study, **form.cleaned_data)
         self.stdout.write(f"The last page of {study} is changed.")
 
     def show(self, study: Study) -> None:

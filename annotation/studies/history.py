@@ -7,6 +7,10 @@ from django.contrib.auth.models import AbstractBaseUser
 from annotation.models.studies import Study, StudyChange
 
 
+class NotPossible(Exception):
+    """What was asked does not fit the study's state; the message says what to do."""
+
+
 def locked_study(study: Study) -> Study:
     """The study as it is now, for whoever changes it next to wait.
 

@@ -17,10 +17,10 @@ import numpy as np
 from django.db import transaction
 from django.db.models import Count, F, QuerySet, Sum
 
-from annotation.forecast import ASSUMED_RELIABILITY, ASSUMED_SD
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Item, Study
-from annotation.studies import has_core
+from annotation.studies.core import has_core
+from annotation.studies.forecast import ASSUMED_RELIABILITY, ASSUMED_SD
 from datasets.jobs import repeats
 from scoring.measures.means import half_width, spread_of_sums
 from scoring.results import priorities_for

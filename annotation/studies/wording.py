@@ -1,10 +1,15 @@
 """The wording of a study: the standard one, to be used as it is or edited before the study opens, and its languages."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 
+from django.db import transaction
+from django.db.models.functions import Now
+
+from annotation.languages import in_english
 from annotation.models.studies import MAX_SCORE, MIN_SCORE, Study, StudyText
+from annotation.studies.history import NotPossible, locked_study
 from datasets.models.releases import Mode
 
 Kind = StudyText.Kind
@@ -75,3 +80,36 @@ def texts_for(study: Study, language: str) -> dict[str, StudyText]:
 
 def _newest(texts: Iterable[StudyText]) -> dict[str, StudyText]:
     return {text.kind: text for text in sorted(texts, key=attrgetter("kind", "version"))}
+
+
+@transaction.atomic
+def write_texts(study: Study, wording: Mapping[str, str], *, language: str | None = None) -> None:
+    """Store what differs from the current texts: a draft's text is replaced, one that was shown gets a new version.
+
+    Of the study's own language or of a further one, which begins with all of its texts at once: nobody reads a study in
+    two languages.
+    """
+    study = locked_study(study)
+    language = language or study.language
+    current = current_texts(study, language=language)
+    if missing := [kind for kind in standard_wording(study.mode) if kind not in current and kind not in wording]:
+        name = in_english().get(language, language)
+        raise NotPossible(f"The texts of a language come all together. Missing in {name}: {', '.join(missing)}.")
+    for kind, body in wording.items():
+        text = current.get(kind)
+        if text is None:
+            text = StudyText(study=study, language=language, kind=kind)
+        elif text.body == body:
+            continue
+        elif text.shown_at:
+            text = StudyText(study=study, language=language, kind=kind, version=text.version + 1)
+        text.body = body
+        text.save()
+    if study.has_begun:
+        mark_shown(study)
+
+
+def mark_shown(study: Study) -> None:
+    """Whoever comes in now reads the current texts: from here on they never change."""
+    current = [text.pk for texts in supplied_texts(study).values() for text in texts.values()]
+    StudyText.objects.filter(pk__in=current, shown_at=None).update(shown_at=Now())

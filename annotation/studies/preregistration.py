@@ -15,9 +15,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from annotation.history import locked_study, record_change
 from annotation.models.quality import StudyPlan
 from annotation.models.studies import Study, StudyChange
+from annotation.studies.history import locked_study, record_change
 
 # Of the study: what decides how many ratings there are and which pairs they are of.
 DESIGN = (

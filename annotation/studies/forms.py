@@ -6,13 +6,14 @@ from django.db.models import QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from annotation import studies
-from annotation.forecast import Forecast, Pay
-from annotation.forecast import forecast as forecast_of
 from annotation.giving import session_plan
 from annotation.languages import direction, in_english
 from annotation.models.studies import Campaign, Study, StudyText, web_address
-from annotation.wording import current_texts, standard_wording
+from annotation.studies import life, setup
+from annotation.studies.forecast import Forecast, Pay
+from annotation.studies.forecast import forecast as forecast_of
+from annotation.studies.pairs import pairs_of_kinds
+from annotation.studies.wording import current_texts, standard_wording
 from datasets.forms import whole_characters
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
@@ -61,7 +62,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         help_text="Which pairs the study holds, by source, scope and method. None ticked: all of them.",
     )
 
-    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=studies.MAX_GOAL)
+    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=life.MAX_GOAL)
     session_size = forms.IntegerField(
         label="Pairs per session",
         min_value=1,
@@ -171,8 +172,8 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         label="Stop each pair when its interval is narrow enough",
         help_text="Pairs on which people happen to agree stop early, so agreement looks better than it is.",
     )
-    min_ratings = forms.IntegerField(label="Never with fewer ratings than", min_value=2, max_value=studies.MAX_GOAL)
-    max_ratings = forms.IntegerField(label="Always with", min_value=2, max_value=studies.MAX_GOAL)
+    min_ratings = forms.IntegerField(label="Never with fewer ratings than", min_value=2, max_value=life.MAX_GOAL)
+    max_ratings = forms.IntegerField(label="Always with", min_value=2, max_value=life.MAX_GOAL)
     half_width = forms.FloatField(
         label="Half width of the 95 % interval that is enough, in score points", min_value=0.05, max_value=9
     )
@@ -219,7 +220,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
             name = data.get("new_campaign")
             if not name:
                 self.add_error("new_campaign", "Give the new campaign a name.")
-            elif studies.campaign_named(self.project, name):
+            elif setup.campaign_named(self.project, name):
                 self.add_error("new_campaign", "There is a campaign of this name; choose it from the list instead.")
         elif self.project.campaigns.filter(pk=data.get("campaign") or 0, studies__mode=data.get("mode")).exists():
             self.add_error("campaign", f"This campaign already has an {data.get('mode')} study.")
@@ -241,7 +242,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         limit, size = data.get("person_limit"), said[0]
         if limit and size and limit < size:
             self.add_error("person_limit", f"A person who may see {limit} pairs cannot finish a session of {size}.")
-        if (data.get("min_ratings") or 0) > (data.get("max_ratings") or studies.MAX_GOAL):
+        if (data.get("min_ratings") or 0) > (data.get("max_ratings") or life.MAX_GOAL):
             self.add_error("max_ratings", "This must be at least the fewest ratings above.")
 
     def biased_fields(self) -> list[forms.BoundField]:
@@ -259,7 +260,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         return [json.loads(kind) for kind in self.cleaned_data.get("methods") or []]
 
     def pairs(self) -> QuerySet[Pair]:
-        return studies.pairs_of_kinds(self.project, self.kinds())
+        return pairs_of_kinds(self.project, self.kinds())
 
     def chosen_campaign(self) -> Campaign | str:
         """The campaign, or the name of the new one."""
@@ -320,7 +321,7 @@ class InvitationForm(forms.Form):
 
 
 class GoalForm(forms.Form):
-    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=studies.MAX_GOAL)
+    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=life.MAX_GOAL)
     reason = forms.CharField(label="Why", max_length=500, help_text="Kept in the history, for whoever reads the data.")
 
 
@@ -351,7 +352,7 @@ class PlannerForm(Grouped, forms.Form):
         max_value=100_000_000,
         help_text="Nobody is shown two versions of one, unless a session is longer than there are originals.",
     )
-    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=studies.MAX_GOAL)
+    goal = forms.IntegerField(label="Ratings wanted per pair", min_value=1, max_value=life.MAX_GOAL)
     session_size = forms.IntegerField(label="Pairs per session", min_value=1, max_value=10_000)
     n_practice = forms.IntegerField(label="of them practice", min_value=0, max_value=1000)
     n_warm_up = forms.IntegerField(label="warm-up, not counted", min_value=0, max_value=1000)

@@ -1,0 +1,148 @@
+"""The life of a study: opened, paused, closed; its goal and its last page changed; a draft deleted.
+
+What is changed while people rate is recorded as a `StudyChange` in the transaction that changes it.
+"""
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import F, QuerySet, Value
+from django.db.models.functions import Greatest, Now
+
+from annotation.models.studies import Item, Study, StudyChange
+from annotation.studies.core import choose_core, has_core
+from annotation.studies.history import NotPossible, locked_study, record_change
+from annotation.studies.pairs import PAIRS_AT_ONCE
+from annotation.studies.preregistration import fix_plan
+from annotation.studies.setup import fillings
+from annotation.studies.wording import current_texts, mark_shown
+from datasets.jobs import cancel_job
+
+State = Study.State
+MAX_GOAL = 1000
+# What a study may become, and from where.
+STEPS = {
+    State.OPEN: {State.DRAFT, State.PAUSED, State.CLOSED},
+    State.PAUSED: {State.OPEN},
+    State.CLOSED: {State.OPEN, State.PAUSED},
+}
+
+
+def delete_draft(study: Study) -> None:
+    """Take a study back that was never open. Its campaign stays, free for another study of this mode."""
+    with transaction.atomic():
+        for job in fillings(_locked_draft(study)).unfinished():
+            cancel_job(job)
+    while _take_out(study):
+        pass
+    with transaction.atomic():
+        _locked_draft(study).delete()
+
+
+def _take_out(study: Study) -> int:
+    """A batch of a draft's pairs, as they were put in: how many went."""
+    with transaction.atomic():
+        last = _locked_draft(study).items.order_by("-pk").values_list("pk", flat=True)[:PAIRS_AT_ONCE]
+        return Item.objects.filter(pk__in=list(last)).delete()[0]
+
+
+def _locked_draft(study: Study) -> Study:
+    locked = locked_study(study)
+    if locked.has_begun:
+        raise NotPossible("This study has been open; close it instead. Only a draft can be deleted.")
+    return locked
+
+
+@transaction.atomic
+def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None, reason: str = "") -> None:
+    """Open, pause or close a study. People who hold pairs may still answer them."""
+    locked = locked_study(study)
+    if state not in STEPS:
+        raise NotPossible("Choose whether to open, pause or close the study.")
+    if locked.state not in STEPS[State(state)]:  # somebody else may have changed it a moment ago
+        study.refresh_from_db(fields=["state"])
+        raise NotPossible(f"This study is {locked.get_state_display()}; it cannot become {State(state).label}.")
+    if state == State.OPEN and not locked.has_begun and fillings(locked).unfinished().exists():
+        raise NotPossible("This study is still being filled with its pairs; open it once they are all there.")
+    if state == State.OPEN and not current_texts(locked):
+        raise NotPossible("This study has no wording yet; write it first.")
+    if state == State.OPEN and not locked.items.rated().exists():
+        raise NotPossible("This study has no pairs; import pairs and add them first.")
+    stamps: dict[str, Any] = {}
+    if state == State.OPEN:
+        stamps["opened_at"] = locked.opened_at or Now()
+    elif state == State.CLOSED:
+        stamps["closed_at"] = Now()
+    Study.objects.filter(pk=study.pk).update(state=state, **stamps)
+    record_change(study, StudyChange.Kind.STATE, before=locked.state, after=state, by=by, reason=reason)
+    study.refresh_from_db()
+    if state == State.OPEN:
+        mark_shown(study)
+        if not locked.has_begun:
+            _begin(study)
+
+
+def _begin(study: Study) -> None:
+    """What is decided before the first rating, and never again."""
+    fix_plan(study)
+    if has_core(study):
+        choose_core(study)
+
+
+@transaction.atomic
+def change_goal(study: Study, goal: int, *, by: AbstractBaseUser | None = None, reason: str = "") -> None:
+    """Want so many ratings of each pair from now on.
+
+    More: pairs that were complete are given out again. Fewer: no further draws; whoever holds a pair may answer it, so
+    that a pair's goal never falls below what it holds. Where a study stops adaptively, only the core has this goal.
+    """
+    if not 1 <= goal <= MAX_GOAL:
+        raise NotPossible(f"Each pair can want from 1 to {MAX_GOAL} ratings.")
+    locked = locked_study(study)
+    if locked.goal == goal:
+        raise NotPossible(f"Each pair wants {goal} ratings already.")
+    Study.objects.filter(pk=study.pk).update(goal=goal)
+    items = locked.items.rated().filter(state=Item.State.OPEN)
+    items = items.filter(is_core=True) if locked.stops_adaptively else items
+    # People draw and return pairs meanwhile. Each row is decided by what it holds when it is reached.
+    in_order(items).update(goal=Greatest(F("n_held"), Value(goal)))
+    record_change(locked, StudyChange.Kind.GOAL, before=locked.goal, after=goal, by=by, reason=reason)
+    study.refresh_from_db(fields=["goal"])
+
+
+COMPLETION = ("completion_code", "completion_url")
+
+
+def completion_of(study: Study) -> dict[str, str]:
+    """What the last page gives to whoever has finished."""
+    return {name: getattr(study, name) for name in COMPLETION}
+
+
+@transaction.atomic
+def change_completion(
+    study: Study, *, completion_code: str, completion_url: str, by: AbstractBaseUser | None = None, reason: str = ""
+) -> None:
+    """Give another code or address on the last page, also to whoever has finished and comes back to it."""
+    locked = locked_study(study)
+    before, after = completion_of(locked), {"completion_code": completion_code, "completion_url": completion_url}
+    if before == after:
+        raise NotPossible("The last page shows this already; nothing has changed.")
+    Study.objects.filter(pk=study.pk).update(**after)
+    changed = [name for name in COMPLETION if before[name] != after[name]]
+    said_before, said_now = ({name: said[name] for name in changed} for said in (before, after))
+    record_change(locked, StudyChange.Kind.COMPLETION, before=said_before, after=said_now, by=by, reason=reason)
+    study.refresh_from_db(fields=COMPLETION)
+
+
+def in_order(items: QuerySet[Item]) -> QuerySet[Item]:
+    """The same items, for an update of many: locked by their ids first.
+
+    Whoever gives back several pairs locks them in the same order, so neither waits for the other in a circle.
+    """
+    return Item.objects.filter(pk__in=items.order_by("pk").select_for_update(no_key=True).values("pk"))
+
+
+def studies_for(user: AbstractBaseUser) -> QuerySet[Study]:
+    """Open studies a member may rate in."""
+    return Study.objects.open_to(user).select_related("campaign__project")

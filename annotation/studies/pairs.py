@@ -1,0 +1,121 @@
+"""Which pairs are in a study, which would fit, and how they are put in."""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from annotation.models.studies import RING, Item, Study, StudyChange
+from annotation.studies.core import has_core
+from annotation.studies.history import locked_study, record_change
+from datasets.models.pictures import Pair
+from datasets.models.projects import Project
+from datasets.models.releases import Mode
+
+PAIRS_AT_ONCE = 2000  # rows at a time
+
+
+class PairsDoNotFit(Exception):
+    """The pairs cannot be rated in this study's mode."""
+
+
+def check_fit(mode: str, pairs: QuerySet[Pair]) -> None:
+    if mode == Mode.HA2 and pairs.filter(original=None).exists():
+        raise PairsDoNotFit("HA2 shows the original beside the anonymized picture, but some of these pairs have none.")
+
+
+def pairs_of_kinds(project: Project, kinds: Iterable[Sequence[str]]) -> QuerySet[Pair]:
+    """The project's pairs of these kinds (source, scope, method), or all of them where none is named."""
+    return Pair.objects.filter(_of_kinds(kinds), project=project)
+
+
+def _of_kinds(kinds: Iterable[Sequence[str]]) -> Q:
+    chosen = Q()
+    for source, scope, method in kinds:
+        chosen |= Q(source__name=source, scope=scope, method=method)
+    return chosen
+
+
+def add_items(
+    study: Study,
+    pairs: QuerySet[Pair],
+    *,
+    by: AbstractBaseUser | None = None,
+    writing: Callable[[int], AbstractContextManager[None]] = lambda n_seen: transaction.atomic(),
+) -> int:
+    """Put pairs into a study, each at a random place on the ring; pairs that are in it already stay as they are.
+
+    Batch by batch, so that nobody who rates has to wait, each in a transaction that `writing` begins; the record of the
+    change grows with them.
+    """
+    check_fit(study.mode, pairs)
+    if study.mode == Mode.HA2:
+        pairs = pairs.exclude(original=None)  # those that an import brings from now on
+    places = random.Random(study.seed + study.items.count())
+    before, n_seen, n_added, change = study.items.rated().count(), 0, 0, None
+    for batch in _batches_of_pairs(pairs):
+        n_seen += len(batch)
+        with writing(n_seen):
+            locked = locked_study(study)
+            n_added += _added(locked, batch, places)
+            if locked.has_begun and n_added:
+                change = change or record_change(study, StudyChange.Kind.PAIRS, before=before, after=before, by=by)
+                change.after = before + n_added
+                change.save(update_fields=["after"])
+    return n_added
+
+
+def _batches_of_pairs(pairs: QuerySet[Pair]) -> Iterator[list[Pair]]:
+    """Each asked for anew: on SQLite nobody can begin to write while a read of theirs is open."""
+    last = 0
+    while batch := list(pairs.filter(pk__gt=last).order_by("pk").only("pk", "group")[:PAIRS_AT_ONCE]):
+        yield batch
+        last = batch[-1].pk
+
+
+def _added(study: Study, batch: list[Pair], places: random.Random) -> int:
+    """How many of these pairs are new to the study, which is locked: nobody else adds them meanwhile."""
+    # The range is for a PostgreSQL that has no statistics yet: by the list alone it would read the study once a batch.
+    nearby = study.items.filter(pair__gte=batch[0], pair__lte=batch[-1])
+    held = set(nearby.filter(pair__in=batch).values_list("pair_id", flat=True))
+    # The core was chosen before the first rating; what comes later never joins it.
+    is_core = not (study.has_begun and has_core(study))
+    made = [
+        Item(
+            study=study,
+            pair=pair,
+            group=pair.group,
+            goal=study.goal,
+            shuffle=places.randrange(RING),
+            is_core=is_core,
+        )
+        for pair in batch
+        if pair.pk not in held
+    ]
+    Item.objects.bulk_create(made)
+    return len(made)
+
+
+def further_pairs(study: Study) -> QuerySet[Pair]:
+    """The project's pairs that would fit into a study but are not in it: of the sources, methods and scopes it holds.
+
+    What the researcher left out at first stays out. A study that is empty yet takes any kind.
+    """
+    others = other_pairs(study)
+    if study.mode == Mode.HA2:
+        others = others.exclude(original=None)
+    return others.filter(_of_kinds(kinds_held(study)))
+
+
+def kinds_held(study: Study) -> list[tuple[str, str, str]]:
+    """Source, scope and method of the pairs that are in the study."""
+    named = ("pair__source__name", "pair__scope", "pair__method")
+    return list(study.items.order_by().values_list(*named).distinct())
+
+
+def other_pairs(study: Study) -> QuerySet[Pair]:
+    """All of the project's pairs that are not in the study."""
+    return Pair.objects.filter(project=study.project).exclude(items__study=study)
