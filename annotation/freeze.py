@@ -17,11 +17,12 @@ from django.utils.text import slugify
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Cue, Revision
 from annotation.models.studies import Item, Study, StudyText
-from annotation.quality import assess, newest_revisions
-from annotation.queries import set_aside
 from annotation.sql import fetch_all
 from annotation.studies.core import has_core
 from annotation.studies.preregistration import Rule, deviations, plan_of
+from annotation.watching.answers import newest_revisions
+from annotation.watching.assessment import assess
+from annotation.watching.decisions import set_aside
 from datasets.export import content_hash
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job

@@ -12,12 +12,12 @@ from django.conf import settings
 from django.utils import timezone
 from PIL import Image as PillowImage
 
-from annotation import quality
 from annotation.models.people import Annotator, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Campaign, Study
 from annotation.studies import pairs as study_pairs
 from annotation.studies.wording import standard_wording, write_texts
+from annotation.watching import assessment
 from bench.study import BATCH
 from datasets import ingest, jobs
 from datasets.jobs import claim, queue_job
@@ -163,7 +163,7 @@ def prepare_ratings(n_ratings: int) -> None:
 def assess(n_ratings: int) -> None:
     """Everybody's card, as a worker computes it; storing them is a row for each person beside it."""
     study = Study.objects.first() or Study(pk=0)
-    found = quality.assess(study, cutoff=None if n_ratings else datetime(2000, 1, 1, tzinfo=UTC))
+    found = assessment.assess(study, cutoff=None if n_ratings else datetime(2000, 1, 1, tzinfo=UTC))
     if found.study["n_ratings"] != n_ratings:
         raise SystemExit(f"{found.study['n_ratings']} ratings were looked at, not {n_ratings}")
 

@@ -21,11 +21,11 @@ from django.db.models import AutoField, Model
 from PIL import Image as PillowImage
 from PIL.PngImagePlugin import PngInfo
 
-from annotation.marks import Mark, mark_item
 from annotation.models.people import Annotator, Participation
 from annotation.models.ratings import Assignment, Cue, Rating, Remark, Report, Revision
 from annotation.models.studies import Item, Study, StudyText
 from annotation.studies import life
+from annotation.watching.roles import Mark, mark_item
 from datasets.jobs import queue_job
 from datasets.models.projects import Project
 from datasets.models.releases import Release

@@ -7,10 +7,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
-from annotation import queries
 from annotation.models.studies import Study
 from annotation.studies.forecast import ASSUMED_RELIABILITY, ASSUMED_SD, MINUTES_AROUND
 from annotation.studies.forms import PlannerForm
+from annotation.watching import agreement, progress
 from datasets.access import managed_project
 from datasets.models.projects import Project
 from scoring.measures.means import Spread
@@ -24,7 +24,7 @@ def planner(request: HttpRequest, project: str) -> HttpResponse:
     """A forecast for numbers in the address; at first those of a study, or of all pairs of the project."""
     found = managed_project(request, project)
     study = _study(found, request.GET["study"]) if "study" in request.GET else None
-    measured = queries.study_spread(study) if study else None
+    measured = agreement.study_spread(study) if study else None
     numbers = _of_study(study, measured) if study else _of_project(found)
     form = PlannerForm(numbers | request.GET.dict())
     forecast = form.forecast()
@@ -53,7 +53,7 @@ def _of_project(project: Project) -> dict[str, Any]:
 
 
 def _of_study(study: Study, measured: Spread | None) -> dict[str, Any]:
-    numbers = _settings(study) | queries.study_size(study)
+    numbers = _settings(study) | progress.study_size(study)
     if measured and measured.sd > 0:
         numbers["sd"] = round(measured.sd, 2)
     if measured and measured.reliability and measured.reliability > 0:

@@ -11,14 +11,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import decisions, flags, looks, mark_files, marks, queries
-from annotation import quality as quality_of
 from annotation.models.people import Participation
 from annotation.models.quality import Decision, Flag
 from annotation.models.studies import Item, Study
-from annotation.quality_forms import DecisionForm, MarkForm, PlanForm, ReasonForm, mark_initial
 from annotation.studies import preregistration
 from annotation.views.researchers import csv_download, managed_study
+from annotation.watching import assessment, background, decisions, flags, people, role_files, roles
+from annotation.watching.forms import DecisionForm, MarkForm, PlanForm, ReasonForm, mark_initial
+from annotation.watching.items import SHOWS, answers_to, cues_on, items_to_show, reports_of, reports_on, with_statistics
 
 PEOPLE_PER_PAGE = 50
 ITEMS_PER_PAGE = 50
@@ -37,11 +37,11 @@ def quality(request: HttpRequest, study: UUID) -> HttpResponse:
     flagged = _people(found).filter(flags__in=Flag.objects.to_decide()).distinct()
     page = Paginator(_people(found), PEOPLE_PER_PAGE).get_page(request.GET.get("page"))
     context = _context(found) | {
-        "look": looks.last_look(found, quality_of.KIND),
-        "is_looking": looks.looks_of(found, quality_of.KIND).unfinished().exists(),
-        "reports": queries.reports_of(found)[:REPORTS_SHOWN],
+        "look": background.last_look(found, assessment.KIND),
+        "is_looking": background.looks_of(found, assessment.KIND).unfinished().exists(),
+        "reports": reports_of(found)[:REPORTS_SHOWN],
         "flagged": [_facts(person) for person in flagged[:PEOPLE_PER_PAGE]],
-        "n_more_flagged": max(0, queries.n_flagged(found) - PEOPLE_PER_PAGE),
+        "n_more_flagged": max(0, people.n_flagged(found) - PEOPLE_PER_PAGE),
         "page": page,
         "people": [_facts(person) for person in page],
     }
@@ -51,7 +51,7 @@ def quality(request: HttpRequest, study: UUID) -> HttpResponse:
 @require_POST
 def look_again(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
-    looks.request_look(found, quality_of.KIND, by=request.user)  # type: ignore[arg-type]
+    background.request_look(found, assessment.KIND, by=request.user)  # type: ignore[arg-type]
     messages.success(request, "A worker looks at everybody's answers now; load this page again in a moment.")
     return redirect("annotation:quality", found.public_id)
 
@@ -99,12 +99,12 @@ def settle(request: HttpRequest, study: UUID, person: UUID) -> HttpResponse:
 def _annotator_page(request: HttpRequest, study: Study, person: Participation, *, refused: Any = None) -> HttpResponse:
     context = _context(study) | {
         "about": _facts(person),
-        "checks": queries.checked_answers(person),
-        "skipped_checks": queries.skipped_checks(person),
-        "repeats": queries.repeated_answers(person),
+        "checks": people.checked_answers(person),
+        "skipped_checks": people.skipped_checks(person),
+        "repeats": people.repeated_answers(person),
         "history": person.decisions.select_related("decided_by"),
         "form": refused or ReasonForm(),
-        "look": looks.last_look(study, quality_of.KIND),
+        "look": background.last_look(study, assessment.KIND),
     }
     return render(request, "annotation/annotator.html", context, status=400 if refused else 200)
 
@@ -156,16 +156,14 @@ def items(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     shown = request.GET.get("show", "all")
     by_spread = request.GET.get("order") == "spread"
-    page = Paginator(queries.items_to_show(found, shown, by_spread=by_spread), ITEMS_PER_PAGE).get_page(
-        request.GET.get("page")
-    )
+    page = Paginator(items_to_show(found, shown, by_spread=by_spread), ITEMS_PER_PAGE).get_page(request.GET.get("page"))
     context = _context(found) | {
         "page": page,
-        "items": queries.with_statistics(page.object_list),
+        "items": with_statistics(page.object_list),
         "show": shown,
-        "shows": queries.SHOWS,
+        "shows": SHOWS,
         "by_spread": by_spread,
-        "query": f"show={shown if shown in queries.SHOWS else 'all'}{'&order=spread' if by_spread else ''}&",
+        "query": f"show={shown if shown in SHOWS else 'all'}{'&order=spread' if by_spread else ''}&",
     }
     return render(request, "annotation/items.html", context)
 
@@ -174,7 +172,7 @@ def items(request: HttpRequest, study: UUID) -> HttpResponse:
 def items_csv(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
     """All pairs with their numbers and their names in the import, to find one's own pictures again and mark them."""
     found = managed_study(request, study)
-    return csv_download(found, "pairs", mark_files.pair_lines(found))
+    return csv_download(found, "pairs", role_files.pair_lines(found))
 
 
 @never_cache
@@ -191,8 +189,8 @@ def mark(request: HttpRequest, study: UUID, item: int) -> HttpResponse:
     one, form = _item(found, item), MarkForm(request.POST)
     if form.is_valid():
         try:
-            marks.mark_item(found, one, form.cleaned_data["mark"], by=request.user)  # type: ignore[arg-type]
-        except marks.CannotMark as error:
+            roles.mark_item(found, one, form.cleaned_data["mark"], by=request.user)  # type: ignore[arg-type]
+        except roles.CannotMark as error:
             form.add_error(None, str(error))
         else:
             messages.success(request, "Saved.")
@@ -208,10 +206,10 @@ def withdraw(request: HttpRequest, study: UUID, item: int) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, "Say why; the history keeps it.")
     elif request.POST.get("verb") == "put_back":
-        marks.put_back_item(found, one, reason=form.cleaned_data["reason"], by=request.user)  # type: ignore[arg-type]
+        roles.put_back_item(found, one, reason=form.cleaned_data["reason"], by=request.user)  # type: ignore[arg-type]
         messages.success(request, "The pair is given out again.")
     else:
-        marks.withdraw_item(found, one, reason=form.cleaned_data["reason"], by=request.user)  # type: ignore[arg-type]
+        roles.withdraw_item(found, one, reason=form.cleaned_data["reason"], by=request.user)  # type: ignore[arg-type]
         messages.success(request, "The pair is shown to nobody any more; what was said of it stays.")
     return redirect("annotation:item", found.public_id, one.pk)
 
@@ -221,7 +219,7 @@ def seen(request: HttpRequest, study: UUID, item: int) -> HttpResponse:
     """What was reported of a pair has been looked at, and the pair stays."""
     found = managed_study(request, study)
     one = _item(found, item)
-    marks.settle_reports(one)
+    roles.settle_reports(one)
     messages.success(request, "The reports are settled; the pair stays.")
     return redirect("annotation:item", found.public_id, one.pk)
 
@@ -232,15 +230,15 @@ def _item(study: Study, pk: int) -> Item:
 
 
 def _item_page(request: HttpRequest, study: Study, one: Item, *, refused: MarkForm | None = None) -> HttpResponse:
-    [statistics] = queries.with_statistics([one])
-    said = list(queries.answers_to(one))
+    [statistics] = with_statistics([one])
+    said = list(answers_to(one))
     context = _context(study) | {
         "item": one,
         "statistics": statistics,
         "answers": said,
-        "cues": list(queries.cues_on(one)) if study.asks_cues else [],
+        "cues": list(cues_on(one)) if study.asks_cues else [],
         "cue_number_size": max(one.pair.anonymized.width, one.pair.anonymized.height) / CUE_NUMBERS,
-        "reports": queries.reports_on(one),
+        "reports": reports_on(one),
         "mark_form": refused or MarkForm(initial=mark_initial(one)),
         "reason_form": ReasonForm(auto_id="id_withdraw_%s"),
         "was_given": one.assignments.exists(),

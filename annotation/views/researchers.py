@@ -12,8 +12,6 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import connectivity, looks, quality, queries
-from annotation.beside import beside_lines
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.languages import in_english
 from annotation.models.studies import Study
@@ -23,11 +21,14 @@ from annotation.studies.invitations import invite as invite_by
 from annotation.studies.invitations import revoke_invitation
 from annotation.studies.setup import add_further_pairs, set_up_study
 from annotation.studies.wording import supplied_texts, write_texts
+from annotation.watching import agreement, assessment, background, connectivity, decisions, downloads, items, people
+from annotation.watching.downloads import beside_lines
+from annotation.watching.progress import progress_of, study_progress
 from datasets.access import managed_project
 from datasets.forms import errors_in_words
 from datasets.models.jobs import Job
 
-UNASKED = (connectivity.KIND, quality.KIND)  # what workers look at by themselves
+UNASKED = (connectivity.KIND, assessment.KIND)  # what workers look at by themselves
 
 
 def managed_study(request: HttpRequest, public_id: UUID) -> Study:
@@ -47,7 +48,7 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
     """A project at a glance: pairs, studies, releases, jobs."""
     found = managed_project(request, project)
     listed = Study.objects.filter(campaign__project=found).select_related("campaign").order_by("campaign__name", "mode")
-    progress = queries.progress_of(listed)
+    progress = progress_of(listed)
     context = {
         "project": found,
         "n_pairs": found.pairs.count(),
@@ -94,28 +95,28 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         {"invitation": each, "url": request.build_absolute_uri(reverse("annotation:join", args=[each.token]))}
         for each in found.invitations.all()
     ]
-    counts, groups = queries.rating_counts(found)
-    unused = queries.set_aside(found)
-    histogram = queries.score_histogram(counts)
+    counts, groups = agreement.rating_counts(found)
+    unused = decisions.set_aside(found)
+    histogram = agreement.score_histogram(counts)
     n_further = pairs.further_pairs(found).count()
     context = {
         "study": found,
         "project": found.project,
-        "progress": queries.study_progress(found),
-        "agreement": queries.agreement(counts, groups),
-        "used_agreement": queries.agreement(*queries.rating_counts(found, without=unused)) if unused else None,
+        "progress": study_progress(found),
+        "agreement": agreement.agreement(counts, groups),
+        "used_agreement": agreement.agreement(*agreement.rating_counts(found, without=unused)) if unused else None,
         "n_set_aside": len(unused),
-        "n_flagged": queries.n_flagged(found),
-        "n_reported": queries.reports_of(found).count(),
-        "core_agreement": queries.core_agreement(found) if core.has_core(found) else None,
-        "cue_counts": queries.cue_counts(found) if found.asks_cues else None,
+        "n_flagged": people.n_flagged(found),
+        "n_reported": items.reports_of(found).count(),
+        "core_agreement": agreement.core_agreement(found) if core.has_core(found) else None,
+        "cue_counts": items.cue_counts(found) if found.asks_cues else None,
         "histogram": histogram,
         "most": max((n for _, n in histogram), default=0),
-        "people": queries.people_of(found),
+        "people": people.people_of(found),
         "invitations": invitations,
         "invitation_form": InvitationForm(label_suffix=""),
         "steps": [state for state, before in life.STEPS.items() if found.state in before],
-        "connectivity": looks.last_look(found, connectivity.KIND),
+        "connectivity": background.last_look(found, connectivity.KIND),
         "goal_form": GoalForm(initial={"goal": found.goal}, label_suffix="", auto_id="id_goal_%s"),
         "completion_form": CompletionForm(initial=life.completion_of(found), label_suffix=""),
         "changes": found.changes.select_related("changed_by"),
@@ -255,7 +256,7 @@ def freeze(request: HttpRequest, study: UUID) -> HttpResponse:
 def ratings(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
     """The ratings so far, to compute on; pseudonyms as in the project. For publication, freeze a release."""
     found = managed_study(request, study)
-    return csv_download(found, "ratings", queries.rating_lines(found))
+    return csv_download(found, "ratings", downloads.rating_lines(found))
 
 
 @require_GET
@@ -269,4 +270,4 @@ def beside(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
 def cues(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
     """The boxes beside these ratings; none where the study does not ask for them."""
     found = managed_study(request, study)
-    return csv_download(found, "cues", queries.cue_lines(found))
+    return csv_download(found, "cues", downloads.cue_lines(found))

@@ -29,8 +29,8 @@ from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study
 from annotation.privacy import erase_participation
-from annotation.quality import assess
 from annotation.studies.life import change_state
+from annotation.watching.assessment import assess
 from datasets.models.releases import FrozenRating
 from tests import make
 from tests.annotation.places import assert_places_add_up

@@ -14,10 +14,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.answering.turn import take_turn
-from annotation.beside import COLUMNS
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
+from annotation.watching.downloads import COLUMNS
 from datasets.models.projects import Role
 from tests import make
 from tests.annotation.test_queries import downloaded as ratings

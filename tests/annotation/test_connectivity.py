@@ -10,13 +10,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import connectivity
-from annotation.connectivity import KIND, components, request_due_checks
-from annotation.looks import last_look, looks_of, request_look
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
 from annotation.studies.pairs import add_items, further_pairs
+from annotation.watching import connectivity
+from annotation.watching.background import last_look, looks_of, request_look
+from annotation.watching.connectivity import KIND, components, request_due_checks
 from datasets import jobs
 from datasets.models.jobs import Job
 from tests import make

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from annotation.answering import ratings
 from annotation.answering.cues import MAX_CUES, MIN_SIDE, Box, parsed_cues
 from annotation.answering.turn import take_turn
-from annotation.decisions import decide
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Cue, Rating, Remark, Revision
 from annotation.models.studies import Study
 from annotation.privacy import erase_participation
 from annotation.studies.wording import CUES_CONSENT, current_texts
+from annotation.watching.decisions import decide
 from datasets.models.projects import Role
 from datasets.models.releases import CueKind
 from tests import make

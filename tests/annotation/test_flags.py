@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from annotation.flags import flags_of, in_words, proposes_no_pay
+from annotation.watching.flags import flags_of, in_words, proposes_no_pay
 
 STUDY = {
     "residual": 1.5,

@@ -12,9 +12,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation import mark_files
 from annotation.models.studies import Item, Study
 from annotation.studies.life import change_state
+from annotation.watching import role_files
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -101,7 +101,7 @@ def test_the_pairs_cost_two_queries_however_many_there_are() -> None:
         with CaptureQueriesContext(
             connection,
         ) as queries:
-            assert len(list(mark_files.pair_lines(study))) == n + 1
+            assert len(list(role_files.pair_lines(study))) == n + 1
         counts.append(len(queries))
     assert counts == [1, 1]
 
@@ -159,7 +159,7 @@ def test_accents_match_in_composed_and_decomposed_spelling(study: Study, file: P
 def test_marks_come_in_batches_each_with_its_record(
     study: Study, file: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mark_files, "BATCH", 2)
+    monkeypatch.setattr(role_files, "BATCH", 2)
     change_state(study, "open")
     rows = "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair", flat=True)[:3])
     file.write_text(HEADER + rows)
@@ -187,7 +187,7 @@ BAD_ROWS = {
 def test_one_bad_row_is_named_by_its_line_and_nothing_is_marked(
     study: Study, file: Path, bad: str, complaint: str, batch: int, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mark_files, "BATCH", batch)
+    monkeypatch.setattr(role_files, "BATCH", batch)
     first, second, third, _ = study.items.order_by("pk").values_list("pair", flat=True)
     good = f"{first},check,2,1,at_most,\n{second},practice,9,1,at_least,\n"
     file.write_text(HEADER + good + bad.format(first=first, third=third))
@@ -235,15 +235,15 @@ def test_a_pair_that_has_been_given_stops_all_before_anything_is_written(study: 
 def test_a_pair_that_is_given_after_the_check_is_named_with_what_was_marked_before(
     study: Study, file: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mark_files, "BATCH", 1)
+    monkeypatch.setattr(role_files, "BATCH", 1)
     change_state(study, "open")
-    check = mark_files._check
+    check = role_files._check
 
     def given_meanwhile(*args: Any) -> None:
         check(*args)
         make.leases(make.participation(study))  # three of the four
 
-    monkeypatch.setattr(mark_files, "_check", given_meanwhile)
+    monkeypatch.setattr(role_files, "_check", given_meanwhile)
     file.write_text(HEADER + "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair", flat=True)))
     with pytest.raises(CommandError, match=r"Line \d: This pair has been given .* [01] pairs of the lines before were"):
         mark(study, file, capsys)

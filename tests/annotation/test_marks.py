@@ -2,7 +2,10 @@
 
 import pytest
 
-from annotation.marks import (
+from annotation.models.ratings import Assignment
+from annotation.models.studies import Item, Study
+from annotation.studies.life import change_state
+from annotation.watching.roles import (
     AT_LEAST,
     AT_MOST,
     NEAR,
@@ -13,9 +16,6 @@ from annotation.marks import (
     put_back_item,
     withdraw_item,
 )
-from annotation.models.ratings import Assignment
-from annotation.models.studies import Item, Study
-from annotation.studies.life import change_state
 from tests import make
 
 pytestmark = pytest.mark.django_db

@@ -12,19 +12,19 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import quality
 from annotation.answering.turn import take_turn
-from annotation.decisions import CannotDecide, decide, is_so, settle_flags
-from annotation.flags import flags_of, proposes_no_pay
-from annotation.looks import last_look, request_look
-from annotation.marks import Mark, mark_item
 from annotation.models.people import Participation
 from annotation.models.quality import Card, Decision, Flag
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Item, Study
 from annotation.privacy import erase_participation
-from annotation.quality import assess
 from annotation.studies.life import change_state
+from annotation.watching import answers, assessment
+from annotation.watching.assessment import assess
+from annotation.watching.background import last_look, request_look
+from annotation.watching.decisions import CannotDecide, decide, is_so, settle_flags
+from annotation.watching.flags import flags_of, proposes_no_pay
+from annotation.watching.roles import Mark, mark_item
 from datasets import jobs
 from scoring.measures.agreement import krippendorff_alpha
 from tests import make
@@ -49,7 +49,7 @@ def items(study: Study) -> list[Item]:
 
 
 def look(study: Study) -> None:
-    make.done(request_look(study, quality.KIND))
+    make.done(request_look(study, assessment.KIND))
 
 
 def reasons(person: Participation) -> set[str]:
@@ -170,8 +170,8 @@ def test_the_newest_revision_by_the_cutoff_is_what_somebody_said() -> None:
     )
     before, after = assess(study), assess(study, cutoff=later)
     assert before.people[mine.pk]["commonest_share"] == 1
-    assert quality.answers(study, timezone.now()).score.tolist() == [2]
-    assert quality.answers(study, later).score.tolist() == [9]
+    assert answers.answers(study, timezone.now()).score.tolist() == [2]
+    assert answers.answers(study, later).score.tolist() == [9]
     assert after.study["n_ratings"] == 1
 
 
@@ -253,11 +253,11 @@ def test_a_second_look_writes_the_same_cards_and_no_second_flag() -> None:
     look(study)
     assert dict(Card.objects.values_list("participation", "figures")) == before
     assert Flag.objects.count() == 1
-    assert last_look(study, quality.KIND)["n_ratings"] == 5 * N_PAIRS  # type: ignore[index]
+    assert last_look(study, assessment.KIND)["n_ratings"] == 5 * N_PAIRS  # type: ignore[index]
 
 
 def test_workers_look_unasked() -> None:
-    assert quality.request_due_assessments in jobs.repeated
+    assert assessment.request_due_assessments in jobs.repeated
 
 
 def test_what_is_known_of_a_person_goes_with_them() -> None:
@@ -276,11 +276,11 @@ def test_who_is_erased_while_a_worker_looks_is_left_out(monkeypatch: pytest.Monk
     odd = straight(study)
     found = assess(study)
 
-    def assessed_before(*_: object, **__: object) -> quality.Assessment:
+    def assessed_before(*_: object, **__: object) -> assessment.Assessment:
         erase_participation(odd)
         return found
 
-    monkeypatch.setattr(quality, "assess", assessed_before)
+    monkeypatch.setattr(assessment, "assess", assessed_before)
     look(study)
     assert Card.objects.count() == 4
 

@@ -14,7 +14,9 @@ from annotation.answering.ratings import revise_rating
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
-from annotation.queries import people_of, rating_counts, score_histogram, study_agreement, study_progress
+from annotation.watching.agreement import rating_counts, score_histogram, study_agreement
+from annotation.watching.people import people_of
+from annotation.watching.progress import study_progress
 from tests import make
 
 pytestmark = pytest.mark.django_db

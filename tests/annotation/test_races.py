@@ -12,22 +12,23 @@ from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 
-from annotation import freeze, marks
+from annotation import freeze
 from annotation.answering.ratings import AlreadyRated, revise_rating, submit_rating
 from annotation.answering.turn import take_turn
-from annotation.decisions import CannotDecide, decide
 from annotation.freeze import request_freeze
 from annotation.giving import leases
 from annotation.giving.join import CannotJoin, join_as_member, join_by_invitation
 from annotation.giving.leases import next_pairs, return_expired_leases
 from annotation.giving.person import ParticipationErased
-from annotation.marks import CannotMark, Mark, mark_item, mark_items
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Report, Revision
 from annotation.models.studies import Item, Study
 from annotation.privacy import erase_participation
 from annotation.studies.life import change_state
 from annotation.studies.wording import current_texts
+from annotation.watching import roles
+from annotation.watching.decisions import CannotDecide, decide
+from annotation.watching.roles import CannotMark, Mark, mark_item, mark_items
 from datasets import jobs
 from datasets.models.releases import FrozenRating, Release
 from tests import make
@@ -537,7 +538,7 @@ def test_a_pair_that_is_drawn_without_a_place_is_not_marked_meanwhile(
         study.items.filter(pk__in=[item.pk for item in targets]).update(goal=0)
     change_state(study, Study.State.OPEN)
     drawn, marked = Event(), Event()
-    assign_one, given_among = leases._assign, marks.given_among
+    assign_one, given_among = leases._assign, roles.given_among
 
     def drawn_slowly(*args: Any) -> None:
         drawn.set()
@@ -552,7 +553,7 @@ def test_a_pair_that_is_drawn_without_a_place_is_not_marked_meanwhile(
         return found
 
     monkeypatch.setattr(leases, "_assign", drawn_slowly)
-    monkeypatch.setattr(marks, "given_among", marked_slowly)
+    monkeypatch.setattr(roles, "given_among", marked_slowly)
 
     def mark_all() -> None:
         if first == "draw":

@@ -12,13 +12,13 @@ from django.utils import timezone
 
 from annotation.giving.join import CannotJoin, join_by_invitation
 from annotation.giving.session_plan import SessionPlan
-from annotation.marks import Mark, mark_items
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Campaign, Item, Study
 from annotation.studies import invitations, life, setup
 from annotation.studies.forecast import Pay, forecast
 from annotation.studies.wording import current_texts
+from annotation.watching.roles import Mark, mark_items
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from tests import make

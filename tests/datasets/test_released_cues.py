@@ -12,12 +12,12 @@ import pytest
 from PIL import Image as PillowImage
 
 from annotation.answering.turn import take_turn
-from annotation.decisions import decide
 from annotation.freeze import request_freeze
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Revision
 from annotation.models.studies import Item, Study
 from annotation.privacy import erase_participation
+from annotation.watching.decisions import decide
 from datasets import jobs
 from datasets.jobs import claim, in_seconds
 from datasets.models.jobs import Job

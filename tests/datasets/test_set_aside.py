@@ -12,11 +12,11 @@ import krippendorff
 import numpy as np
 import pytest
 
-from annotation.decisions import decide
 from annotation.freeze import request_freeze
 from annotation.models.studies import Study
 from annotation.studies.life import change_goal, change_state
 from annotation.studies.preregistration import Rule, change_plan
+from annotation.watching.decisions import decide
 from datasets.models.releases import Release
 from tests import make
 from tests.annotation.said import said, say

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from annotation.management.naming import named_study
-from annotation.mark_files import MARKS, BadMarks, mark_from_file
+from annotation.watching.role_files import MARKS, BadMarks, mark_from_file
 
 
 class Command(BaseCommand):

@@ -5,15 +5,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from annotation import decisions, flags
-from annotation import quality as quality_of
-from annotation.looks import request_look
 from annotation.management.naming import named_study
 from annotation.models.people import Participation
 from annotation.models.quality import Flag, StudyPlan
 from annotation.models.studies import Study
-from annotation.quality_forms import PlanForm, ReasonForm
 from annotation.studies import preregistration
+from annotation.watching import assessment, decisions, flags
+from annotation.watching.background import request_look
+from annotation.watching.forms import PlanForm, ReasonForm
 from datasets.forms import errors_in_words
 from datasets.management.following import finish_here
 
@@ -37,7 +36,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, study: str, **options: Any) -> None:
         found = named_study(study)
         if options["look"]:
-            finish_here(self, request_look(found, quality_of.KIND))
+            finish_here(self, request_look(found, assessment.KIND))
         if options["plan"]:
             self.plan(found, options["plan"], options["reason"])
         elif options["use"] or options["pay"] or options["settle"]:

@@ -5,8 +5,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.urls import reverse
 
-from annotation import queries
-from annotation.beside import beside_lines
 from annotation.languages import in_english
 from annotation.management.naming import named_study
 from annotation.management.wording_file import wording
@@ -16,11 +14,15 @@ from annotation.studies import history, invitations, life
 from annotation.studies.forms import CompletionForm
 from annotation.studies.setup import add_further_pairs
 from annotation.studies.wording import write_texts
+from annotation.watching import downloads
+from annotation.watching.agreement import study_agreement
+from annotation.watching.downloads import beside_lines
+from annotation.watching.progress import study_progress
 from datasets.forms import errors_in_words
 from datasets.management.following import finish_here
 from datasets.models.jobs import Job
 
-PRINTED = {"ratings": queries.rating_lines, "beside": beside_lines, "cues": queries.cue_lines}
+PRINTED = {"ratings": downloads.rating_lines, "beside": beside_lines, "cues": downloads.cue_lines}
 PRINTED_WORDS = {
     "ratings": "the ratings so far",
     "beside": "viewing conditions and remarks",
@@ -115,7 +117,7 @@ class Command(BaseCommand):
         self.stdout.write(f"The last page of {study} is changed.")
 
     def show(self, study: Study) -> None:
-        progress, agreement = queries.study_progress(study), queries.study_agreement(study)
+        progress, agreement = study_progress(study), study_agreement(study)
         alpha = agreement["interval"]
         shown = f"{alpha['alpha']:.3f}" if alpha["alpha"] is not None else f"undefined ({alpha['reason']})"
         self.stdout.write(f"{study}: {study.get_state_display()}")

@@ -23,91 +23,29 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from annotation import looks
-from annotation.flags import MIN_PEOPLE, MIN_RATINGS, flags_of
 from annotation.models.people import Participation
 from annotation.models.quality import Card, Flag
-from annotation.models.ratings import Assignment, Report, Revision
+from annotation.models.ratings import Assignment, Report
 from annotation.models.studies import Item, Study
+from annotation.watching import background
+from annotation.watching.answers import NO_ROWS, PURPOSES, Answers, answers, answers_of
+from annotation.watching.flags import MIN_PEOPLE, MIN_RATINGS, flags_of
 from datasets.jobs import Attempt, handles, repeats
 from scoring.measures import conduct
 
 KIND = "assess_quality"
-BATCH = 10_000  # answers read at a time
 PEOPLE_AT_ONCE = 50  # cards per transaction, for which these people wait
 
 Purpose = Assignment.Purpose
-PURPOSES = list(Purpose.values)
-COLUMNS = (
-    "rating__assignment__participation",
-    "rating__assignment__item",
-    "rating__assignment__position",
-    "score",
-    "rating__seconds",  # of the first answer, whatever was said later
-    "rating__hidden_seconds",
-)
-NO_ROWS = np.empty((0, 1 + len(COLUMNS)))
 
 
 @dataclass(frozen=True)
 class Assessment:
     study: dict[str, Any]
     people: dict[int, dict[str, Any]]  # by participation
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """Parallel arrays, by participation and position: the newest scores, and how long the first ones took (seconds, nan
-    where unknown)."""
-
-    participation: np.ndarray
-    item: np.ndarray
-    position: np.ndarray
-    score: np.ndarray
-    seconds: np.ndarray
-    hidden: np.ndarray
-    purpose: np.ndarray  # places in PURPOSES
-
-    def where(self, chosen: np.ndarray) -> "Answers":
-        return Answers(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
-
-    def of(self, *purposes: str) -> "Answers":
-        return self.where(np.isin(self.purpose, [PURPOSES.index(purpose) for purpose in purposes]))
-
-    def by_person(self) -> Iterator[tuple[int, "Answers"]]:
-        people, starts = np.unique(self.participation, return_index=True)
-        for person, start, end in zip(people, starts, [*starts, len(self.participation)][1:], strict=True):
-            yield int(person), self.where(np.arange(start, end))
-
-
-def newest_revisions(study: Study, cutoff: datetime) -> QuerySet[Revision]:
-    """What everybody who has not withdrawn had said by a moment: the newest revision of each answer by then."""
-    said = Revision.objects.filter(created_at__lte=cutoff)
-    newer = said.filter(rating=OuterRef("rating"), number__gt=OuterRef("number"))
-    return said.filter(
-        ~Exists(newer),
-        rating__assignment__participation__study=study,
-        rating__assignment__participation__withdrawn_at=None,
-    )
-
-
-def answers(study: Study, cutoff: datetime) -> Answers:
-    rows = newest_revisions(study, cutoff).order_by(*COLUMNS[:1], COLUMNS[2])
-    found = rows.values_list("rating__assignment__purpose", *COLUMNS).iterator(chunk_size=BATCH)
-    parts = [NO_ROWS]
-    while batch := list(islice(found, BATCH)):
-        parts.append(np.array([(PURPOSES.index(purpose), *rest) for purpose, *rest in batch], dtype=float))
-    return _answers(np.concatenate(parts))
-
-
-def _answers(rows: np.ndarray) -> Answers:
-    purpose, participation, item, position, score, seconds, hidden = rows.T
-    ids = participation.astype(np.int64), item.astype(np.int64), position.astype(np.int64)
-    return Answers(*ids, score, seconds, hidden, purpose.astype(np.int8))
 
 
 def assess(study: Study, *, cutoff: datetime | None = None) -> Assessment:
@@ -192,7 +130,7 @@ def _count_skips(study: Study, cutoff: datetime, people: dict[int, dict[str, Any
         assignment__purpose__in=(Purpose.CHECK, Purpose.PRACTICE),
         assignment__skipped_at__lte=cutoff,
     )
-    nothing = _answers(NO_ROWS)
+    nothing = answers_of(NO_ROWS)
     for report in skipped.select_related("assignment__item"):
         given = report.assignment
         card = people.setdefault(given.participation_id, _own_figures(nothing))
@@ -251,15 +189,15 @@ def _share(is_so: np.ndarray) -> float | None:
 # In the background --------------------------------------------------------------------------------------------------
 
 
-@repeats(every=looks.LOOK_EVERY)
+@repeats(every=background.LOOK_EVERY)
 def request_due_assessments() -> None:
-    looks.request_due_looks(KIND)
+    background.request_due_looks(KIND)
 
 
 @handles(KIND)
 def assess_quality(attempt: Attempt) -> dict[str, Any]:
-    study = looks.study_of(attempt)
-    n_answered = looks.n_answered(study)
+    study = background.study_of(attempt)
+    n_answered = background.n_answered(study)
     found = assess(study)
     people = iter(found.people.items())
     n_done = 0
@@ -268,7 +206,7 @@ def assess_quality(attempt: Attempt) -> dict[str, Any]:
         with attempt.writing(n_done=n_done, n_total=len(found.people)):
             _store(batch, found.study)
     with attempt.writing():
-        looks.forget_earlier(attempt, study)
+        background.forget_earlier(attempt, study)
     return {"n_answered": n_answered, **found.study}
 
 

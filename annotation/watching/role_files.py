@@ -12,10 +12,10 @@ from typing import TextIO
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q
 
-from annotation.marks import AlreadyGiven, CannotMark, Mark, given_among, is_marked_so, mark_items
 from annotation.models.studies import Item, Study
-from annotation.quality_forms import MarkForm, mark_initial
-from annotation.queries import csv_lines
+from annotation.watching.downloads import csv_lines
+from annotation.watching.forms import MarkForm, mark_initial
+from annotation.watching.roles import AlreadyGiven, CannotMark, Mark, given_among, is_marked_so, mark_items
 from datasets.forms import errors_in_words
 from datasets.rows import FORMULA_STARTS
 

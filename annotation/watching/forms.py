@@ -4,11 +4,11 @@ from typing import Any
 
 from django import forms
 
-from annotation import marks
 from annotation.models.quality import Decision, StudyPlan
 from annotation.models.studies import MAX_SCORE, MIN_SCORE, Item, Study
 from annotation.studies.forms import Grouped
 from annotation.studies.preregistration import Rule
+from annotation.watching import roles
 from datasets.forms import whole_characters
 
 LONGEST_REASON = 1000
@@ -120,7 +120,7 @@ class MarkForm(forms.Form):
     direction = forms.ChoiceField(
         label="Direction",
         required=False,
-        choices=[(key, words.replace("so high", "that")) for key, words in marks.DIRECTIONS.items()],
+        choices=[(key, words.replace("so high", "that")) for key, words in roles.DIRECTIONS.items()],
     )
     instructed_score = forms.IntegerField(
         label="Or ask in words for the score",
@@ -141,16 +141,16 @@ class MarkForm(forms.Form):
         try:
             data["mark"] = self._mark(data)
             data["mark"].check()
-        except marks.CannotMark as error:
+        except roles.CannotMark as error:
             self.add_error(None, str(error))
         return data
 
-    def _mark(self, data: dict[str, Any]) -> marks.Mark:
+    def _mark(self, data: dict[str, Any]) -> roles.Mark:
         low = high = None
         if data["expected"] is not None:
             tolerance = 1 if data["tolerance"] is None else data["tolerance"]
-            low, high = marks.expected_range(data["expected"], tolerance, data["direction"] or marks.NEAR)
-        return marks.Mark(data["role"], low, high, data["instructed_score"])
+            low, high = roles.expected_range(data["expected"], tolerance, data["direction"] or roles.NEAR)
+        return roles.Mark(data["role"], low, high, data["instructed_score"])
 
 
 def mark_initial(item: Item) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def mark_initial(item: Item) -> dict[str, Any]:
     if low is None or high is None:
         return said
     if low == MIN_SCORE:
-        return said | {"expected": high, "tolerance": 0, "direction": marks.AT_MOST}
+        return said | {"expected": high, "tolerance": 0, "direction": roles.AT_MOST}
     if high == MAX_SCORE:
-        return said | {"expected": low, "tolerance": 0, "direction": marks.AT_LEAST}
-    return said | {"expected": (low + high) // 2, "tolerance": (high - low + 1) // 2, "direction": marks.NEAR}
+        return said | {"expected": low, "tolerance": 0, "direction": roles.AT_LEAST}
+    return said | {"expected": (low + high) // 2, "tolerance": (high - low + 1) // 2, "direction": roles.NEAR}

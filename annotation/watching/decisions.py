@@ -4,6 +4,7 @@ The two are apart, each can be taken back, and all that was ever decided stays, 
 alpha as it was known then.
 """
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -12,6 +13,7 @@ from django.db.models.functions import Now
 
 from annotation.models.people import Participation
 from annotation.models.quality import Card, Decision, Flag
+from annotation.models.studies import Study
 
 
 class CannotDecide(Exception):
@@ -73,3 +75,11 @@ def _effect(person: Participation) -> dict[str, Any]:
         return {}
     known = {name: card.figures[name] for name in ("alpha", "alpha_without")}
     return {**known, "assessed_at": card.assessed_at.isoformat()}
+
+
+def set_aside(study: Study, *, by: datetime | None = None) -> list[int]:
+    """Participations whose latest decision on their use is no; by a moment, where one is given."""
+    decisions = Decision.objects.filter(participation__study=study, kind=Decision.Kind.USE)
+    decisions = decisions.filter(decided_at__lte=by) if by else decisions
+    latest = dict(decisions.order_by("decided_at", "pk").values_list("participation", "verdict"))
+    return [participation for participation, is_used in latest.items() if not is_used]

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from django.db.models import QuerySet
 
-from annotation import looks
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
+from annotation.watching import background
 from datasets.jobs import Attempt, handles, repeats
 from scoring.measures.graph import Components
 
@@ -23,19 +23,19 @@ BATCH = 20_000  # ratings in memory at a time
 N_LISTED = 10  # components whose sizes are kept, the largest first
 
 
-@repeats(every=looks.LOOK_EVERY)
+@repeats(every=background.LOOK_EVERY)
 def request_due_checks() -> None:
-    looks.request_due_looks(KIND)
+    background.request_due_looks(KIND)
 
 
 @handles(KIND)
 def check_connectivity(attempt: Attempt) -> dict[str, Any]:
     """`components`: the number of annotators and pairs in each, the largest first."""
-    study = looks.study_of(attempt)
-    n_answered = looks.n_answered(study)
+    study = background.study_of(attempt)
+    n_answered = background.n_answered(study)
     sizes = components(study, attempt=attempt)
     with attempt.writing():
-        looks.forget_earlier(attempt, study)
+        background.forget_earlier(attempt, study)
     return {"n_answered": n_answered, "n_components": len(sizes), "components": sizes[:N_LISTED]}
 
 
