@@ -4,7 +4,7 @@ from django.views.i18n import set_language
 
 from annotation.answering.api import AnswerView
 from annotation.languages import in_their_language, words
-from annotation.views import annotators, planning, quality, researchers, withdrawal
+from annotation.pages import annotators, planning, researchers, watching, withdrawal
 
 app_name = "annotation"
 urlpatterns = [
@@ -40,16 +40,16 @@ urlpatterns = [
     path("studies/<uuid:study>/beside.csv", researchers.beside, name="beside"),
     path("studies/<uuid:study>/completion/", researchers.completion, name="completion"),
     path("studies/<uuid:study>/cues.csv", researchers.cues, name="cues"),
-    path("studies/<uuid:study>/quality/", quality.quality, name="quality"),
-    path("studies/<uuid:study>/quality/look/", quality.look_again, name="look-again"),
-    path("studies/<uuid:study>/people/<uuid:person>/", quality.annotator, name="annotator"),
-    path("studies/<uuid:study>/people/<uuid:person>/decide/", quality.decide, name="decide"),
-    path("studies/<uuid:study>/people/<uuid:person>/settle/", quality.settle, name="settle"),
-    path("studies/<uuid:study>/items/", quality.items, name="items"),
-    path("studies/<uuid:study>/items.csv", quality.items_csv, name="items-csv"),
-    path("studies/<uuid:study>/items/<int:item>/", quality.item, name="item"),
-    path("studies/<uuid:study>/items/<int:item>/mark/", quality.mark, name="mark"),
-    path("studies/<uuid:study>/items/<int:item>/withdraw/", quality.withdraw, name="withdraw"),
-    path("studies/<uuid:study>/items/<int:item>/seen/", quality.seen, name="seen"),
-    path("studies/<uuid:study>/plan/", quality.plan, name="plan"),
+    path("studies/<uuid:study>/quality/", watching.quality, name="quality"),
+    path("studies/<uuid:study>/quality/look/", watching.look_again, name="look-again"),
+    path("studies/<uuid:study>/people/<uuid:person>/", watching.annotator, name="annotator"),
+    path("studies/<uuid:study>/people/<uuid:person>/decide/", watching.decide, name="decide"),
+    path("studies/<uuid:study>/people/<uuid:person>/settle/", watching.settle, name="settle"),
+    path("studies/<uuid:study>/items/", watching.items, name="items"),
+    path("studies/<uuid:study>/items.csv", watching.items_csv, name="items-csv"),
+    path("studies/<uuid:study>/items/<int:item>/", watching.item, name="item"),
+    path("studies/<uuid:study>/items/<int:item>/mark/", watching.mark, name="mark"),
+    path("studies/<uuid:study>/items/<int:item>/withdraw/", watching.withdraw, name="withdraw"),
+    path("studies/<uuid:study>/items/<int:item>/seen/", watching.seen, name="seen"),
+    path("studies/<uuid:study>/plan/", watching.plan, name="plan"),
 ]

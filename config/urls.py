@@ -9,7 +9,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView
 
 from annotation.languages import in_their_language
-from annotation.views.home import home
+from annotation.pages.home import home
 
 
 class AdminLogin(RedirectView):

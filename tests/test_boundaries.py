@@ -55,7 +55,7 @@ def test_the_site_never_asks_for_torch(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert {"annotation.views.annotators", "datasets.jobs", "scoring.models", "config.urls"} <= set(found["imported"])
+    assert {"annotation.pages.annotators", "datasets.jobs", "scoring.models", "config.urls"} <= set(found["imported"])
     assert (found["asked"], found["loaded"]) == ([], False)
 
 

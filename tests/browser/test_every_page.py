@@ -7,7 +7,7 @@ from django.template.loader import render_to_string
 from django.urls import URLPattern, URLResolver, get_resolver
 from playwright.sync_api import Page, expect
 
-from annotation.views import annotators, home, withdrawal
+from annotation.pages import annotators, home, withdrawal
 from tests.browser.axe import Looker
 from tests.browser.conftest import (
     NO_SERVER,

@@ -14,8 +14,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.models.people import Participation
 from annotation.models.quality import Decision, Flag
 from annotation.models.studies import Item, Study
+from annotation.pages.researchers import csv_download, managed_study
 from annotation.studies import preregistration
-from annotation.views.researchers import csv_download, managed_study
 from annotation.watching import assessment, background, decisions, flags, people, role_files, roles
 from annotation.watching.forms import DecisionForm, MarkForm, PlanForm, ReasonForm, mark_initial
 from annotation.watching.items import SHOWS, answers_to, cues_on, items_to_show, reports_of, reports_on, with_statistics
