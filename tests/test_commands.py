@@ -19,7 +19,7 @@ from datasets.models.jobs import Job
 from datasets.models.projects import Membership
 from datasets.models.releases import Release
 from tests import make
-from tests.annotation.test_quality import panel, straight
+from tests.annotation.watching.test_assessment import panel, straight
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,7 +14,7 @@ from annotation.answering.viewing import viewing_conditions
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Study
 from tests import make
-from tests.annotation.test_pages import study_form
+from tests.annotation.pages.test_pages import study_form
 
 VIEWING = {
     "seconds": {"side": 3.25, "swipe": 1.5},

@@ -15,7 +15,7 @@ from annotation.studies import preregistration
 from annotation.studies.life import change_goal, change_state
 from annotation.studies.preregistration import Rule, change_plan, deviations, plan_of
 from tests import make
-from tests.annotation.test_flags import card
+from tests.annotation.watching.test_flags import card
 
 pytestmark = pytest.mark.django_db
 

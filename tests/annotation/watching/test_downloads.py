@@ -20,8 +20,8 @@ from annotation.models.studies import Study
 from annotation.watching.downloads import COLUMNS
 from datasets.models.projects import Role
 from tests import make
-from tests.annotation.test_queries import downloaded as ratings
-from tests.annotation.test_viewing import VIEWING
+from tests.annotation.answering.test_viewing import VIEWING
+from tests.annotation.watching.test_queries import downloaded as ratings
 
 pytestmark = pytest.mark.django_db
 

@@ -22,7 +22,7 @@ from datasets import jobs
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
 from tests import make
-from tests.annotation.test_pages import study_form
+from tests.annotation.pages.test_pages import study_form
 from tests.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -28,7 +28,7 @@ from annotation.watching.decisions import decide
 from datasets.models.projects import Role
 from datasets.models.releases import CueKind
 from tests import make
-from tests.annotation.test_pages import study_form
+from tests.annotation.pages.test_pages import study_form
 
 WIDTH, HEIGHT = 24, 16  # of the pictures that make.py makes
 FACE = {"kind": "face", "x": 3, "y": 2, "width": 10, "height": 8}

@@ -12,7 +12,7 @@ from annotation.studies.history import NotPossible
 from annotation.studies.life import change_completion
 from datasets.models.projects import Role
 from tests import make
-from tests.annotation.test_before_and_after import NOT_ON_THE_WEB
+from tests.annotation.answering.test_introduction import NOT_ON_THE_WEB
 
 pytestmark = pytest.mark.django_db
 OLD = {"completion_code": "C1X9", "completion_url": "https://panel.example/done"}

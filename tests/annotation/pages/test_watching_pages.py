@@ -16,7 +16,7 @@ from annotation.watching import assessment
 from annotation.watching.background import looks_of, request_look
 from tests import make
 from tests.annotation.said import say
-from tests.annotation.test_quality import items, panel, straight
+from tests.annotation.watching.test_assessment import items, panel, straight
 
 pytestmark = pytest.mark.django_db
 

@@ -20,7 +20,7 @@ from annotation.studies.wording import current_texts, standard_wording, supplied
 from datasets.models.projects import Project
 from tests import make
 from tests.addresses import addresses, something_for_everything
-from tests.annotation.test_pages import study_form
+from tests.annotation.pages.test_pages import study_form
 
 pytestmark = pytest.mark.django_db
 
