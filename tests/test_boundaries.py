@@ -5,6 +5,7 @@ import os
 import runpy
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,14 @@ def python_files() -> list[Path]:
 
 
 # Code -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_drawings_of_the_rooms_are_the_contracts() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    held = [each["layers"] for each in contracts if each["type"] == "layers"]
+    blocks = (ROOT / "docs" / "architecture.md").read_text().split("```")[1::2]
+    drawings = [[" | ".join(line.split("  ")[0].split(" · ")) for line in block.split("\n") if line] for block in blocks]
+    assert drawings[: len(held)] == held
 
 
 def test_the_site_never_asks_for_torch(tmp_path: Path) -> None:
