@@ -18,7 +18,6 @@ from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Cue, Revision
 from annotation.models.studies import Item, Study, StudyText
 from annotation.sql import fetch_all
-from annotation.studies.core import has_core
 from annotation.studies.preregistration import Rule, deviations, plan_of
 from annotation.watching.answers import newest_revisions
 from annotation.watching.assessment import assess
@@ -122,7 +121,7 @@ def _freeze(attempt: Attempt, study: Study) -> dict[str, Any]:
     if not used:
         raise JobFailed("No rating is left to release: everybody has withdrawn or been set aside.")
     release = _draft(attempt, study, cutoff, said, used)
-    n_labels = _write(attempt, release, used, has_core=has_core(study))
+    n_labels = _write(attempt, release, used, has_core=study.has_core)
     _write_set_aside(attempt, release, said, used)
     agreement = release_agreement(release, by_rule=_names(release, said, out_by_rule))
     content = content_hash(release)

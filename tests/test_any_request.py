@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Item, Study, StudyChange, StudyText
-from annotation.studies.forms import GoalForm, InvitationForm, PlannerForm, StudyForm
+from annotation.studies.forms.forecast import ForecastForm
+from annotation.studies.forms.setup import StudyForm
+from annotation.studies.forms.study_page import GoalForm, InvitationForm
 from datasets.forms import ImportForm
 from datasets.models.jobs import Job
 from datasets.models.pictures import Pair
@@ -42,7 +44,7 @@ CONTENT_TYPES = [
 ]
 ACCEPTED = ["*/*", "text/html", "application/json", "nonsense"]
 # Names that some page or form knows, so that what is sent is looked at.
-FORMS = (StudyForm, PlannerForm, GoalForm, InvitationForm, ImportForm)
+FORMS = (StudyForm, ForecastForm, GoalForm, InvitationForm, ImportForm)
 PAGES = [
     "action", "again", "consent", "expected", "format", "lang", "next", "o", "p", "page", "password", "q", "score",
     "state", "study", "username", "version",

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from annotation.management.commands.create_study import OPTIONS
 from annotation.models.people import new_token
 from annotation.models.studies import Campaign, Study
-from annotation.studies.forms import StudyForm
+from annotation.studies.forms.setup import StudyForm
 from datasets.jobs import queue_job
 from datasets.models.jobs import Job
 from datasets.models.projects import Membership

@@ -4,7 +4,7 @@ from pathlib import Path
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
-from annotation.studies.forms import text_field
+from annotation.studies.forms.wording import text_field
 from annotation.studies.wording import standard_wording
 
 

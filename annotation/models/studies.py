@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.core.validators import URLValidator
+from django.core.validators import BaseValidator, MaxValueValidator, MinValueValidator, URLValidator
 from django.db import models
 
 from datasets.models.pictures import Pair
@@ -14,6 +14,7 @@ from datasets.models.projects import Project, managed_through
 from datasets.models.releases import Mode
 
 MIN_SCORE, MAX_SCORE = 1, 10
+MAX_GOAL = 1000  # ratings of one pair
 SCORES = range(MIN_SCORE, MAX_SCORE + 1)
 # Items are drawn from a random start on a ring of this many places.
 RING = 2**31
@@ -25,6 +26,11 @@ def new_seed() -> int:
 
 # A link that people follow: never a script, a mail or a file.
 web_address = URLValidator(schemes=["http", "https"], message="Enter an address that begins with https:// or http://.")
+
+
+def between(least: float, most: float) -> list[BaseValidator]:
+    """Validators of a number from `least` to `most`, both included."""
+    return [MinValueValidator(least), MaxValueValidator(most)]
 
 
 class TextAlreadyShown(Exception):
@@ -74,40 +80,156 @@ class Study(models.Model):
     name = models.CharField(max_length=120)
     state = models.CharField(max_length=6, choices=State, default=State.DRAFT)
     simulated = models.BooleanField(default=False)
-    goal = models.PositiveSmallIntegerField(default=5)  # main ratings wanted per pair
-    session_size = models.PositiveSmallIntegerField(default=30)  # pairs of one session, whatever their purpose
-    # Pairs one person may see in the study; more than a session: whoever has finished one may begin another.
-    person_limit = models.PositiveIntegerField(null=True, blank=True)
-    seconds_per_pair = models.PositiveSmallIntegerField(default=12)  # what annotators are told to expect
-    lease_seconds = models.PositiveIntegerField(default=1800)  # how long pairs wait for whoever they were given to
-    window = models.PositiveSmallIntegerField(default=3)  # pairs that are sent to a person's browser at a time
-    # Whether a person's whole session is set aside for them when they begin, or only a windowful as they go.
-    reserves_session = models.BooleanField(default=True)
-    spacing = models.PositiveSmallIntegerField(default=5)  # positions between versions of one original, see assign.py
-    side = models.CharField(max_length=8, choices=SideRule, default=SideRule.LEFT)  # of the original, in HA2
+    # The settings. Their names, help, ranges and defaults stand here alone: forms, commands, the forecast and the table
+    # in docs/researchers.md read them. `annotation.studies.settings` says under which headings they are asked for.
+    language = models.CharField(
+        "language of its wording",
+        max_length=10,
+        default="en",
+        help_text="English begins with a standard wording, others with an empty one. Further languages can be added.",
+    )
+    goal = models.PositiveSmallIntegerField("ratings wanted per pair", default=5, validators=between(1, MAX_GOAL))
+    session_size = models.PositiveSmallIntegerField(
+        "pairs per session",
+        default=30,
+        validators=between(1, 10_000),
+        help_text="All that one person sees in one go; it should fit into half an hour.",
+    )
+    seconds_per_pair = models.PositiveSmallIntegerField(
+        "seconds per pair",
+        default=12,
+        validators=between(1, 600),
+        help_text="What annotators are told to expect.",
+    )
+    n_practice = models.PositiveSmallIntegerField(
+        "practice pairs",
+        default=0,
+        validators=between(0, 1000),
+        help_text="At the beginning, with feedback. Where none is marked for it, a pair that counts takes the place.",
+    )
+    n_warm_up = models.PositiveSmallIntegerField(
+        "warm-up pairs",
+        default=5,
+        validators=between(0, 1000),
+        help_text="The first pairs after practice: people find their scale with them, and they do not count.",
+    )
+    n_checks = models.PositiveSmallIntegerField(
+        "checks",
+        default=0,
+        validators=between(0, 1000),
+        help_text="Pairs whose answer is plain, or that ask for a certain score. Where none is marked for it, a pair "
+        "that counts takes the place.",
+    )
+    repeat_percent = models.PositiveSmallIntegerField(
+        "repeats, in percent of the session",
+        default=5,
+        validators=between(0, 50),
+        help_text="Pairs shown a second time, to see how far people agree with themselves. They do not count twice.",
+    )
+    repeat_distance = models.PositiveSmallIntegerField(
+        "pairs between a pair and its repeat, at least", default=20, validators=between(1, 10_000)
+    )
     # Ways to compare in HA2 beyond the two pictures side by side.
-    allows_swipe = models.BooleanField(default=True)
-    allows_flicker = models.BooleanField(default=True)
-    # What a session holds besides pairs whose answers count.
-    n_practice = models.PositiveSmallIntegerField(default=0)
-    n_warm_up = models.PositiveSmallIntegerField(default=5)
-    n_checks = models.PositiveSmallIntegerField(default=0)
-    repeat_percent = models.PositiveSmallIntegerField(default=5)
-    repeat_distance = models.PositiveSmallIntegerField(default=20)  # positions from a pair to its repeat, at least
-    # Both bias figures, so they are off by default and never touch the core (see adaptive.py).
-    stops_adaptively = models.BooleanField(default=False)
-    is_ordered_by_model = models.BooleanField(default=False)
-    core_percent = models.PositiveSmallIntegerField(default=20)  # of the originals
-    min_ratings = models.PositiveSmallIntegerField(default=5)  # adaptive stop: never before so many
-    max_ratings = models.PositiveSmallIntegerField(default=15)  # and always at so many
-    half_width = models.FloatField(default=0.75)  # score points; of the 95 % interval at which a pair has enough
-    confirms_on_press = models.BooleanField(default=False)  # a score is the answer as soon as it is chosen
-    asks_who = models.BooleanField(default=False)  # whether the annotator knows who or where this is
-    asks_cues = models.BooleanField(default=False)  # for boxes on what gives identity or place away
+    allows_swipe = models.BooleanField(
+        "swipe: one picture over the other, with a divider to move",
+        default=True,
+        help_text="In HA2, and only for whoever asks for it. The two pictures side by side are always offered.",
+    )
+    allows_flicker = models.BooleanField(
+        "flicker: one picture in the place of the other while a key or button is held",
+        default=True,
+        help_text="Nothing alternates by itself.",
+    )
+    confirms_on_press = models.BooleanField(
+        "a score is the answer as soon as it is pressed",
+        default=False,
+        help_text="Quicker, and easier to get wrong; the previous answer can always be changed.",
+    )
+    asks_who = models.BooleanField(
+        "offer to say whether one knows who or where this is",
+        default=False,
+        help_text="No, think so, or yes; never a name. Beside the note that everybody may leave.",
+    )
+    asks_cues = models.BooleanField(
+        "ask for boxes on what gives a person or a place away",
+        default=False,
+        help_text="On the anonymized picture, optional for each pair; they come with the ratings and into releases.",
+    )
+    side = models.CharField(
+        "side of the original",
+        max_length=8,
+        choices=SideRule,
+        default=SideRule.LEFT,
+        help_text="In HA2; HA1 shows no original.",
+    )
+    spacing = models.PositiveSmallIntegerField(
+        "pairs between versions of one original, at least",
+        default=5,
+        validators=between(0, 10_000),
+        help_text="Only where a session is longer than there are originals; otherwise nobody sees an original twice.",
+    )
+    # Not only a windowful of pairs as they go.
+    reserves_session = models.BooleanField(
+        "reserve a whole session for whoever begins",
+        default=True,
+        help_text="So that they can finish, and a full study turns people away before they begin.",
+    )
+    lease_seconds = models.PositiveIntegerField(
+        "seconds a pair waits for its answer",
+        default=1800,
+        validators=between(60, 86_400),
+        help_text="After that it may be given to somebody else; a later answer is still kept.",
+    )
+    person_limit = models.PositiveIntegerField(
+        "pairs per person in all, at most",
+        null=True,
+        blank=True,
+        validators=between(1, 1_000_000),
+        help_text="More than a session lets whoever has finished one begin another. Empty: one session each.",
+    )
     # What the last page gives to whoever has finished, for the panel that sent them.
-    completion_code = models.CharField(max_length=60, blank=True)
-    completion_url = models.CharField(max_length=500, blank=True, validators=[web_address])
-    language = models.CharField(max_length=10, default="en")
+    completion_code = models.CharField(
+        max_length=60,
+        blank=True,
+        help_text="For people sent by a panel: shown on the last page to whoever has finished, and to nobody else.",
+    )
+    completion_url = models.CharField(
+        "address to go back to",
+        max_length=500,
+        blank=True,
+        validators=[web_address],
+        help_text="A link on the last page, back to the panel.",
+    )
+    # Stopping adaptively and ordering by a model bias figures: off by default, and they never touch the core.
+    stops_adaptively = models.BooleanField(
+        "stop each pair when its interval is narrow enough",
+        default=False,
+        help_text="Pairs on which people happen to agree stop early, so agreement looks better than it is.",
+    )
+    min_ratings = models.PositiveSmallIntegerField(
+        "never with fewer ratings than", default=5, validators=between(2, MAX_GOAL)
+    )
+    max_ratings = models.PositiveSmallIntegerField("always with", default=15, validators=between(2, MAX_GOAL))
+    half_width = models.FloatField(
+        "half width of the 95 % interval that is enough, in score points",
+        default=0.75,
+        validators=between(0.05, MAX_SCORE - MIN_SCORE),
+    )
+    is_ordered_by_model = models.BooleanField(
+        "give out first the pairs whose score, as the model in use predicts it, is rare",
+        default=False,
+        help_text="What is rated first then depends on the model that is to be judged by these ratings.",
+    )
+    core_percent = models.PositiveSmallIntegerField(
+        "core, in percent of the originals",
+        default=20,
+        validators=between(0, 100),
+        help_text="Drawn by lot when the study opens. Neither rule above touches it: its figures stay unbiased.",
+    )
+    # Nobody is asked for these.
+    window = models.PositiveSmallIntegerField(
+        default=3, validators=between(1, 20), help_text="Pairs that are sent to a person's browser at a time."
+    )
     seed = models.BigIntegerField(default=new_seed)
     created_at = models.DateTimeField(auto_now_add=True)
     opened_at = models.DateTimeField(null=True, blank=True)
@@ -141,6 +263,11 @@ class Study(models.Model):
     @property
     def is_open(self) -> bool:
         return self.state == self.State.OPEN
+
+    @property
+    def has_core(self) -> bool:
+        """Whether a rule that biases figures is on, and with it a core of originals that it never touches."""
+        return self.stops_adaptively or self.is_ordered_by_model
 
     @property
     def completion_host(self) -> str:

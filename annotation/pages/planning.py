@@ -9,7 +9,8 @@ from django.views.decorators.http import require_GET
 
 from annotation.models.studies import Study
 from annotation.studies.forecast import ASSUMED_RELIABILITY, ASSUMED_SD, MINUTES_AROUND
-from annotation.studies.forms import PlannerForm
+from annotation.studies.forms.forecast import ForecastForm
+from annotation.studies.settings import SESSION
 from annotation.watching import agreement, progress
 from datasets.access import managed_project
 from datasets.models.projects import Project
@@ -26,7 +27,7 @@ def planner(request: HttpRequest, project: str) -> HttpResponse:
     study = _study(found, request.GET["study"]) if "study" in request.GET else None
     measured = agreement.study_spread(study) if study else None
     numbers = _of_study(study, measured) if study else _of_project(found)
-    form = PlannerForm(numbers | request.GET.dict())
+    form = ForecastForm(numbers | request.GET.dict())
     forecast = form.forecast()
     context = {
         "project": found,
@@ -62,8 +63,7 @@ def _of_study(study: Study, measured: Spread | None) -> dict[str, Any]:
 
 
 def _settings(study: Study) -> dict[str, Any]:
-    named = ("goal", "session_size", "n_practice", "n_warm_up", "n_checks", "repeat_percent", "repeat_distance")
-    return {name: getattr(study, name) for name in named} | {
+    return {name: getattr(study, name) for name in ["goal", *SESSION]} | {
         "seconds": study.seconds_per_pair,
         "minutes_around": MINUTES_AROUND,
         "pay": SOME_PAY,

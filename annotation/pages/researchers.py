@@ -15,8 +15,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.languages import in_english
 from annotation.models.studies import Study
-from annotation.studies import core, history, life, pairs, setup
-from annotation.studies.forms import CompletionForm, GoalForm, InvitationForm, StudyForm, WordingForm
+from annotation.studies import history, life, pairs, setup
+from annotation.studies.forms.setup import StudyForm
+from annotation.studies.forms.study_page import CompletionForm, GoalForm, InvitationForm
+from annotation.studies.forms.wording import WordingForm
 from annotation.studies.invitations import invite as invite_by
 from annotation.studies.invitations import revoke_invitation
 from annotation.studies.setup import add_further_pairs, set_up_study
@@ -108,17 +110,17 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "n_set_aside": len(unused),
         "n_flagged": people.n_flagged(found),
         "n_reported": items.reports_of(found).count(),
-        "core_agreement": agreement.core_agreement(found) if core.has_core(found) else None,
+        "core_agreement": agreement.core_agreement(found) if found.has_core else None,
         "cue_counts": items.cue_counts(found) if found.asks_cues else None,
         "histogram": histogram,
         "most": max((n for _, n in histogram), default=0),
         "people": people.people_of(found),
         "invitations": invitations,
-        "invitation_form": InvitationForm(label_suffix=""),
+        "invitation_form": InvitationForm(),
         "steps": [state for state, before in life.STEPS.items() if found.state in before],
         "connectivity": background.last_look(found, connectivity.KIND),
-        "goal_form": GoalForm(initial={"goal": found.goal}, label_suffix="", auto_id="id_goal_%s"),
-        "completion_form": CompletionForm(initial=life.completion_of(found), label_suffix=""),
+        "goal_form": GoalForm(initial={"goal": found.goal}, auto_id="id_goal_%s"),
+        "completion_form": CompletionForm(instance=found),
         "changes": found.changes.select_related("changed_by"),
         "n_further_pairs": n_further,
         "filling": setup.fillings(found).first(),

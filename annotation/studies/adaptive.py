@@ -19,7 +19,6 @@ from django.db.models import Count, F, QuerySet, Sum
 
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Item, Study
-from annotation.studies.core import has_core
 from annotation.studies.forecast import ASSUMED_RELIABILITY, ASSUMED_SD
 from datasets.jobs import repeats
 from scoring.measures.means import half_width, spread_of_sums
@@ -58,7 +57,7 @@ class Said:
 @repeats(every=LOOK_EVERY)
 def update_open_studies() -> None:
     for study in Study.objects.filter(state=Study.State.OPEN).select_related("campaign__project"):
-        if has_core(study):
+        if study.has_core:
             update_stops(study)
 
 

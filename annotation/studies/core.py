@@ -11,10 +11,6 @@ from annotation.models.studies import Study
 GROUPS_AT_ONCE = 2000
 
 
-def has_core(study: Study) -> bool:
-    return study.stops_adaptively or study.is_ordered_by_model
-
-
 def choose_core(study: Study) -> None:
     """A share of the originals, by lot: with all their versions they keep to the study's goal and order."""
     groups = study.items.rated().order_by().values_list("group", flat=True).distinct()

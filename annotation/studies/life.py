@@ -10,8 +10,8 @@ from django.db import transaction
 from django.db.models import F, QuerySet, Value
 from django.db.models.functions import Greatest, Now
 
-from annotation.models.studies import Item, Study, StudyChange
-from annotation.studies.core import choose_core, has_core
+from annotation.models.studies import MAX_GOAL, Item, Study, StudyChange
+from annotation.studies.core import choose_core
 from annotation.studies.history import NotPossible, locked_study, record_change
 from annotation.studies.pairs import PAIRS_AT_ONCE
 from annotation.studies.preregistration import fix_plan
@@ -20,7 +20,6 @@ from annotation.studies.wording import current_texts, mark_shown
 from datasets.jobs import cancel_job
 
 State = Study.State
-MAX_GOAL = 1000
 # What a study may become, and from where.
 STEPS = {
     State.OPEN: {State.DRAFT, State.PAUSED, State.CLOSED},
@@ -86,7 +85,7 @@ def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None
 def _begin(study: Study) -> None:
     """What is decided before the first rating, and never again."""
     fix_plan(study)
-    if has_core(study):
+    if study.has_core:
         choose_core(study)
 
 

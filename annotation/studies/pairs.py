@@ -9,7 +9,6 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from annotation.models.studies import RING, Item, Study, StudyChange
-from annotation.studies.core import has_core
 from annotation.studies.history import locked_study, record_change
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
@@ -82,7 +81,7 @@ def _added(study: Study, batch: list[Pair], places: random.Random) -> int:
     nearby = study.items.filter(pair__gte=batch[0], pair__lte=batch[-1])
     held = set(nearby.filter(pair__in=batch).values_list("pair_id", flat=True))
     # The core was chosen before the first rating; what comes later never joins it.
-    is_core = not (study.has_begun and has_core(study))
+    is_core = not (study.has_begun and study.has_core)
     made = [
         Item(
             study=study,

@@ -18,13 +18,8 @@ from django.utils import timezone
 from annotation.models.quality import StudyPlan
 from annotation.models.studies import Study, StudyChange
 from annotation.studies.history import locked_study, record_change
+from annotation.studies.settings import DESIGN
 
-# Of the study: what decides how many ratings there are and which pairs they are of.
-DESIGN = (
-    "mode", "session_size", "person_limit", "n_practice", "n_warm_up", "n_checks", "repeat_percent", "repeat_distance",
-    "spacing", "side", "stops_adaptively", "min_ratings", "max_ratings", "half_width", "is_ordered_by_model",
-    "core_percent",
-)  # fmt: skip
 DEVIATIONS = (StudyChange.Kind.GOAL, StudyChange.Kind.PLAN)
 
 

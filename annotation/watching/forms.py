@@ -6,7 +6,7 @@ from django import forms
 
 from annotation.models.quality import Decision, StudyPlan
 from annotation.models.studies import MAX_SCORE, MIN_SCORE, Item, Study
-from annotation.studies.forms import Grouped
+from annotation.studies.forms.layout import Grouped
 from annotation.studies.preregistration import Rule
 from annotation.watching import roles
 from datasets.forms import whole_characters

@@ -9,7 +9,7 @@ from annotation.languages import in_english
 from annotation.management.wording_file import wording
 from annotation.models.studies import Study
 from annotation.studies import history, pairs, setup
-from annotation.studies.forms import NEW_CAMPAIGN, StudyForm
+from annotation.studies.forms.setup import NEW_CAMPAIGN, StudyForm
 from annotation.studies.setup import set_up_study
 from annotation.studies.wording import STANDARD_LANGUAGE
 from datasets.management.following import finish_here, named_project

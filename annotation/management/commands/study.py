@@ -11,7 +11,7 @@ from annotation.management.wording_file import wording
 from annotation.models.people import Invitation
 from annotation.models.studies import Study
 from annotation.studies import history, invitations, life
-from annotation.studies.forms import CompletionForm
+from annotation.studies.forms.study_page import CompletionForm
 from annotation.studies.setup import add_further_pairs
 from annotation.studies.wording import write_texts
 from annotation.watching import downloads

@@ -1,0 +1,49 @@
+"""The settings of a study: under which headings people are asked for them, and which of them are its design.
+
+What each is called, its help, its range and what it is at first stand on the model (`annotation.models.studies.Study`).
+"""
+
+from typing import Any
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db.models import CharField, Field
+
+from annotation.models.studies import Study
+from datasets.forms import whole_characters
+
+# What one session holds, in the order in which a SessionPlan takes them.
+SESSION = ["session_size", "n_practice", "n_warm_up", "n_checks", "repeat_percent", "repeat_distance"]
+GROUPS = {
+    "The study": ["name", "mode", "language"],
+    "A session": ["goal", "session_size", "seconds_per_pair", "n_practice", "n_warm_up", "n_checks"],
+    "Hidden repeats": ["repeat_percent", "repeat_distance"],
+    "How people compare": ["allows_swipe", "allows_flicker"],
+    "How people answer": ["confirms_on_press", "asks_who", "asks_cues"],
+    "How pairs are given out": ["side", "spacing", "reserves_session", "lease_seconds", "person_limit"],
+    "At the end": ["completion_code", "completion_url"],
+}
+# Off unless somebody knows why; each biases figures.
+BIASED = ["stops_adaptively", "min_ratings", "max_ratings", "half_width", "is_ordered_by_model", "core_percent"]
+# What decides how many ratings there are and which pairs they are of: fixed when the study first opens.
+DESIGN = ["mode", *SESSION, "person_limit", "spacing", "side", *BIASED]
+
+SETTINGS: dict[str, Field[Any, Any]] = {
+    name: Study._meta.get_field(name)  # type: ignore[misc]
+    for name in [name for names in GROUPS.values() for name in names] + BIASED
+}
+
+
+def range_of(setting: Field[Any, Any]) -> tuple[float, float] | None:
+    """The least and the most that a number may be; None of what is no number."""
+    least = [each.limit_value for each in setting.validators if isinstance(each, MinValueValidator)]
+    most = [each.limit_value for each in setting.validators if isinstance(each, MaxValueValidator)]
+    return (max(least), min(most)) if least and most else None
+
+
+def field_for(setting: Field[Any, Any], **said: Any) -> Any:
+    """What a form asks for a setting, in the model's words and within its range."""
+    if limits := range_of(setting):
+        said |= dict(zip(("min_value", "max_value"), limits, strict=True))
+    elif isinstance(setting, CharField) and not setting.choices:
+        said["validators"] = [whole_characters]
+    return setting.formfield(**said)
