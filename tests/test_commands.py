@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from annotation.management.commands.create_study import OPTIONS
 from annotation.models.people import new_token
 from annotation.models.studies import Campaign, Study
-from annotation.studies.forms.setup import StudyForm
+from annotation.studies.settings import SETTINGS
 from datasets.jobs import queue_job
 from datasets.models.jobs import Job
 from datasets.models.projects import Membership
@@ -202,25 +201,25 @@ def test_a_study_over_some_kinds_of_pairs_is_set_up_reworded_and_its_ratings_pri
 FACES = ("create_study", "F", "--project", "faces", "--campaign", "c", "--mode", "HA2")
 
 
-SWITCHES = {"allows_swipe", "allows_flicker", "confirms_on_press", "asks_who", "asks_cues"}
-
-
 def test_every_setting_of_the_page_can_be_given_by_command() -> None:
     make.pairs(make.project(slug="faces"), 1)
-    run(*FACES, "--side", "balanced", "--spacing", "9", "--limit", "60", "--repeat-distance", "7", "--adaptive-stop",
+    run(*FACES, "--goal", "4", "--session-size", "40", "--seconds-per-pair", "20", "--lease-seconds", "120",
+        "--warm-up", "4", "--repeats", "10", "--side", "balanced", "--spacing", "9",
+        "--limit", "60", "--repeat-distance", "7", "--adaptive-stop",
         "--min-ratings", "4", "--max-ratings", "9", "--half-width", "0.5", "--model-order", "--core", "30",
         "--practice", "2", "--checks", "3", "--language", "de", "--no-swipe", "--no-flicker",
         "--confirm-on-press", "--ask-who", "--ask-cues", "--completion-code", "C0DE",
         "--completion-url", "https://panel.example/done")  # fmt: skip
-    wanted = {"language": "de",
+    wanted = {"language": "de", "goal": 4, "session_size": 40, "seconds_per_pair": 20, "lease_seconds": 120,
               "side": "balanced", "spacing": 9, "person_limit": 60, "repeat_distance": 7, "stops_adaptively": True,
               "min_ratings": 4, "max_ratings": 9, "half_width": 0.5, "is_ordered_by_model": True, "core_percent": 30,
-              "n_practice": 2, "n_checks": 3, "n_warm_up": 5, "reserves_session": True,
+              "n_practice": 2, "n_checks": 3, "n_warm_up": 4, "repeat_percent": 10,
               "allows_swipe": False, "allows_flicker": False, "confirms_on_press": True, "asks_who": True,
               "asks_cues": True,
               "completion_code": "C0DE", "completion_url": "https://panel.example/done"}  # fmt: skip
     assert Study.objects.values(*wanted).get() == wanted
-    assert {*StudyForm.Meta.fields} == {*OPTIONS, "name", "mode", "reserves_session", *SWITCHES}
+    assert {*wanted} == {*SETTINGS} - {"name", "mode", "reserves_session"}
+    assert [name for name, said in wanted.items() if said == SETTINGS[name].get_default()] == []
 
 
 def test_without_options_a_study_has_no_rule_that_biases_figures() -> None:

@@ -33,17 +33,13 @@ SETTINGS: dict[str, Field[Any, Any]] = {
 }
 
 
-def range_of(setting: Field[Any, Any]) -> tuple[float, float] | None:
-    """The least and the most that a number may be; None of what is no number."""
-    least = [each.limit_value for each in setting.validators if isinstance(each, MinValueValidator)]
-    most = [each.limit_value for each in setting.validators if isinstance(each, MaxValueValidator)]
-    return (max(least), min(most)) if least and most else None
-
-
 def field_for(setting: Field[Any, Any], **said: Any) -> Any:
     """What a form asks for a setting, in the model's words and within its range."""
-    if limits := range_of(setting):
-        said |= dict(zip(("min_value", "max_value"), limits, strict=True))
-    elif isinstance(setting, CharField) and not setting.choices:
+    for each in setting.validators:
+        if isinstance(each, MinValueValidator):
+            said["min_value"] = each.limit_value
+        elif isinstance(each, MaxValueValidator):
+            said["max_value"] = each.limit_value
+    if isinstance(setting, CharField) and not setting.choices:
         said["validators"] = [whole_characters]
     return setting.formfield(**said)

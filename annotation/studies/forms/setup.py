@@ -5,8 +5,10 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.utils.text import capfirst
 
 from annotation.giving.session_plan import CannotPlan, SessionPlan
+from annotation.languages import in_english
 from annotation.models.studies import MAX_GOAL, Campaign, Study
 from annotation.studies.forms.layout import Grouped
 from annotation.studies.pairs import pairs_of_kinds
@@ -29,6 +31,11 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
     )
     new_campaign = forms.CharField(
         max_length=60, required=False, label="Name of the new campaign", help_text="Only for a new campaign."
+    )
+    language = forms.ChoiceField(
+        label=capfirst(SETTINGS["language"].verbose_name),
+        help_text=SETTINGS["language"].help_text,
+        choices=list(in_english().items()),
     )
     methods = forms.MultipleChoiceField(
         required=False,
