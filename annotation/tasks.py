@@ -1,3 +1,3 @@
 """Importing this module registers the kinds of job that this app does, and what its workers do unasked."""
 
-from annotation.studies import setup  # noqa: F401
+from annotation.studies import filling  # noqa: F401

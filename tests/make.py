@@ -5,6 +5,7 @@ import itertools
 import random
 import uuid
 from collections.abc import Sequence
+from copy import copy
 from datetime import timedelta
 from operator import attrgetter
 from pathlib import Path
@@ -97,6 +98,20 @@ def pairs(of: Project, n: int, *, per_group: int = 1) -> list[Pair]:
         first = made[i - i % per_group] if i % per_group else None
         made.append(pair(of, group=f"g{i // per_group}", original=first.original if first else "new"))
     return made
+
+
+def many_pairs(of: Project, n: int) -> list[Pair]:
+    """As many rows as a large project has, quickly: versions of one original in groups of their own, without files."""
+    first = pair(of)
+    shown = [copy(first.anonymized) for _ in range(n - 1)]
+    for picture in shown:
+        picture.pk, picture.sha256 = None, f"{next(_numbers):064x}"
+    alike = {name: getattr(first, name) for name in ("project", "original", "source", "method", "scope")}
+    made = Pair.objects.bulk_create(
+        Pair(**alike, anonymized=picture, group=f"group {picture.sha256}", anonymized_path=f"{picture.sha256}.png")
+        for picture in Image.objects.bulk_create(shown)
+    )
+    return [first, *made]
 
 
 def study(

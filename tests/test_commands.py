@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 
 from annotation.models.people import new_token
 from annotation.models.studies import Campaign, Study
+from annotation.studies.pairs import PAIRS_AT_ONCE
 from annotation.studies.settings import SETTINGS
 from datasets.jobs import queue_job
 from datasets.models.jobs import Job
@@ -252,13 +253,12 @@ def test_settings_that_do_not_fit_are_refused_by_their_option(options: tuple[str
     assert not Campaign.objects.exists()
 
 
-def test_a_large_study_is_filled_by_the_command_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("annotation.studies.setup.AT_ONCE", 2)
-    project = make.project(slug="faces")
-    make.pairs(project, 4)
-    assert "faces/c/HA2 is a draft with 4 pairs" in run(*FACES)
-    make.pairs(project, 3)
-    assert "holds 7 pairs now" in run("study", "faces/c/HA2", "--add-pairs")
+def test_a_large_study_is_filled_by_the_command_itself() -> None:
+    project, many = make.project(slug="faces"), PAIRS_AT_ONCE + 1
+    make.many_pairs(project, many)
+    assert f"faces/c/HA2 is a draft with {many} pairs" in run(*FACES)
+    make.many_pairs(project, many)
+    assert f"holds {2 * many} pairs now" in run("study", "faces/c/HA2", "--add-pairs")
     assert set(Job.objects.values_list("kind", "state")) == {("fill_study", "done")}
 
 

@@ -4,7 +4,7 @@ from django.views.decorators.http import require_GET
 
 from annotation.languages import in_their_language
 from annotation.models.people import Participation
-from annotation.studies.life import studies_for
+from annotation.models.studies import Study
 from datasets.models.projects import Project, user_id
 
 
@@ -23,7 +23,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "participation": begun.get(study.pk),
             "is_taken": study.campaign_id in campaigns and study.pk not in begun,
         }
-        for study in studies_for(request.user)  # type: ignore[arg-type]
+        for study in Study.objects.open_to(request.user).select_related("campaign__project")
     ]
     context = {"studies": studies, "projects": Project.objects.managed_by(request.user)}
     return render(request, "annotation/home.html", context)

@@ -15,13 +15,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.languages import in_english
 from annotation.models.studies import Study
-from annotation.studies import history, life, pairs, setup
+from annotation.studies import filling, history, life, pairs
 from annotation.studies.forms.setup import StudyForm
 from annotation.studies.forms.study_page import CompletionForm, GoalForm, InvitationForm
 from annotation.studies.forms.wording import WordingForm
 from annotation.studies.invitations import invite as invite_by
 from annotation.studies.invitations import revoke_invitation
-from annotation.studies.setup import add_further_pairs, set_up_study
+from annotation.studies.setup import set_up_study
 from annotation.studies.wording import supplied_texts, write_texts
 from annotation.watching import agreement, assessment, background, connectivity, decisions, downloads, items, people
 from annotation.watching.downloads import beside_lines
@@ -123,7 +123,7 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
         "completion_form": CompletionForm(instance=found),
         "changes": found.changes.select_related("changed_by"),
         "n_further_pairs": n_further,
-        "filling": setup.fillings(found).first(),
+        "filling": filling.fillings(found).first(),
         "n_left_out": pairs.other_pairs(found).count() - n_further,
     }
     return render(request, "annotation/study.html", context)
@@ -204,7 +204,7 @@ def completion(request: HttpRequest, study: UUID) -> HttpResponse:
 def more_pairs(request: HttpRequest, study: UUID) -> HttpResponse:
     """Add the project's pairs of the kinds that this study holds already."""
     found = managed_study(request, study)
-    added = add_further_pairs(found, by=request.user)  # type: ignore[arg-type]
+    added = filling.add_further_pairs(found, by=request.user)  # type: ignore[arg-type]
     if isinstance(added, Job):
         return redirect("datasets:job", added.public_id)
     messages.success(request, f"{added} pairs were added.")

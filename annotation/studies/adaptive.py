@@ -1,7 +1,7 @@
 """Studies that stop each pair when its interval is narrow enough, or are ordered by a model: off by default.
 
 Both bias figures: pairs on which people happen to agree stop early, and what is rated first depends on the model that
-is to be judged by it. A core of originals, drawn before the first rating (studies.py), is touched by neither: its pairs
+is to be judged by it. A core of originals, drawn before the first rating (core.py), is touched by neither: its pairs
 keep the study's goal and have no priority.
 
 A pair has enough with `min_ratings`, once the 95 % interval of its mean is at most `half_width` to either side, and
@@ -9,7 +9,7 @@ always with `max_ratings`. With few ratings a pair's own deviation is so noisy t
 before OWN_FROM ratings the interval is that of the pooled residual.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import sqrt
 
@@ -26,7 +26,7 @@ from scoring.results import priorities_for
 
 LOOK_EVERY = 60  # seconds
 OWN_FROM = 8  # ratings
-BATCH = 500  # pairs per transaction: people who rate wait some milliseconds at most
+ITEMS_AT_ONCE = 500  # in a transaction: people who rate wait some milliseconds at most
 LEAST_VARIANCE = 0.01  # of the ratings of a unanimous pair
 LEAST_RELIABILITY = 0.05  # so that ratings tell something even where people agree on nothing yet
 TIE = 1e-6  # what a model's word weighs beside the standard error
@@ -61,7 +61,9 @@ def update_open_studies() -> None:
             update_stops(study)
 
 
-def update_stops(study: Study) -> None:
+def update_stops(
+    study: Study, *, priorities: Callable[..., dict[int, float]] = priorities_for, at_once: int = ITEMS_AT_ONCE
+) -> None:
     """Set the goals and priorities of all pairs outside the core by what has been said so far.
 
     Safe while people rate, and in several workers at once: a pair's row is locked while its goal is decided, and the
@@ -73,15 +75,15 @@ def update_stops(study: Study) -> None:
     by_model: dict[int, float] = {}
     if study.is_ordered_by_model:
         pairs = outside.values_list("pair_id", flat=True)
-        by_model = priorities_for(study.project, study.mode, pairs.iterator(chunk_size=BATCH))
-    for batch in _batches(outside):
+        by_model = priorities(study.project, study.mode, pairs.iterator(chunk_size=at_once))
+    for batch in _batches(outside, at_once):
         _update(study, batch, said, pool, by_model)
 
 
-def _batches(items: QuerySet[Item]) -> Iterator[list[int]]:
+def _batches(items: QuerySet[Item], at_once: int) -> Iterator[list[int]]:
     """Ids, each batch asked for anew: on SQLite nobody can begin to write while a read of theirs is open."""
     last = 0
-    while batch := list(items.filter(pk__gt=last).values_list("pk", flat=True)[:BATCH]):
+    while batch := list(items.filter(pk__gt=last).values_list("pk", flat=True)[:at_once]):
         yield batch
         last = batch[-1]
 
@@ -99,7 +101,7 @@ def _said(study: Study) -> dict[int, Said]:
         .annotate(n=Count("pk"), total=Sum("score"), squares=Sum(F("score") * F("score")))
         .values_list("assignment__item", "n", "total", "squares")
     )
-    return {item: Said(n, total, squares) for item, n, total, squares in rows.iterator(chunk_size=BATCH)}
+    return {item: Said(n, total, squares) for item, n, total, squares in rows.iterator(chunk_size=ITEMS_AT_ONCE)}
 
 
 def pooled(said: dict[int, Said]) -> Pool:

@@ -12,10 +12,10 @@ from django.db.models.functions import Greatest, Now
 
 from annotation.models.studies import MAX_GOAL, Item, Study, StudyChange
 from annotation.studies.core import choose_core
+from annotation.studies.filling import fillings
 from annotation.studies.history import NotPossible, locked_study, record_change
 from annotation.studies.pairs import PAIRS_AT_ONCE
 from annotation.studies.preregistration import fix_plan
-from annotation.studies.setup import fillings
 from annotation.studies.wording import current_texts, mark_shown
 from datasets.jobs import cancel_job
 
@@ -28,21 +28,21 @@ STEPS = {
 }
 
 
-def delete_draft(study: Study) -> None:
+def delete_draft(study: Study, *, at_once: int = PAIRS_AT_ONCE) -> None:
     """Take a study back that was never open. Its campaign stays, free for another study of this mode."""
     with transaction.atomic():
         for job in fillings(_locked_draft(study)).unfinished():
             cancel_job(job)
-    while _take_out(study):
+    while _take_out(study, at_once):
         pass
     with transaction.atomic():
         _locked_draft(study).delete()
 
 
-def _take_out(study: Study) -> int:
+def _take_out(study: Study, at_once: int) -> int:
     """A batch of a draft's pairs, as they were put in: how many went."""
     with transaction.atomic():
-        last = _locked_draft(study).items.order_by("-pk").values_list("pk", flat=True)[:PAIRS_AT_ONCE]
+        last = _locked_draft(study).items.order_by("-pk").values_list("pk", flat=True)[:at_once]
         return Item.objects.filter(pk__in=list(last)).delete()[0]
 
 
@@ -140,8 +140,3 @@ def in_order(items: QuerySet[Item]) -> QuerySet[Item]:
     Whoever gives back several pairs locks them in the same order, so neither waits for the other in a circle.
     """
     return Item.objects.filter(pk__in=items.order_by("pk").select_for_update(no_key=True).values("pk"))
-
-
-def studies_for(user: AbstractBaseUser) -> QuerySet[Study]:
-    """Open studies a member may rate in."""
-    return Study.objects.open_to(user).select_related("campaign__project")

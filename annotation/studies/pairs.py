@@ -14,7 +14,8 @@ from datasets.models.pictures import Pair
 from datasets.models.projects import Project
 from datasets.models.releases import Mode
 
-PAIRS_AT_ONCE = 2000  # rows at a time
+PAIRS_AT_ONCE = 2000  # in one transaction of a fraction of a second, so that nobody who rates has to wait
+Kinds = Iterable[Sequence[str]]  # each a source, a scope and a method
 
 
 class PairsDoNotFit(Exception):
@@ -26,12 +27,17 @@ def check_fit(mode: str, pairs: QuerySet[Pair]) -> None:
         raise PairsDoNotFit("HA2 shows the original beside the anonymized picture, but some of these pairs have none.")
 
 
-def pairs_of_kinds(project: Project, kinds: Iterable[Sequence[str]]) -> QuerySet[Pair]:
-    """The project's pairs of these kinds (source, scope, method), or all of them where none is named."""
+def fitting(mode: str, pairs: QuerySet[Pair]) -> QuerySet[Pair]:
+    """Those of the pairs that can be rated in this mode."""
+    return pairs.exclude(original=None) if mode == Mode.HA2 else pairs
+
+
+def pairs_of_kinds(project: Project, kinds: Kinds) -> QuerySet[Pair]:
+    """The project's pairs of these kinds, or all of them where none is named."""
     return Pair.objects.filter(_of_kinds(kinds), project=project)
 
 
-def _of_kinds(kinds: Iterable[Sequence[str]]) -> Q:
+def _of_kinds(kinds: Kinds) -> Q:
     chosen = Q()
     for source, scope, method in kinds:
         chosen |= Q(source__name=source, scope=scope, method=method)
@@ -44,18 +50,17 @@ def add_items(
     *,
     by: AbstractBaseUser | None = None,
     writing: Callable[[int], AbstractContextManager[None]] = lambda n_seen: transaction.atomic(),
+    at_once: int = PAIRS_AT_ONCE,
 ) -> int:
     """Put pairs into a study, each at a random place on the ring; pairs that are in it already stay as they are.
 
-    Batch by batch, so that nobody who rates has to wait, each in a transaction that `writing` begins; the record of the
-    change grows with them.
+    Batch by batch, each in a transaction that `writing` begins; the record of the change grows with them.
     """
     check_fit(study.mode, pairs)
-    if study.mode == Mode.HA2:
-        pairs = pairs.exclude(original=None)  # those that an import brings from now on
+    pairs = fitting(study.mode, pairs)  # not all that an import brings from now on
     places = random.Random(study.seed + study.items.count())
     before, n_seen, n_added, change = study.items.rated().count(), 0, 0, None
-    for batch in _batches_of_pairs(pairs):
+    for batch in _batches(pairs, at_once):
         n_seen += len(batch)
         with writing(n_seen):
             locked = locked_study(study)
@@ -67,10 +72,10 @@ def add_items(
     return n_added
 
 
-def _batches_of_pairs(pairs: QuerySet[Pair]) -> Iterator[list[Pair]]:
+def _batches(pairs: QuerySet[Pair], at_once: int) -> Iterator[list[Pair]]:
     """Each asked for anew: on SQLite nobody can begin to write while a read of theirs is open."""
     last = 0
-    while batch := list(pairs.filter(pk__gt=last).order_by("pk").only("pk", "group")[:PAIRS_AT_ONCE]):
+    while batch := list(pairs.filter(pk__gt=last).order_by("pk").only("pk", "group")[:at_once]):
         yield batch
         last = batch[-1].pk
 
@@ -103,10 +108,7 @@ def further_pairs(study: Study) -> QuerySet[Pair]:
 
     What the researcher left out at first stays out. A study that is empty yet takes any kind.
     """
-    others = other_pairs(study)
-    if study.mode == Mode.HA2:
-        others = others.exclude(original=None)
-    return others.filter(_of_kinds(kinds_held(study)))
+    return fitting(study.mode, other_pairs(study)).filter(_of_kinds(kinds_held(study)))
 
 
 def kinds_held(study: Study) -> list[tuple[str, str, str]]:

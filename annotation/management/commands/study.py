@@ -11,8 +11,8 @@ from annotation.management.wording_file import wording
 from annotation.models.people import Invitation
 from annotation.models.studies import Study
 from annotation.studies import history, invitations, life
+from annotation.studies.filling import add_further_pairs
 from annotation.studies.forms.study_page import CompletionForm
-from annotation.studies.setup import add_further_pairs
 from annotation.studies.wording import write_texts
 from annotation.watching import downloads
 from annotation.watching.agreement import study_agreement

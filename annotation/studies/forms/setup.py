@@ -11,12 +11,11 @@ from annotation.giving.session_plan import CannotPlan, SessionPlan
 from annotation.languages import in_english
 from annotation.models.studies import MAX_GOAL, Campaign, Study
 from annotation.studies.forms.layout import Grouped
-from annotation.studies.pairs import pairs_of_kinds
+from annotation.studies.pairs import PairsDoNotFit, check_fit, pairs_of_kinds
 from annotation.studies.settings import BIASED, GROUPS, SESSION, SETTINGS, field_for
 from annotation.studies.setup import campaign_named
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
-from datasets.models.releases import Mode
 
 NEW_CAMPAIGN = "new"
 
@@ -71,8 +70,10 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
                 self.add_error("new_campaign", "There is a campaign of this name; choose it from the list instead.")
         elif self.project.campaigns.filter(pk=data.get("campaign") or 0, studies__mode=data.get("mode")).exists():
             self.add_error("campaign", f"This campaign already has an {data.get('mode')} study.")
-        if data.get("mode") == Mode.HA2 and self.pairs().filter(original=None).exists():
-            self.add_error("mode", "HA2 shows the original beside the picture, but some of these pairs have none.")
+        try:
+            check_fit(data.get("mode", ""), self.pairs())
+        except PairsDoNotFit as error:
+            self.add_error("mode", str(error))
         if not self.pairs().exists():
             self.add_error("methods", "There are no such pairs yet; import pairs first.")
         self._check_session(data)

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from annotation.models.studies import Item, Study
-from annotation.studies import adaptive
 from annotation.studies.adaptive import (
     Pool,
     Said,
@@ -241,20 +240,18 @@ def test_no_model_in_use_has_nothing_to_say() -> None:
     assert rows(study) == [(2, None), (2, None)]
 
 
-def test_pairs_of_rare_predicted_scores_come_first_and_unknown_ones_last(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_of_rare_predicted_scores_come_first_and_unknown_ones_last() -> None:
     study = make.study(n_pairs=4, is_ordered_by_model=True, core_percent=0)
     pairs = [item.pair_id for item in study.items.order_by("pk")]
-    monkeypatch.setattr(adaptive, "priorities_for", lambda *_: {pairs[0]: 0.5, pairs[2]: 0.75})
-    update_stops(study)
+    update_stops(study, priorities=lambda *_: {pairs[0]: 0.5, pairs[2]: 0.75})
     assert rows(study) == [(2, 0.5), (2, 0.0), (2, 0.75), (2, 0.0)]
 
 
-def test_the_model_only_breaks_ties_where_a_study_also_stops_adaptively(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_only_breaks_ties_where_a_study_also_stops_adaptively() -> None:
     study = adaptive_study(n_pairs=3, is_ordered_by_model=True)
     pairs = [item.pair_id for item in study.items.order_by("pk")]
-    monkeypatch.setattr(adaptive, "priorities_for", lambda *_: {pairs[0]: 1.0, pairs[2]: 0.5})
     said(study, [[5], [7]])
-    update_stops(study)
+    update_stops(study, priorities=lambda *_: {pairs[0]: 1.0, pairs[2]: 0.5})
     known, unknown, other = [priority for _, priority in rows(study)]
     assert other > unknown > known  # type: ignore[operator]
 
@@ -291,8 +288,7 @@ def test_an_update_takes_as_many_queries_for_little_and_much() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_goals_are_never_below_what_is_held_while_people_draw_and_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adaptive, "BATCH", 2)
+def test_goals_are_never_below_what_is_held_while_people_draw_and_rate() -> None:
     study = adaptive_study(n_pairs=6, min_ratings=2)
     people = [make.participation(study) for _ in range(8)]
     seen: list[bool] = []
@@ -308,8 +304,8 @@ def test_goals_are_never_below_what_is_held_while_people_draw_and_rate(monkeypat
     at_once(
         lambda: rate(people[::2]),
         lambda: rate(people[1::2]),
-        lambda: [update_stops(study) for _ in range(10)],
-        lambda: [update_stops(study) for _ in range(10)],
+        lambda: [update_stops(study, at_once=2) for _ in range(10)],
+        lambda: [update_stops(study, at_once=2) for _ in range(10)],
     )
     update_stops(study)
     assert not any(seen)

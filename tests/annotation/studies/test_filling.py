@@ -1,9 +1,10 @@
 """A study gets its pairs, at once or in the background, and nobody who rates has to wait for it."""
 
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
+from math import ceil
 from threading import Thread
-from time import sleep
 from typing import Any
 
 import pytest
@@ -13,11 +14,11 @@ from django.urls import reverse
 
 from annotation.models.quality import StudyPlan
 from annotation.models.studies import Study
-from annotation.studies import pairs, setup
+from annotation.studies.filling import add_further_pairs
 from annotation.studies.history import NotPossible
 from annotation.studies.life import change_state, delete_draft
-from annotation.studies.pairs import PairsDoNotFit
-from annotation.studies.setup import add_further_pairs, set_up_study
+from annotation.studies.pairs import PAIRS_AT_ONCE, PairsDoNotFit
+from annotation.studies.setup import set_up_study
 from datasets import jobs
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
@@ -26,13 +27,9 @@ from tests.annotation.pages.test_pages import study_form
 from tests.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
-BATCH, AT_ONCE, MANY = 3, 6, 10
-
-
-@pytest.fixture(autouse=True)
-def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairs, "PAIRS_AT_ONCE", BATCH)
-    monkeypatch.setattr(setup, "AT_ONCE", AT_ONCE)
+BATCH, MANY = 3, 10
+LOOK = 'SELECT "annotation_item"."pair_id"'  # at each batch: which of its pairs are in the study
+WRITE = 'INSERT INTO "annotation_item"'
 
 
 @pytest.fixture
@@ -43,7 +40,8 @@ def project() -> Project:
 
 
 def begun(project: Project, **fields: Any) -> tuple[Study, Job]:
-    study, job = set_up_study(project, **{"campaign": "C", "mode": "HA2", "name": "S"} | fields)
+    given = {"campaign": "C", "mode": "HA2", "name": "S", "at_once": BATCH}
+    study, job = set_up_study(project, **given | fields)
     assert job
     return study, job
 
@@ -52,18 +50,34 @@ def n_pairs(study: Study) -> int:
     return study.items.count()
 
 
-def die_in_batch(number: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Let the process be told to end while it writes this batch; says how many pairs each batch had."""
-    sizes, put = [], pairs._added
+@contextmanager
+def meanwhile(statement: str, act: Callable[[], Any], *, after: bool = False) -> Iterator[None]:
+    """Do this on the same connection each time that such a statement is about to be executed, or has been."""
 
-    def dying(study: Study, batch: Any, places: Any) -> int:
-        sizes.append(len(batch))
-        if len(sizes) == number:
+    def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not sql.startswith(statement):
+            return execute(sql, params, many, context)
+        if not after:
+            act()
+        result = execute(sql, params, many, context)
+        if after:
+            act()
+        return result
+
+    with connection.execute_wrapper(watch):
+        yield
+
+
+def dying_in_batch(number: int) -> AbstractContextManager[None]:
+    """Let the process be told to end while it writes this batch."""
+    written = []
+
+    def die() -> None:
+        written.append(len(written) + 1)
+        if written[-1] == number:
             raise SystemExit
-        return put(study, batch, places)
 
-    monkeypatch.setattr(pairs, "_added", dying)
-    return sizes
+    return meanwhile(WRITE, die)
 
 
 # Few and many -----------------------------------------------------------------------------------------------------
@@ -71,48 +85,38 @@ def die_in_batch(number: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_a_small_study_is_ready_at_once() -> None:
     project = make.project()
-    make.pairs(project, AT_ONCE)
-    study, job = set_up_study(project, campaign="C", mode="HA2", name="S")
-    assert (n_pairs(study), job, Job.objects.exists()) == (AT_ONCE, None, False)
+    make.pairs(project, BATCH)
+    study, job = set_up_study(project, campaign="C", mode="HA2", name="S", at_once=BATCH)
+    assert (n_pairs(study), job, Job.objects.exists()) == (BATCH, None, False)
 
 
-def test_nobody_opens_a_small_study_before_all_its_pairs_are_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    project, put = make.project(), pairs._added
-    make.pairs(project, AT_ONCE)
+def test_nobody_sees_a_small_study_before_all_its_pairs_are_in(project: Project) -> None:
+    seen = []
 
-    def slowly(*args: Any) -> int:
-        n = put(*args)
-        sleep(0.1)  # time enough for somebody who wants to open it
-        return n
+    def look() -> None:
+        seen.extend(at_once(Study.objects.exists))
 
-    def open_as_soon_as_possible() -> None:
-        for _ in range(4000):
-            with suppress(NotPossible, Study.DoesNotExist):
-                change_state(Study.objects.get(), Study.State.OPEN)
-                break
-            sleep(0.005)
-
-    monkeypatch.setattr(pairs, "_added", slowly)
-    at_once(lambda: set_up_study(project, campaign="C", mode="HA2", name="S"), open_as_soon_as_possible)
-    assert StudyPlan.objects.get().fixed["n_pairs"] == AT_ONCE
+    with meanwhile(WRITE, look, after=True):
+        study, job = set_up_study(project, campaign="C", mode="HA2", name="S")
+    assert (seen, job) == ([False], None)
+    change_state(study, Study.State.OPEN)
+    assert StudyPlan.objects.get().fixed["n_pairs"] == MANY
 
 
-def test_nobody_opens_a_draft_between_the_further_pairs_that_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
-    study, put = make.study(n_pairs=1, is_open=False), pairs._added
-    make.pairs(study.project, AT_ONCE)
+def test_nobody_opens_a_draft_between_the_further_pairs_that_it_gets() -> None:
+    study = make.study(n_pairs=1, is_open=False)
+    make.pairs(study.project, MANY)
 
-    def opened_after_a_batch(*args: Any) -> int:
-        n = put(*args)
+    def somebody_opens_it() -> None:
         if opening.ident is None:
             opening.start()
             opening.join(timeout=0.3)
-        return n
 
     opening = Thread(target=at_once, args=[lambda: change_state(study, Study.State.OPEN)])
-    monkeypatch.setattr(pairs, "_added", opened_after_a_batch)
-    add_further_pairs(study)
+    with meanwhile(WRITE, somebody_opens_it, after=True):
+        assert add_further_pairs(study) == MANY
     opening.join()
-    assert StudyPlan.objects.get().fixed["n_pairs"] == 1 + AT_ONCE
+    assert StudyPlan.objects.get().fixed["n_pairs"] == 1 + MANY
 
 
 def test_a_large_study_is_filled_by_a_job_and_opens_when_it_is_whole(project: Project) -> None:
@@ -135,12 +139,7 @@ def test_it_is_filled_batch_by_batch_and_people_rate_in_between(project: Project
         sizes.append(n_pairs(study))
         at_once(lambda: make.rate(elsewhere, 5))
 
-    def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if sql.startswith('INSERT INTO "annotation_item"'):
-            transaction.on_commit(rate_meanwhile)
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(watch):
+    with meanwhile(WRITE, lambda: transaction.on_commit(rate_meanwhile)):
         make.done(job)
     assert all(after - before <= BATCH for before, after in pairwise(sizes))
     assert sizes[-1] == MANY
@@ -165,7 +164,7 @@ def test_ha2_refuses_pairs_without_original_before_anything_is_stored(n: int) ->
     make.pairs(project, n - 1)
     make.pair(project, original=None)
     with pytest.raises(PairsDoNotFit):
-        set_up_study(project, campaign="C", mode="HA2", name="S")
+        set_up_study(project, campaign="C", mode="HA2", name="S", at_once=BATCH)
     assert not project.campaigns.exists()
     assert not Job.objects.exists()
 
@@ -180,55 +179,38 @@ def test_pairs_without_original_that_come_meanwhile_stay_out_of_ha2(project: Pro
 # What goes wrong --------------------------------------------------------------------------------------------------
 
 
-def test_where_filling_at_once_fails_neither_draft_nor_campaign_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    project = make.project()
-    make.pairs(project, AT_ONCE)
-    die_in_batch(2, monkeypatch)
-    with pytest.raises(SystemExit):
+def test_where_filling_at_once_fails_neither_draft_nor_campaign_stay(project: Project) -> None:
+    with dying_in_batch(1), pytest.raises(SystemExit):
         set_up_study(project, campaign="C", mode="HA2", name="S")
     assert not Study.objects.exists()
     assert not project.campaigns.exists()
 
 
-def test_whoever_takes_the_job_up_goes_on_where_it_stopped(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_takes_the_job_up_goes_on_where_it_stopped(project: Project) -> None:
     study, job = begun(project)
-    sizes = die_in_batch(3, monkeypatch)
-    with pytest.raises(SystemExit):
+    with dying_in_batch(3), pytest.raises(SystemExit):
         jobs.run(job.pk)
     first = list(study.items.order_by("pk").values_list("pk", "shuffle"))
     assert len(first) == 2 * BATCH
-    job = make.done(job)
+    looks: list[None] = []
+    with meanwhile(LOOK, lambda: looks.append(None)):
+        job = make.done(job)
     assert list(study.items.order_by("pk").values_list("pk", "shuffle"))[: 2 * BATCH] == first
     assert (n_pairs(study), job.attempt, job.n_done) == (MANY, 2, MANY)
-    assert sum(sizes) == 3 * BATCH + (MANY - 2 * BATCH)  # those that were in are not even looked at
+    assert len(looks) == ceil((MANY - 2 * BATCH) / BATCH)  # those that were in are not even looked at
 
 
-def test_a_worker_that_lost_the_job_puts_nothing_more_in(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_lost_the_job_puts_nothing_more_in(project: Project) -> None:
     study, job = begun(project)
-    put = pairs._added
-
-    def overtaken(*args: Any) -> int:
-        Job.objects.filter(pk=job.pk).update(attempt=7)
-        return put(*args)
-
-    monkeypatch.setattr(pairs, "_added", overtaken)
-    jobs.run(job.pk)
+    with meanwhile(WRITE, lambda: Job.objects.filter(pk=job.pk).update(attempt=7)):
+        jobs.run(job.pk)
     job.refresh_from_db()
     assert (n_pairs(study), job.state, job.attempt) == (BATCH, "running", 7)
 
 
-def test_a_cancelled_filling_keeps_what_is_in_and_is_tried_again(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cancelled_filling_keeps_what_is_in_and_is_tried_again(project: Project) -> None:
     study, job = begun(project)
-    put = pairs._added
-
-    def cancelled(*args: Any) -> int:
-        jobs.cancel_job(job)
-        return put(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(pairs, "_added", cancelled)
+    with meanwhile(WRITE, lambda: jobs.cancel_job(job)):
         jobs.run(job.pk)
     job.refresh_from_db()
     assert (job.state, n_pairs(study)) == ("cancelled", BATCH)
@@ -241,23 +223,20 @@ def test_a_cancelled_filling_keeps_what_is_in_and_is_tried_again(
 def test_a_study_whose_filling_stopped_takes_the_rest_as_further_pairs(project: Project) -> None:
     study, job = begun(project)
     jobs.cancel_job(job)
-    again = add_further_pairs(study)
+    again = add_further_pairs(study, at_once=BATCH)
     assert isinstance(again, Job)
-    assert add_further_pairs(study) == again  # a second click
+    assert add_further_pairs(study, at_once=BATCH) == again  # a second click
     make.done(again)
     assert n_pairs(study) == MANY
 
 
 @pytest.mark.parametrize("n_batches", [0, 2])
-def test_a_draft_is_deleted_while_it_is_being_filled(
-    project: Project, monkeypatch: pytest.MonkeyPatch, n_batches: int
-) -> None:
+def test_a_draft_is_deleted_while_it_is_being_filled(project: Project, n_batches: int) -> None:
     study, job = begun(project)
     if n_batches:
-        die_in_batch(n_batches + 1, monkeypatch)
-        with pytest.raises(SystemExit):
+        with dying_in_batch(n_batches + 1), pytest.raises(SystemExit):
             jobs.run(job.pk)
-    delete_draft(study)
+    delete_draft(study, at_once=BATCH)
     jobs.run(job.pk)
     job.refresh_from_db()
     assert (Study.objects.exists(), job.state) == (False, "cancelled")
@@ -274,7 +253,7 @@ def test_a_job_whose_study_is_gone_says_so(project: Project) -> None:
 def test_a_study_that_has_been_open_is_neither_emptied_nor_its_filling_cancelled(project: Project) -> None:
     study = make.study(project, n_pairs=0)
     make.pairs(project, MANY)
-    job = add_further_pairs(study)
+    job = add_further_pairs(study, at_once=BATCH)
     with pytest.raises(NotPossible, match="has been open"):
         delete_draft(study)
     assert isinstance(job, Job)
@@ -296,6 +275,8 @@ def researcher(project: Project) -> Client:
 def test_the_page_leads_to_the_job_and_says_that_the_study_is_being_filled(
     project: Project, researcher: Client
 ) -> None:
+    n_more = PAIRS_AT_ONCE + 1 - MANY
+    make.many_pairs(project, n_more)
     reply = researcher.post(reverse("annotation:study-new", args=[project.slug]), study_form(), follow=True)
     study, job = Study.objects.get(), Job.objects.get()
     assert reply.redirect_chain[-1][0] == reverse("datasets:job", args=[job.public_id])
@@ -308,16 +289,17 @@ def test_the_page_leads_to_the_job_and_says_that_the_study_is_being_filled(
     make.done(job)
     assert "being filled" not in researcher.get(page).content.decode()
     done = researcher.get(reverse("datasets:job", args=[job.public_id])).content.decode()
-    assert f"The study holds {MANY} pairs." in done
+    assert f"The study holds {MANY + n_more} pairs." in done
     assert page in done
 
 
 def test_the_page_says_where_filling_stopped_and_how_to_go_on(project: Project, researcher: Client) -> None:
+    make.many_pairs(project, PAIRS_AT_ONCE + 1 - MANY)
     study, job = begun(project)
     jobs.cancel_job(job)
     page = researcher.get(reverse("annotation:study", args=[study.public_id])).content.decode()
     assert "did not come to its end" in page
-    assert f"Add {MANY} more pairs" in page
+    assert f"Add {PAIRS_AT_ONCE + 1} more pairs" in page
     reply = researcher.post(reverse("annotation:more-pairs", args=[study.public_id]))
     again = Job.objects.exclude(pk=job.pk).get()
     assert reply.headers["Location"] == reverse("datasets:job", args=[again.public_id])

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -11,9 +12,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation.models.studies import Item, Study, StudyChange
+from annotation.models.studies import MAX_GOAL, Item, Study, StudyChange
 from annotation.studies.history import NotPossible
-from annotation.studies.life import MAX_GOAL, change_goal, change_state
+from annotation.studies.life import change_goal, change_state
 from annotation.studies.pairs import add_items, further_pairs
 from datasets.models.pictures import Pair
 from tests import make
@@ -154,30 +155,28 @@ def test_a_change_that_is_refused_leaves_no_record() -> None:
     assert study.changes.count() == n_before
 
 
-def test_a_change_that_fails_halfway_leaves_neither_record_nor_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_fails_halfway_leaves_neither_record_nor_change() -> None:
     study = make.study(n_pairs=2, goal=2)
 
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError
+    def fails_at_the_record(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith('INSERT INTO "annotation_studychange"'):
+            raise RuntimeError
+        return execute(sql, *rest)
 
-    monkeypatch.setattr("annotation.studies.life.record_change", broken)
-    with pytest.raises(RuntimeError):
+    with connection.execute_wrapper(fails_at_the_record), pytest.raises(RuntimeError):
         change_goal(study, 5)
     study.refresh_from_db()
     assert (study.goal, goals(study)) == (2, [2, 2])
 
 
-def test_pairs_added_to_a_running_study_are_recorded_and_those_of_a_draft_are_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("annotation.studies.pairs.PAIRS_AT_ONCE", 2)
+def test_pairs_added_to_a_running_study_are_recorded_and_those_of_a_draft_are_not() -> None:
     draft = make.study(n_pairs=3, is_open=False)
     make.pairs(draft.project, 1)
     assert (add_items(draft, further_pairs(draft)), draft.changes.count()) == (1, 0)
     study = make.study(n_pairs=3)
     make.pairs(study.project, 5)
     everything = Pair.objects.filter(project=study.project)
-    assert [add_items(study, everything), add_items(study, everything)] == [5, 0]
+    assert [add_items(study, everything, at_once=2) for _ in range(2)] == [5, 0]
     [change] = study.changes.filter(kind=Kind.PAIRS)
     assert (change.before, change.after) == (3, 8)
 

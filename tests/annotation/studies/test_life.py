@@ -1,16 +1,13 @@
-from copy import copy
-
 import pytest
 from django.db import connection
 
 from annotation.models.studies import RING, Campaign, Study, StudyText, TextAlreadyShown
-from annotation.studies import life
 from annotation.studies.history import NotPossible
-from annotation.studies.life import change_state, studies_for
+from annotation.studies.life import change_state
 from annotation.studies.pairs import PairsDoNotFit, add_items
 from annotation.studies.setup import create_study
 from annotation.studies.wording import current_texts, standard_wording, write_texts
-from datasets.models.pictures import Image, Pair
+from datasets.models.pictures import Pair
 from datasets.models.projects import Role
 from tests import make
 
@@ -198,7 +195,7 @@ def test_members_are_offered_the_open_studies_of_their_projects(role: str) -> No
     study = make.study()
     make.study(study.project, n_pairs=0, is_open=False)
     make.study()
-    assert list(studies_for(make.member(study.project, role))) == [study]
+    assert list(Study.objects.open_to(make.member(study.project, role))) == [study]
 
 
 def test_what_is_written_while_a_study_opens_is_read_and_so_never_changes() -> None:
@@ -212,27 +209,14 @@ def test_what_is_written_while_a_study_opens_is_read_and_so_never_changes() -> N
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL counts the rows that it reads")
-def test_a_batch_of_pairs_reads_no_more_of_a_study_the_more_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_of_pairs_reads_no_more_of_a_study_the_more_it_holds() -> None:
     study = make.study(n_pairs=1, is_open=False)
-    made = _many_pairs(Pair.objects.get(), 6000)
+    made = make.many_pairs(study.project, 6000)
     add_items(study, Pair.objects.filter(pk__lt=made[5000].pk))
     before = _rows_read("annotation_item")
-    monkeypatch.setattr(life, "PAIRS_AT_ONCE", 100)
-    assert add_items(study, Pair.objects.filter(pk__gte=made[5000].pk)) == 1000
+    assert add_items(study, Pair.objects.filter(pk__gte=made[5000].pk), at_once=100) == 1000
     n_counted = 2 * 5001  # before the first batch
     assert _rows_read("annotation_item") - before < n_counted + 1000
-
-
-def _many_pairs(like: Pair, n: int) -> list[Pair]:
-    shown = [copy(like.anonymized) for _ in range(n)]
-    for number, picture in enumerate(shown):
-        picture.pk, picture.sha256 = None, f"{number:064x}"
-    pictures = Image.objects.bulk_create(shown)
-    facts = {"project": like.project, "original": like.original, "source": like.source}
-    return Pair.objects.bulk_create(
-        Pair(**facts, anonymized=picture, group=f"group {number}", anonymized_path=f"{number}.png")
-        for number, picture in enumerate(pictures)
-    )
 
 
 def _rows_read(table: str) -> int:
