@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -55,7 +56,9 @@ def test_the_drawings_of_the_rooms_are_the_contracts() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     held = [each["layers"] for each in contracts if each["type"] == "layers"]
     blocks = (ROOT / "docs" / "architecture.md").read_text().split("```")[1::2]
-    drawings = [[" | ".join(line.split("  ")[0].split(" · ")) for line in block.split("\n") if line] for block in blocks]
+    drawings = [
+        [" | ".join(line.split("  ")[0].split(" · ")) for line in block.split("\n") if line] for block in blocks
+    ]
     assert drawings[: len(held)] == held
 
 
@@ -143,3 +146,14 @@ def test_the_operator_reads_what_is_missing(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "SECRET_KEY must be set to at least 32 random characters" in done.stderr
+
+
+def test_a_fresh_worker_knows_every_kind_of_job_and_all_that_is_done_unasked(tmp_path: Path) -> None:
+    """Django's start alone imports every module that registers one: no page and no test has to have been there."""
+    registers = re.compile(r"^@(handles|repeats)\(", re.MULTILINE)
+    files = [file.relative_to(ROOT).with_suffix("") for file in python_files() if registers.search(file.read_text())]
+    start = "import sys, django; django.setup(); print(*sys.modules)"
+    command = [sys.executable, "-c", start]
+    run = subprocess.run(command, cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=True)
+    assert len(files) > 8
+    assert {".".join(file.parts) for file in files} - set(run.stdout.split()) == set()
