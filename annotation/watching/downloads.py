@@ -41,14 +41,10 @@ def rating_lines(study: Study) -> Iterator[str]:
         "late": "is_late",
         "used": "assignment__participation",
     }
-    said = Rating.objects.filter(
-        assignment__item__study=study,
-        assignment__purpose=Assignment.Purpose.MAIN,
-        assignment__participation__withdrawn_at=None,
-    ).order_by("assignment__item", "assignment__participation")
+    counting = Rating.objects.counting().of_study(study).order_by("assignment__item", "assignment__participation")
     yield from csv_lines([columns])
     unused = set(set_aside(study))
-    rows = said.values_list(*columns.values()).iterator(chunk_size=2000)
+    rows = counting.values_list(*columns.values()).iterator(chunk_size=2000)
     yield from csv_lines([*cells, int(participation not in unused)] for *cells, participation in rows)
 
 
@@ -97,9 +93,8 @@ def beside_lines(study: Study) -> Iterator[str]:
 
 
 def _answers(study: Study) -> QuerySet[Assignment]:
-    given = Assignment.objects.filter(item__study=study, participation__withdrawn_at=None)
-    said = given.filter(Q(rating__isnull=False) | Q(report__isnull=False))
-    return said.order_by("item", "participation", "occurrence")
+    done = Assignment.objects.not_withdrawn().of_study(study).filter(Q(rating__isnull=False) | Q(report__isnull=False))
+    return done.order_by("item", "participation", "occurrence")
 
 
 def _cells(row: tuple[Any, ...]) -> list[Any]:
