@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.text import slugify
 
 from annotation.models.people import Participation
-from annotation.models.ratings import Assignment, Cue, Revision
+from annotation.models.ratings import Cue, Revision
 from annotation.models.studies import Item, Study, StudyText
 from annotation.sql import fetch_all
 from annotation.studies.preregistration import Rule, deviations, plan_of
-from annotation.watching.answers import newest_revisions
 from annotation.watching.assessment import assess
 from annotation.watching.decisions import set_aside
 from datasets.export import content_hash
@@ -72,8 +71,8 @@ def request_freeze(study: Study, *, by: AbstractBaseUser | None = None) -> Job:
 
 
 def released_revisions(study: Study, cutoff: datetime) -> QuerySet[Revision]:
-    """The answers that count at a moment, of everybody: the newest revision of each main answer by then."""
-    return newest_revisions(study, cutoff).filter(rating__assignment__purpose=Assignment.Purpose.MAIN)
+    """The answers that count at a moment, as they stood then."""
+    return Revision.objects.newest_by(cutoff).counting().of_study(study)
 
 
 @dataclass(frozen=True)
@@ -186,8 +185,10 @@ def _name(release: Release, each: _Said) -> str:
 
 
 def _said(study: Study, cutoff: datetime) -> list[_Said]:
-    rows = released_revisions(study, cutoff).annotate(assignment=F("rating__assignment"))
-    values = rows.order_by("rating__assignment__item__pair", "rating__assignment__participation").values_list(
+    rows = released_revisions(study, cutoff).order_by(
+        "rating__assignment__item__pair", "rating__assignment__participation"
+    )
+    values = rows.values_list(
         "pk",
         "rating__assignment__item",
         "rating__assignment__participation",

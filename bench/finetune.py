@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from scipy import stats
 
 from bench.machine import machine
 from datasets.rows import NEEDED_COLUMNS
+from datasets.tables import csv_lines
 from scoring.measures.correlation import correlation_intervals, kendall, spearman
 from scoring.measures.humans import leave_one_out
 from scoring.perceptanon.folder import code_sha256, train_folder
@@ -168,12 +170,12 @@ def one_fold(ratings: Ratings, recipe: Recipe, number: int, chosen: Namespace) -
 
 def write_labels(file: Path, ratings: Ratings, split: Sequence[str]) -> None:
     described = {"original_path": "", "dataset": "london", "method": "none", "scope": "face"}
+    rows = (
+        described | {"pair": pair, "anonymized_path": photo, "group": photo, "split": part, "score_mean": float(mean)}
+        for pair, (photo, mean, part) in enumerate(zip(ratings.photos, ratings.means, split, strict=True))
+    )
     with file.open("w", encoding="utf-8", newline="") as opened:
-        writer = csv.DictWriter(opened, NEEDED_COLUMNS)
-        writer.writeheader()
-        for pair, (photo, mean, part) in enumerate(zip(ratings.photos, ratings.means, split, strict=True)):
-            its = {"pair": pair, "anonymized_path": photo, "group": photo, "split": part, "score_mean": float(mean)}
-            writer.writerow(described | its)
+        opened.writelines(csv_lines(NEEDED_COLUMNS, map(itemgetter(*NEEDED_COLUMNS), rows)))
 
 
 def cross_validated(ratings: Ratings, recipe: Recipe, chosen: Namespace) -> list[Fold]:

@@ -1,6 +1,5 @@
 """One run: people rate, imports go on, and the parts of the site die again and again."""
 
-import csv
 import os
 import random
 import signal
@@ -10,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +30,7 @@ from config.serve import started, stop_children, web_command
 from datasets.jobs import queue_job
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
+from datasets.tables import csv_lines
 
 GOAL = 3
 SESSION_SIZE = 30  # with the warm-up and the repeat that every study has
@@ -228,12 +229,9 @@ def queue_import(project: Project, number: int) -> Job:
     folder = Path(settings.VAR_DIR) / f"import{number}"
     folder.mkdir()
     noise = np.random.default_rng([number, 1])
+    pairs = [[f"original{pair}.png", f"anonymized{pair}.png"] for pair in range(IMPORT_PAIRS)]
     with (folder / "manifest.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["original", "anonymized"])
-        for pair in range(IMPORT_PAIRS):
-            names = [f"original{pair}.png", f"anonymized{pair}.png"]
-            for name in names:
-                PillowImage.fromarray(noise.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(folder / name)
-            rows.writerow(names)
+        file.writelines(csv_lines(["original", "anonymized"], pairs))
+    for name in chain.from_iterable(pairs):
+        PillowImage.fromarray(noise.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(folder / name)
     return queue_job("import_pairs", project, root=str(folder), manifest=str(folder / "manifest.csv"))

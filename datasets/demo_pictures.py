@@ -4,20 +4,20 @@ Licences as the packages state them: scikit-image in the docstrings of `skimage/
 comment inside the JPEG, which names the Wikimedia Commons page.
 """
 
-import csv
 import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from datasets.anonymize import VARIANTS, Region, Variant, anonymize, as_rgb
-
-MANIFEST_COLUMNS = ("original", "anonymized", "group", "source", "method", "scope", "parameters")
+from datasets.rows import MANIFEST_COLUMNS
+from datasets.tables import csv_lines
 
 # Source: the package to import, the folder of its pictures.
 _FOLDERS = {"scikit-image": ("skimage", "data"), "matplotlib": ("matplotlib", "mpl-data/sample_data")}
@@ -151,11 +151,9 @@ def write_demo_pairs(folder: Path, originals: Sequence[Original] | None = None) 
     originals = demo_originals() if originals is None else originals
     manifest = folder / "manifest.csv"
     folder.mkdir(parents=True, exist_ok=True)
+    pairs = (pair for original in originals for pair in _written_pairs(folder, original))
     with manifest.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.DictWriter(file, MANIFEST_COLUMNS, lineterminator="\n")
-        rows.writeheader()
-        for original in originals:
-            rows.writerows(_written_pairs(folder, original))
+        file.writelines(csv_lines(MANIFEST_COLUMNS, map(itemgetter(*MANIFEST_COLUMNS), pairs)))
     return manifest
 
 

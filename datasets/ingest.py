@@ -5,7 +5,6 @@ import json
 import lzma
 import os
 import struct
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from datasets.pictures import MAX_BYTES, Picture, PictureRefused, inspect
 from datasets.rows import BadManifest, BadRow, ManifestRow, manifest_rows
+from datasets.tables import spellings
 from datasets.uploads import discard_old_uploads, is_upload
 
 BATCH = 20  # pairs per transaction: some 80 ms at most, so that nobody who rates has to wait for long
@@ -38,11 +38,6 @@ _UNREADABLE = (KeyError, EOFError, OSError, RuntimeError, lzma.LZMAError, zipfil
 
 class NotThere(Exception):
     """The manifest names a file that cannot be had."""
-
-
-def spellings(name: str) -> list[str]:
-    """The name as the manifest has it, then composed and decomposed: macOS takes the letter ü apart, others do not."""
-    return list(dict.fromkeys((name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))))
 
 
 class Folder:

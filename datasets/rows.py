@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, TextIO
 
+from datasets.tables import is_like_formula
+
 # What a manifest may call each column; the first is ours, the others are the published data set's two spellings.
 MANIFEST_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "original": ("original", "original_path", "original_image_path", "img1"),
@@ -22,9 +24,7 @@ MANIFEST_COLUMNS: Mapping[str, tuple[str, ...]] = {
 UNFIT = {"Cc", "Cs", "Zl", "Zp"}
 LENGTHS = {"original": 400, "anonymized": 400, "group": 120, "source": 80, "method": 40, "scope": 20}
 
-# A spreadsheet takes what begins like this for a formula, and every release carries these columns on.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t")
-FORMULA_COLUMNS = ("source", "method", "scope", "group")
+FORMULA_COLUMNS = ("source", "method", "scope", "group")  # every release carries them on: none may be a formula
 MANIFEST_BYTES = 150_000_000  # read line by line; more than a million rows
 ROW_LENGTH = 64_000  # characters, however many lines the row goes over
 PARAMETER_LEVELS = 20  # objects and lists within each other; hundreds can be read in one place and not in another
@@ -180,7 +180,7 @@ def _problem(values: Mapping[str, str]) -> str | None:
         if any(unicodedata.category(character) in UNFIT for character in values[column]):
             return f"'{column}' holds a control character."
     for column in FORMULA_COLUMNS:
-        if values[column].startswith(FORMULA_STARTS):
+        if is_like_formula(values[column]):
             return f"'{column}' begins with {values[column][0]!r}, which a spreadsheet takes for a formula."
     return None
 

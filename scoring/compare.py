@@ -4,8 +4,6 @@ Everything is computed on the run's test part, which the training has never seen
 `predictions.csv` (`prediction_lines`).
 """
 
-import csv
-import io
 import json
 import statistics
 from collections import defaultdict
@@ -22,6 +20,7 @@ from django.db import transaction
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
 from datasets.models.releases import Label
+from datasets.tables import csv_lines
 from scoring.baselines import score_labels
 from scoring.measures.correlation import Statistic, correlation_intervals
 from scoring.measures.humans import CORRELATION, leave_one_out, split_half
@@ -123,13 +122,7 @@ class Lookup:
 
 def prediction_lines(run: TrainingRun) -> Iterator[str]:
     """predictions.csv: every pair of the run, numbers in full so that all figures can be computed again."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    for cells in chain([COLUMNS], map(_cells, rows_of(run))):
-        writer.writerow(cells)
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
+    return csv_lines(COLUMNS, map(_cells, rows_of(run)))
 
 
 def _cells(row: Row) -> tuple[Any, ...]:

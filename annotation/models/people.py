@@ -70,9 +70,12 @@ class Invitation(models.Model):
 
 
 class ParticipationQuerySet(models.QuerySet["Participation"]):
+    def not_withdrawn(self) -> Self:
+        return self.filter(withdrawn_at=None)
+
     def active(self) -> Self:
         """Those who may still see pictures and answer."""
-        return self.filter(withdrawn_at=None, finished_at=None)
+        return self.not_withdrawn().filter(finished_at=None)
 
 
 class Participation(models.Model):

@@ -1,16 +1,53 @@
 import uuid
-from typing import Self
+from datetime import datetime
+from typing import Self, TypeVar
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from annotation.models.people import Participation
-from annotation.models.studies import MAX_SCORE, MIN_SCORE, Item
+from annotation.models.studies import MAX_SCORE, MIN_SCORE, Item, Study
 from datasets.models.releases import CueKind
 
+Row = TypeVar("Row", bound=models.Model)
 
-class AssignmentQuerySet(models.QuerySet["Assignment"]):
+
+def counting_through(assignment: str) -> models.Q:
+    """Which answers count: main ones of people who have not withdrawn. `assignment` is the way there: "assignments__".
+
+    Practice, warm-up, checks and repeats serve other ends, and whoever withdraws takes back what they said. Whom a
+    decision sets aside is another question: their answers count to a pair's goal, and are left out where they are used.
+    """
+    return models.Q(
+        **{f"{assignment}purpose": Assignment.Purpose.MAIN, f"{assignment}participation__withdrawn_at": None}
+    )
+
+
+class OfAssignmentsQuerySet(models.QuerySet[Row]):
+    """Assignments, and whatever hangs from them: what people answered, marked and reported."""
+
+    assignment = ""  # the way to the assignment, as a filter spells it
+
+    def of_study(self, study: Study) -> Self:
+        # By the person, not by the pair: they are looked up anyway, to leave out whoever has withdrawn.
+        return self.filter(**{f"{self.assignment}participation__study": study})
+
+    def not_withdrawn(self) -> Self:
+        """Of the others nothing is shown and nothing computed any more."""
+        return self.filter(**{f"{self.assignment}participation__withdrawn_at": None})
+
+    def counting(self) -> Self:
+        """Main answers of people who have not withdrawn: agreement and releases rest on these alone."""
+        return self.filter(counting_through(self.assignment))
+
+    def with_known_answer(self) -> Self:
+        """Checks and practice pairs: what is said of them, or not said, tells something of the person."""
+        known = (Assignment.Purpose.CHECK, Assignment.Purpose.PRACTICE)
+        return self.filter(**{f"{self.assignment}purpose__in": known})
+
+
+class AssignmentQuerySet(OfAssignmentsQuerySet["Assignment"]):
     def unanswered(self) -> Self:
         return self.filter(answered_at=None)
 
@@ -81,6 +118,10 @@ class Assignment(models.Model):
         return f"no. {self.position} of {self.participation}"
 
 
+class RatingQuerySet(OfAssignmentsQuerySet["Rating"]):
+    assignment = "assignment__"
+
+
 class Rating(models.Model):
     """The current answer to an assignment: the head of its revisions."""
 
@@ -94,6 +135,8 @@ class Rating(models.Model):
     # How the pair was looked at, see viewing.py; empty without JavaScript and from programs that do not say.
     viewing = models.JSONField(null=True)
     created_at = models.DateTimeField()
+
+    objects = RatingQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -109,6 +152,17 @@ class Rating(models.Model):
         return f"{self.score} for {self.assignment}"
 
 
+class RevisionQuerySet(OfAssignmentsQuerySet["Revision"]):
+    assignment = "rating__assignment__"
+
+    def newest_by(self, moment: datetime) -> Self:
+        """Each answer as it stood at a moment: what was said later is as if it had not been said yet."""
+        later = Revision.objects.filter(
+            created_at__lte=moment, rating=models.OuterRef("rating"), number__gt=models.OuterRef("number")
+        )
+        return self.filter(~models.Exists(later), created_at__lte=moment)
+
+
 class Revision(models.Model):
     """One answer as it was given. Rows are only ever added; the first is the first answer."""
 
@@ -118,6 +172,8 @@ class Revision(models.Model):
     score = models.PositiveSmallIntegerField()
     seconds = models.FloatField(null=True)
     created_at = models.DateTimeField()
+
+    objects = RevisionQuerySet.as_manager()
 
     class Meta:
         ordering = ["rating", "number"]
@@ -148,10 +204,12 @@ class Remark(models.Model):
         return f"remark on {self.rating}"
 
 
-class ReportQuerySet(models.QuerySet["Report"]):
+class ReportQuerySet(OfAssignmentsQuerySet["Report"]):
+    assignment = "assignment__"
+
     def to_look_at(self) -> Self:
         """Of pictures that may be wrong, not of people who could not say."""
-        return self.filter(kind__in=Report.OF_PICTURES, settled_at=None, assignment__participation__withdrawn_at=None)
+        return self.not_withdrawn().filter(kind__in=Report.OF_PICTURES, settled_at=None)
 
 
 class Report(models.Model):
@@ -180,7 +238,9 @@ class Report(models.Model):
         return f"{self.get_kind_display()}: {self.assignment}"
 
 
-class CueQuerySet(models.QuerySet["Cue"]):
+class CueQuerySet(OfAssignmentsQuerySet["Cue"]):
+    assignment = "revision__rating__assignment__"
+
     def current(self) -> Self:
         """Of answers as they stand: of the newest revision of each."""
         newer = Revision.objects.filter(rating=models.OuterRef("revision__rating"))

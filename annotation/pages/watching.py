@@ -260,8 +260,12 @@ def plan(request: HttpRequest, study: UUID) -> HttpResponse:
         why = said.get("reason", "")
         try:
             done = preregistration.change_plan(
-                found, headline=said["headline"], rule=form.rule(), by=request.user, reason=why
-            )  # type: ignore[arg-type]
+                found,
+                headline=said["headline"],
+                rule=form.rule(),
+                by=request.user,  # type: ignore[arg-type]
+                reason=why,
+            )
             messages.success(request, done)
         except preregistration.ReasonMissing as error:
             messages.error(request, str(error))

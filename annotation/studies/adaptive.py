@@ -17,7 +17,7 @@ import numpy as np
 from django.db import transaction
 from django.db.models import Count, F, QuerySet, Sum
 
-from annotation.models.ratings import Assignment, Rating
+from annotation.models.ratings import Rating
 from annotation.models.studies import Item, Study
 from annotation.studies.forecast import ASSUMED_RELIABILITY, ASSUMED_SD
 from datasets.jobs import repeats
@@ -90,13 +90,10 @@ def _batches(items: QuerySet[Item], at_once: int) -> Iterator[list[int]]:
 
 def _said(study: Study) -> dict[int, Said]:
     """By item, of all pairs, the core too. One GROUP BY."""
-    main = Rating.objects.filter(
-        assignment__item__study=study,
-        assignment__purpose=Assignment.Purpose.MAIN,
-        assignment__participation__withdrawn_at=None,
-    )
     rows = (
-        main.order_by()
+        Rating.objects.counting()
+        .of_study(study)
+        .order_by()
         .values("assignment__item")
         .annotate(n=Count("pk"), total=Sum("score"), squares=Sum(F("score") * F("score")))
         .values_list("assignment__item", "n", "total", "squares")

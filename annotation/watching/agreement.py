@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from django.db.models import Count
 
-from annotation.models.ratings import Assignment, Rating
+from annotation.models.ratings import Rating
 from annotation.models.studies import SCORES, Study
 from datasets.releases import AGREEMENT_SEED
 from scoring.measures.agreement import agreement_summary
@@ -21,13 +21,9 @@ def rating_counts(
 
     `without`: participations that are left out.
     """
-    said = Rating.objects.filter(
-        assignment__item__study=study,
-        assignment__purpose=Assignment.Purpose.MAIN,
-        assignment__participation__withdrawn_at=None,
-    ).exclude(assignment__participation__in=without)
+    counting = Rating.objects.counting().of_study(study).exclude(assignment__participation__in=without)
     rows = (
-        (said.filter(assignment__item__is_core=True) if core_only else said)
+        (counting.filter(assignment__item__is_core=True) if core_only else counting)
         .values("assignment__item", "assignment__item__group", "score")
         .annotate(n=Count("pk"))
         .order_by("assignment__item")

@@ -6,7 +6,6 @@ from datetime import datetime
 from itertools import islice
 
 import numpy as np
-from django.db.models import Exists, OuterRef, QuerySet
 
 from annotation.models.ratings import Assignment, Revision
 from annotation.models.studies import Study
@@ -49,19 +48,9 @@ class Answers:
             yield int(person), self.where(np.arange(start, end))
 
 
-def newest_revisions(study: Study, cutoff: datetime) -> QuerySet[Revision]:
-    """What everybody who has not withdrawn had said by a moment: the newest revision of each answer by then."""
-    said = Revision.objects.filter(created_at__lte=cutoff)
-    newer = said.filter(rating=OuterRef("rating"), number__gt=OuterRef("number"))
-    return said.filter(
-        ~Exists(newer),
-        rating__assignment__participation__study=study,
-        rating__assignment__participation__withdrawn_at=None,
-    )
-
-
 def answers(study: Study, cutoff: datetime) -> Answers:
-    rows = newest_revisions(study, cutoff).order_by(*COLUMNS[:1], COLUMNS[2])
+    """Of everybody who has not withdrawn, for whatever purpose a pair was shown."""
+    rows = Revision.objects.newest_by(cutoff).not_withdrawn().of_study(study).order_by(*COLUMNS[:1], COLUMNS[2])
     found = rows.values_list("rating__assignment__purpose", *COLUMNS).iterator(chunk_size=BATCH)
     parts = [NO_ROWS]
     while batch := list(islice(found, BATCH)):

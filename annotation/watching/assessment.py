@@ -124,14 +124,9 @@ def _count_checks(said: Answers, study: Study, people: dict[int, dict[str, Any]]
 
 def _count_skips(study: Study, cutoff: datetime, people: dict[int, dict[str, Any]]) -> None:
     """Checks and practice pairs that somebody chose not to rate."""
-    skipped = Report.objects.filter(
-        assignment__participation__study=study,
-        assignment__participation__withdrawn_at=None,
-        assignment__purpose__in=(Purpose.CHECK, Purpose.PRACTICE),
-        assignment__skipped_at__lte=cutoff,
-    )
+    skipped = Report.objects.with_known_answer().not_withdrawn().of_study(study)
     nothing = answers_of(NO_ROWS)
-    for report in skipped.select_related("assignment__item"):
+    for report in skipped.filter(assignment__skipped_at__lte=cutoff).select_related("assignment__item"):
         given = report.assignment
         card = people.setdefault(given.participation_id, _own_figures(nothing))
         card[_kind(given.purpose, given.item)]["n_skipped"] += 1
@@ -212,7 +207,7 @@ def assess_quality(attempt: Attempt) -> dict[str, Any]:
 
 def _store(cards: Mapping[int, dict[str, Any]], study: Mapping[str, Any]) -> None:
     """Write the cards and flags of those who are still there: whoever is being erased is waited for, and left out."""
-    people = Participation.objects.select_for_update(no_key=True).filter(pk__in=cards, withdrawn_at=None)
+    people = Participation.objects.not_withdrawn().select_for_update(no_key=True).filter(pk__in=cards)
     there = list(people.order_by("pk").values_list("pk", flat=True))
     Card.objects.bulk_create(
         [Card(participation_id=pk, figures=cards[pk], assessed_at=Now()) for pk in there],

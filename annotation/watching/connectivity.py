@@ -45,7 +45,7 @@ def components(study: Study, *, attempt: Attempt | None = None) -> list[tuple[in
     Memory grows with annotators and pairs, not with ratings. Pairs without a rating and people without one are left
     out, as are people who have withdrawn.
     """
-    people = _ids(Participation.objects.filter(study=study, withdrawn_at=None))
+    people = _ids(Participation.objects.not_withdrawn().filter(study=study))
     items = _ids(study.items.all())
     if not len(people) or not len(items):
         return []
@@ -72,13 +72,8 @@ def _ids(rows: QuerySet[Any]) -> np.ndarray:
 
 def _edges(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Who rated what, in batches of parallel arrays of ids."""
-    said = Assignment.objects.filter(
-        participation__study=study,
-        participation__withdrawn_at=None,
-        purpose=Assignment.Purpose.MAIN,
-        answered_at__isnull=False,
-    )
-    rows = said.order_by().values_list("participation_id", "item_id").iterator(chunk_size=BATCH)
+    rated = Assignment.objects.counting().of_study(study).exclude(answered_at=None)
+    rows = rated.order_by().values_list("participation_id", "item_id").iterator(chunk_size=BATCH)
     while batch := list(islice(rows, BATCH)):
         pairs = np.array(batch, dtype=np.int64)
         yield pairs[:, 0], pairs[:, 1]

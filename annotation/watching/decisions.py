@@ -58,7 +58,8 @@ def describe(decision: Decision) -> str:
 
 def _locked(participation: Participation) -> Participation:
     """Of two people who decide at once the second sees what the first decided."""
-    person = Participation.objects.select_for_update(no_key=True).filter(pk=participation.pk, withdrawn_at=None).first()
+    here = Participation.objects.not_withdrawn().select_for_update(no_key=True)
+    person = here.filter(pk=participation.pk).first()
     if person is None:
         raise CannotDecide("This person has withdrawn; there is nothing left to decide.")
     return person

@@ -4,8 +4,7 @@ What was said beside the scores tells people apart and is free text about real p
 release holds any of it.
 """
 
-import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -15,19 +14,9 @@ from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Study
 from annotation.watching.decisions import set_aside
 from annotation.watching.items import cues_of
-from datasets.rows import FORMULA_STARTS
+from datasets.tables import csv_lines, words_cell
 
-
-class _Echo:
-    """A file for csv that gives each line back."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def csv_lines(rows: Iterable[Iterable[Any]]) -> Iterator[str]:
-    """CSV, line by line: a download begins at once and is never whole in memory."""
-    return map(csv.writer(_Echo(), lineterminator="\n").writerow, rows)
+ROWS_AT_ONCE = 2000  # from the database
 
 
 def rating_lines(study: Study) -> Iterator[str]:
@@ -41,15 +30,8 @@ def rating_lines(study: Study) -> Iterator[str]:
         "late": "is_late",
         "used": "assignment__participation",
     }
-    said = Rating.objects.filter(
-        assignment__item__study=study,
-        assignment__purpose=Assignment.Purpose.MAIN,
-        assignment__participation__withdrawn_at=None,
-    ).order_by("assignment__item", "assignment__participation")
-    yield from csv_lines([columns])
-    unused = set(set_aside(study))
-    rows = said.values_list(*columns.values()).iterator(chunk_size=2000)
-    yield from csv_lines([*cells, int(participation not in unused)] for *cells, participation in rows)
+    counting = Rating.objects.counting().of_study(study).order_by("assignment__item", "assignment__participation")
+    return _lines_with_use(study, columns, counting)
 
 
 def cue_lines(study: Study) -> Iterator[str]:
@@ -64,10 +46,14 @@ def cue_lines(study: Study) -> Iterator[str]:
         "used": f"{rating}participation",
     }
     marked = cues_of(study).order_by(f"{rating}item", f"{rating}participation", "pk")
-    yield from csv_lines([columns])
+    return _lines_with_use(study, columns, marked)
+
+
+def _lines_with_use(study: Study, columns: Mapping[str, str], found: QuerySet[Any]) -> Iterator[str]:
+    """The last column is looked up as a participation and written as whether its answers are used."""
     unused = set(set_aside(study))
-    rows = marked.values_list(*columns.values()).iterator(chunk_size=2000)
-    yield from csv_lines([*cells, int(participation not in unused)] for *cells, participation in rows)
+    rows = found.values_list(*columns.values()).iterator(chunk_size=ROWS_AT_ONCE)
+    return csv_lines(columns, ([*cells, int(participation not in unused)] for *cells, participation in rows))
 
 
 # The first two, and `position`, name the same answer in ratings.csv.
@@ -91,27 +77,19 @@ COLUMNS = [*ANSWER, *VIEWING]
 
 def beside_lines(study: Study) -> Iterator[str]:
     """One line for each pair that somebody has answered or skipped, for whatever purpose it was shown."""
-    rows = _answers(study).values_list(*ANSWER.values(), "rating__viewing").iterator(chunk_size=2000)
-    yield from csv_lines([COLUMNS])
-    yield from csv_lines(_cells(row) for row in rows)
+    rows = _answers(study).values_list(*ANSWER.values(), "rating__viewing").iterator(chunk_size=ROWS_AT_ONCE)
+    return csv_lines(COLUMNS, map(_cells, rows))
 
 
 def _answers(study: Study) -> QuerySet[Assignment]:
-    given = Assignment.objects.filter(item__study=study, participation__withdrawn_at=None)
-    said = given.filter(Q(rating__isnull=False) | Q(report__isnull=False))
-    return said.order_by("item", "participation", "occurrence")
+    done = Assignment.objects.not_withdrawn().of_study(study).filter(Q(rating__isnull=False) | Q(report__isnull=False))
+    return done.order_by("item", "participation", "occurrence")
 
 
 def _cells(row: tuple[Any, ...]) -> list[Any]:
     *said, viewing = row
     answer = dict(zip(ANSWER, said, strict=True))
-    answer |= {name: _as_text(answer[name]) for name in FREE_TEXT}
+    answer |= {name: words_cell(answer[name] or "") for name in FREE_TEXT}
     conditions = viewing or {}
     spent = conditions.get("seconds", {})
     return [*answer.values(), *(spent.get(mode) for mode in MODES), *(conditions.get(name) for name in LIMITS)]
-
-
-def _as_text(words: str | None) -> str:
-    """Words that annotators wrote, with an apostrophe before what a spreadsheet would take for a formula."""
-    words = words or ""
-    return f"'{words}" if words.startswith(FORMULA_STARTS) else words

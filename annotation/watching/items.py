@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from django.db.models import Avg, Case, Count, F, Q, QuerySet, When
+from django.db.models import Avg, Case, Count, F, QuerySet, When
 
-from annotation.models.ratings import Assignment, Cue, Rating, Report
+from annotation.models.ratings import Cue, Rating, Report, counting_through
 from annotation.models.studies import SCORES, Item, Study
 from datasets.models.releases import CueKind
 
 
 def reports_of(study: Study) -> QuerySet[Report]:
     """What people reported of pictures and nobody has looked at, the newest first."""
-    waiting = Report.objects.to_look_at().filter(assignment__participation__study=study)
+    waiting = Report.objects.to_look_at().of_study(study)
     return waiting.select_related("assignment__item", "assignment__participation__annotator")
 
 
@@ -38,11 +38,7 @@ def cue_counts(study: Study) -> list[dict[str, Any]]:
 
 def cues_of(study: Study) -> QuerySet[Cue]:
     """Beside the ratings that count so far."""
-    return Cue.objects.current().filter(
-        revision__rating__assignment__item__study=study,
-        revision__rating__assignment__purpose=Assignment.Purpose.MAIN,
-        revision__rating__assignment__participation__withdrawn_at=None,
-    )
+    return Cue.objects.current().counting().of_study(study)
 
 
 # What a person watching over the study sees of pairs and people ----------------------------------------------------
@@ -64,7 +60,7 @@ def items_to_show(study: Study, show: str, *, by_spread: bool) -> QuerySet[Item]
         items = items.filter(state=Item.State.WITHDRAWN)
     if not by_spread:
         return items
-    counting = Q(assignments__purpose=Assignment.Purpose.MAIN, assignments__participation__withdrawn_at=None)
+    counting = counting_through("assignments__")
     score = F("assignments__rating__score")
     n = Count("assignments__rating", filter=counting)
     mean, squares = Avg(score, filter=counting), Avg(score * score, filter=counting)
@@ -90,13 +86,9 @@ class ItemStatistics:
 def with_statistics(items: Iterable[Item]) -> list[ItemStatistics]:
     """The items with what counts of their ratings. One query, however many."""
     listed = list(items)
-    said = Rating.objects.filter(
-        assignment__item__in=[item.pk for item in listed],
-        assignment__purpose=Assignment.Purpose.MAIN,
-        assignment__participation__withdrawn_at=None,
-    )
+    ratings = Rating.objects.counting().filter(assignment__item__in=[item.pk for item in listed])
     by_item: dict[int, Counter[int]] = {}
-    for pk, score, n in said.values_list("assignment__item", "score").annotate(n=Count("pk")).order_by():
+    for pk, score, n in ratings.values_list("assignment__item", "score").annotate(n=Count("pk")).order_by():
         by_item.setdefault(pk, Counter())[score] = n
     return [_statistics(item, by_item.get(item.pk, Counter())) for item in listed]
 
@@ -114,19 +106,17 @@ def _statistics(item: Item, counts: Counter[int]) -> ItemStatistics:
 
 def answers_to(item: Item) -> QuerySet[Rating]:
     """Everything that was said of a pair, for whatever purpose it was shown."""
-    said = Rating.objects.filter(assignment__item=item, assignment__participation__withdrawn_at=None)
-    return said.select_related("assignment__participation__annotator", "remark").order_by("created_at")
+    ratings = Rating.objects.not_withdrawn().filter(assignment__item=item)
+    return ratings.select_related("assignment__participation__annotator", "remark").order_by("created_at")
 
 
 def cues_on(item: Item) -> QuerySet[Cue]:
     """The boxes that stand on a pair now, of everybody who has not withdrawn, for whatever purpose it was shown."""
-    said = Cue.objects.current().filter(
-        revision__rating__assignment__item=item, revision__rating__assignment__participation__withdrawn_at=None
-    )
-    return said.select_related("revision__rating__assignment__participation__annotator").order_by("revision", "pk")
+    cues = Cue.objects.current().not_withdrawn().filter(revision__rating__assignment__item=item)
+    return cues.select_related("revision__rating__assignment__participation__annotator").order_by("revision", "pk")
 
 
 def reports_on(item: Item) -> QuerySet[Report]:
     """Why people did not rate a pair."""
-    said = Report.objects.filter(assignment__item=item, assignment__participation__withdrawn_at=None)
-    return said.select_related("assignment__participation__annotator")
+    reports = Report.objects.not_withdrawn().filter(assignment__item=item)
+    return reports.select_related("assignment__participation__annotator")

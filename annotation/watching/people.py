@@ -28,31 +28,24 @@ def people_of(study: Study) -> Any:
 
 def checked_answers(person: Participation) -> list[dict[str, Any]]:
     """A person's answers to checks and practice pairs, with whether they passed."""
-    said = Rating.objects.filter(
-        assignment__participation=person,
-        assignment__purpose__in=[Assignment.Purpose.CHECK, Assignment.Purpose.PRACTICE],
-    ).select_related("assignment__item")
+    ratings = Rating.objects.with_known_answer().filter(assignment__participation=person)
     return [
         {"rating": each, "item": (item := each.assignment.item), "passed": item.passes(each.score)}
-        for each in said.order_by("assignment__position")
+        for each in ratings.select_related("assignment__item").order_by("assignment__position")
     ]
 
 
 def skipped_checks(person: Participation) -> QuerySet[Report]:
     """Checks and practice pairs that a person did not rate, with the reasons they gave."""
-    skipped = Report.objects.filter(
-        assignment__participation=person,
-        assignment__purpose__in=[Assignment.Purpose.CHECK, Assignment.Purpose.PRACTICE],
-    )
+    skipped = Report.objects.with_known_answer().filter(assignment__participation=person)
     return skipped.select_related("assignment__item").order_by("assignment__position")
 
 
 def repeated_answers(person: Participation) -> list[dict[str, Any]]:
     """What a person said of the pairs that came twice: first and second answer."""
-    again = Rating.objects.filter(assignment__participation=person, assignment__purpose=Assignment.Purpose.REPEAT)
-    first = Rating.objects.filter(
-        assignment__participation=person, assignment__item=OuterRef("assignment__item"), assignment__occurrence=0
-    )
+    own = Rating.objects.filter(assignment__participation=person)
+    first = own.filter(assignment__item=OuterRef("assignment__item"), assignment__occurrence=0)
+    again: Any = own.filter(assignment__purpose=Assignment.Purpose.REPEAT)
     again = again.annotate(first=Subquery(first.values("score")[:1])).select_related("assignment")
     return [
         {"rating": each, "first": each.first, "difference": abs(each.score - each.first)}

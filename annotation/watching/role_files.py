@@ -4,7 +4,6 @@ Both have the same columns, so that whoever has downloaded the pairs fills roles
 """
 
 import csv
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TextIO
@@ -13,16 +12,15 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q
 
 from annotation.models.studies import Item, Study
-from annotation.watching.downloads import csv_lines
 from annotation.watching.forms import MarkForm, mark_initial
 from annotation.watching.roles import AlreadyGiven, CannotMark, Mark, given_among, is_marked_so, mark_items
 from datasets.forms import errors_in_words
-from datasets.rows import FORMULA_STARTS
+from datasets.tables import csv_lines, path_cell, spellings_from_here
 
 BATCH = 100  # rows at a time: those who draw one of their pairs wait for as long as it takes to mark them
 NAMES: Mapping[str, Callable[[Item], str]] = {
-    "original": lambda item: _unlike_formula(item.pair.original_path),
-    "anonymized": lambda item: _unlike_formula(item.pair.anonymized_path),
+    "original": lambda item: path_cell(item.pair.original_path),
+    "anonymized": lambda item: path_cell(item.pair.anonymized_path),
     "source": lambda item: item.pair.source.name,
     "scope": lambda item: item.pair.scope,
     "method": lambda item: item.pair.method,
@@ -42,8 +40,7 @@ class BadMarks(ValueError):
 def pair_lines(study: Study) -> Iterator[str]:
     """The study's pairs, line by line: numbers, names in the import, and how they are marked."""
     items = study.items.select_related("pair__source").order_by("pk").iterator(chunk_size=2000)
-    yield from csv_lines([COLUMNS])
-    yield from csv_lines(map(_cells, items))
+    return csv_lines(COLUMNS, map(_cells, items))
 
 
 def _cells(item: Item) -> list[object]:
@@ -51,11 +48,6 @@ def _cells(item: Item) -> list[object]:
     named = [name(item) for name in NAMES.values()]
     marked = [mark.get(column, "") for column in MARKS]
     return [item.pair_id, *named, item.group, item.state, int(item.is_core), *marked]
-
-
-def _unlike_formula(path: str) -> str:
-    """The same file, by a name that no spreadsheet takes for a formula."""
-    return f"./{path}" if path.startswith(FORMULA_STARTS) else path
 
 
 # In ----------------------------------------------------------------------------------------------------------------
@@ -156,15 +148,8 @@ def _named_as(rows: Iterable[dict[str, str]]) -> Q:
     said: dict[str, set[str]] = {column: set() for column in PATHS}
     for row in rows:
         for column in PATHS:
-            said[column] |= spellings(row[column]) if row[column] else set()
+            said[column] |= set(spellings_from_here(row[column])) if row[column] else set()
     return Q(pair__original_path__in=said["original"]) | Q(pair__anonymized_path__in=said["anonymized"])
-
-
-def spellings(path: str) -> set[str]:
-    """How the import may have spelt a path: accents composed or not, from here or not."""
-    path = path.removeprefix("./")
-    alike = {path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))}
-    return alike | {f"./{each}" for each in alike}
 
 
 def _only(row: dict[str, str], items: list[Item]) -> Item:
@@ -181,4 +166,4 @@ def _only(row: dict[str, str], items: list[Item]) -> Item:
 
 
 def _is_named(item: Item, name: str, cell: str) -> bool:
-    return NAMES[name](item) in (spellings(cell) if name in PATHS else {cell})
+    return NAMES[name](item) in (spellings_from_here(cell) if name in PATHS else {cell})

@@ -132,4 +132,4 @@ def code_sha256() -> str:
     return sha256("".join(lines).encode()).hexdigest()
 
 
-CODE = ("rows", "splits", "pictures", "metadata")  # of datasets, as far as training uses it
+CODE = ("rows", "tables", "splits", "pictures", "metadata")  # of datasets, as far as training uses it

@@ -1,6 +1,5 @@
 """What a network says of pictures, as scores in the release's own scale."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from datasets.rows import LabelRow
+from datasets.tables import csv_lines
 from scoring.perceptanon.checkpoint import replacing
 from scoring.perceptanon.data import Examples
 from scoring.perceptanon.loop import steps
@@ -28,8 +28,9 @@ def predictions(net: nn.Module, examples: Examples, device: torch.device) -> np.
 def write_predictions(path: Path, rows: Sequence[LabelRow], recipe: Recipe, scores: np.ndarray) -> None:
     """One line per row of labels.csv that took part: the human mean, what was learnt of it, and the prediction."""
     targets = recipe.target_scores(np.array([row.mean for row in rows]))
+    cells = (
+        (row.pair, row.split, repr(row.mean), repr(float(target)), repr(float(score)))
+        for row, target, score in zip(rows, targets, scores, strict=True)
+    )
     with replacing(path) as draft, draft.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(PREDICTION_COLUMNS)
-        for row, target, score in zip(rows, targets, scores, strict=True):
-            writer.writerow((row.pair, row.split, repr(row.mean), repr(float(target)), repr(float(score))))
+        file.writelines(csv_lines(PREDICTION_COLUMNS, cells))
