@@ -1,5 +1,5 @@
-"""The line to the server alone, in a blank page, with a server that does what the test says: what it sends and when, how
-long it waits, and when it stops."""
+"""The line to the server alone, in a blank page, with a server that does what the test says: what it sends and when,
+how long it waits, and when it stops."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
