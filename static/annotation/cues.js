@@ -30,7 +30,8 @@ function sentences() {
 
 /*
  * `viewer` shows the pairs; `panel` lists their boxes, `toggle` begins and ends marking. `keysAreOn` and `announce` are as
- * for the viewer; while `keyTable` is open, keys are for it. `changed` hears of boxes that were removed or got their kind.
+ * for the viewer; while `keyTable` is open, keys are for it. `changed` hears what `missing` said last, when a box was removed
+ * or got its kind.
  */
 export function cuesOn(viewer, { panel, toggle, keyTable, keysAreOn, announce, changed }) {
   const words = sentences();
@@ -49,6 +50,7 @@ export function cuesOn(viewer, { panel, toggle, keyTable, keysAreOn, announce, c
   let marking = false;
   let stroke = null; // what a drag is doing
   let sayTimer = 0;
+  let complaint = null; // what `missing` said last
 
   /* --- Places --- */
 
@@ -173,7 +175,7 @@ export function cuesOn(viewer, { panel, toggle, keyTable, keysAreOn, announce, c
     const next = wasInList ? chosen?.row.querySelector("button") : chosen?.element;
     (next ?? addButton).focus({ preventScroll: true });
     announce(words.removed({ number, count: cues.length }));
-    changed();
+    changed(complaint);
   }
 
   function place(cue, box) {
@@ -185,7 +187,7 @@ export function cuesOn(viewer, { panel, toggle, keyTable, keysAreOn, announce, c
     cue.box.kind = cue.select.value;
     update();
     announce(words.said({ number: numberOf(cue), kind: kindInWords(cue) }));
-    changed();
+    changed(complaint);
   }
 
   /* Whose box or row has the focus is chosen, and its box is brought into sight, unless a pointer is on it. */
@@ -465,7 +467,8 @@ export function cuesOn(viewer, { panel, toggle, keyTable, keysAreOn, announce, c
       if (!cue) return null;
       begin();
       cue.select.focus();
-      return words.missing({ number: numberOf(cue) });
+      complaint = words.missing({ number: numberOf(cue) });
+      return complaint;
     },
     /* The boxes as they are sent. */
     answer: () => (boxes.length ? { cues: boxes.map((box) => ({ ...box })) } : {}),
