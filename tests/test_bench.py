@@ -26,6 +26,7 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
+@pytest.mark.long
 @pytest.mark.services
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="it makes a site of its own, on SQLite")
 def test_the_serving_bench_reports_every_case_without_an_error() -> None:
@@ -59,6 +60,7 @@ def test_an_acknowledged_answer_that_is_not_stored_stops_the_bench() -> None:
         check_ratings(study, acknowledged=1)
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_the_bench_of_the_rating_screen_measures_every_line_and_what_the_page_keeps() -> None:
     if shutil.which("chromium") is None:

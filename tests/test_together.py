@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 JOBS = {"train_release", "freeze_study", "export_release", "import_pairs", "compare_run"}
 
 
+@pytest.mark.long
 @pytest.mark.services
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="it makes a site of its own, on SQLite")
 def test_nobody_meets_an_error_while_training_freeze_export_and_import_run() -> None:

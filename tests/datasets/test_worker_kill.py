@@ -1,6 +1,6 @@
 """Real workers, really killed: the work is done once, whole, and by whoever is left.
 
-Each death comes after the worker's first progress, and the lease is the one that a site has.
+Each death comes after the worker's first progress. One kill of each kind is in every run, the others are long.
 """
 
 import hashlib
@@ -47,6 +47,7 @@ from tests.workers import (
 
 pytestmark = [
     pytest.mark.services,
+    pytest.mark.postgres,
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("media_of_its_own"),
 ]
@@ -102,11 +103,11 @@ def assert_pictures_are_whole(project: Project) -> None:
 def test_an_import_is_finished_by_another_worker_when_its_own_is_killed(start_worker, noise):
     project = make.project()
     job = queue_job("import_pairs", project, **import_arguments(noise))
-    first = start_worker()
+    first = start_worker(own_lease=True)
     wait_until(lambda: has_progress(job))
     kill(first)
     assert 0 < project.pairs.count() < N_PICTURES
-    start_worker()
+    start_worker(own_lease=True)
     wait_until(lambda: is_taken_over(job), seconds=TAKEN_OVER_WITHIN)
     assert_imported_once_and_whole(project, finished(job))
 
@@ -161,6 +162,7 @@ def small_image(project: Project, n: int) -> Image:
     return Image(project=project, sha256=sha256, display_sha256=sha256, original=name, display=name, **facts)
 
 
+@pytest.mark.long
 def test_a_freeze_whose_worker_is_killed_leaves_one_release_and_no_half_one(start_worker, large_study):
     job = request_freeze(large_study)
     first = start_worker()
@@ -180,6 +182,7 @@ def test_a_freeze_whose_worker_is_killed_leaves_one_release_and_no_half_one(star
     assert FrozenRating.objects.count() == N_LABELS * 3
 
 
+@pytest.mark.long
 def test_an_export_whose_worker_is_killed_puts_no_half_archive_in_place(start_worker, large_study):
     release = make.release(large_study)
     job, path = request_export(release), media_path(archive_name(release))
@@ -202,6 +205,7 @@ def test_an_export_whose_worker_is_killed_puts_no_half_archive_in_place(start_wo
 # A study that is filled
 
 
+@pytest.mark.long
 def test_a_study_whose_worker_is_killed_is_filled_to_its_end_by_another(start_worker):
     project = make.project()
     source = Source.objects.create(project=project, name="test")
@@ -269,6 +273,7 @@ def queue_by_redis(project: Project, root: Path, env: dict[str, str]) -> Job:
     return Job.objects.get(project=project)
 
 
+@pytest.mark.long
 def test_a_job_goes_to_a_worker_through_redis(start_worker, redis_queue, tmp_path):
     job = queue_by_redis(make.project(), one_picture(tmp_path), redis_queue)
     with redis.Redis.from_url(redis_queue["REDIS_URL"]) as client:
@@ -279,6 +284,7 @@ def test_a_job_goes_to_a_worker_through_redis(start_worker, redis_queue, tmp_pat
     assert not DBTaskResult.objects.exists()
 
 
+@pytest.mark.long
 def test_a_job_is_resumed_when_the_redis_worker_and_its_child_are_killed(start_worker, redis_queue, noise):
     project = make.project()
     job = queue_by_redis(project, noise, redis_queue)

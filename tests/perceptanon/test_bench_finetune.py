@@ -36,6 +36,7 @@ def ratings_of(n_people: int, folder: Path, *, n_raters: int = 3) -> finetune.Ra
     return finetune.Ratings(photos, scores.round().clip(1, 7))
 
 
+@pytest.mark.long
 def test_the_bench_reports_both_starts_their_difference_and_a_person_beside_them(london: Path) -> None:
     if not WEIGHTS.is_file():
         pytest.skip(f"the ImageNet weights are not beside this checkout ({WEIGHTS.name} in ../shared/weights)")

@@ -30,9 +30,11 @@ from tests.workers import TAKEN_OVER_WITHIN, Worker, children, finished, is_take
 
 pytestmark = [
     pytest.mark.services,
+    pytest.mark.postgres,
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("media_of_its_own"),
 ]
+LONG = pytest.mark.long
 N_EPOCHS = 60
 N_PEOPLE = 8
 ENDED_WITHIN = 5  # seconds: how long a training may outlive its worker
@@ -140,7 +142,9 @@ def assert_trained_once_and_whole(run: TrainingRun, *, attempt: int) -> None:
     assert Job.objects.filter(kind="compare_run").count() == 1
 
 
-@pytest.mark.parametrize("death", [kill_worker, kill_training, kill_both])
+@pytest.mark.parametrize(
+    "death", [kill_worker, pytest.param(kill_training, marks=LONG), pytest.param(kill_both, marks=LONG)]
+)
 def test_a_training_goes_on_after_its_last_whole_epoch(start_worker, run, death):
     with people_rating() as trouble:
         worker = start_worker()
@@ -178,9 +182,10 @@ def test_a_worker_that_stands_still_loses_its_training_and_does_not_take_it_back
     assert Checkpoint.objects.filter(run=run).count() == 1
 
 
+@LONG
 def test_a_training_whose_only_worker_stood_still_goes_on_with_it(start_worker, release):
     run = small_run(release, n_epochs=300)  # more than can be trained before the silence is heard
-    worker = start_worker(JOB_LEASE_SECONDS="3", JOB_HEARTBEAT_SECONDS="1")
+    worker = start_worker(own_lease=False)
     wait_until(lambda: has_an_epoch(run))
     os.kill(worker.pid, signal.SIGSTOP)
     wait_until(lambda: trainers(run) == [], seconds=TAKEN_OVER_WITHIN)  # it heard nothing for the length of a lease

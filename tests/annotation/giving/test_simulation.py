@@ -89,6 +89,7 @@ def sessions(study: Study) -> list[int]:
     return sizes
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     connection.vendor != "sqlite", reason="the draws are the same on PostgreSQL, and three times slower"
 )
