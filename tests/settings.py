@@ -16,7 +16,12 @@ os.environ |= {
 }
 
 from config.settings import *  # noqa: E402, F403
-from config.settings import STATIC_ROOT, STORAGES  # noqa: E402
+from config.settings import DATABASES, INSTALLED_APPS, STATIC_ROOT, STORAGES  # noqa: E402
+
+INSTALLED_APPS.append("tests")  # for its management command
+
+if (_name := os.environ.get("TEST_DATABASE")) and DATABASES["default"]["ENGINE"] == "config.postgresql":
+    DATABASES["default"]["TEST"] = {"NAME": _name}  # of a kind of tests that others run beside, on the same server
 
 # The manifest of hashed names is made by collectstatic at deployment.
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -8,7 +8,7 @@ from datasets.jobs import queue_job
 from datasets.models.jobs import Job
 from tests import make
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from datasets.models.releases import Release
 from tests import make
 from tests.addresses import something_for_everything, templates, tokens
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 # What fails is shown as it was sent: to find a shorter one takes minutes.
 AS_IT_IS = settings(
     phases=[Phase.generate],

@@ -29,7 +29,7 @@ from annotation.models.ratings import Assignment, Rating, Revision
 from config.wsgi import application
 from tests import make
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 TOKEN = "a" * 32
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 ANY = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}

@@ -21,7 +21,7 @@ from datasets.models.releases import Release
 from tests import make
 from tests.annotation.watching.test_assessment import panel, straight
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def run(*arguments: str, **options: Any) -> str:

@@ -6,6 +6,7 @@ from django.db import close_old_connections, connection
 
 from datasets.models.projects import Project
 
+pytestmark = pytest.mark.postgres
 on_postgresql = pytest.mark.skipif(
     connection.vendor != "postgresql", reason="SQLite has no server that could be started again"
 )

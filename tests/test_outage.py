@@ -18,6 +18,7 @@ from annotation.models.ratings import Rating
 from config import outage
 from tests import make
 
+pytestmark = pytest.mark.postgres
 JSON = "application/json"
 
 

@@ -26,7 +26,7 @@ from datasets.releases import begin_release
 from scoring.measures.consensus import corrected_scores
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 def frozen_scores(release: Release) -> list[int]:

@@ -17,7 +17,7 @@ from datasets.models.releases import Release
 from tests import make
 from tests.annotation.places import assert_places_add_up
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 def some_ratings(participation: Participation) -> None:

@@ -36,7 +36,7 @@ from tests.annotation.places import assert_places_add_up
 from tests.annotation.said import say
 from tests.races import at_once
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 REPEATS = 8  # the rarer meetings do not happen at the first try
 
 

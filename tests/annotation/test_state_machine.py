@@ -54,7 +54,7 @@ from tests import make
 from tests.annotation.places import assert_places_add_up
 from tests.annotation.stored import NEW_ORIGINAL, Given, Step, Stored, allowed, awaited, stored
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "0"))
 N_GROUPS, PER_GROUP = 5, 3  # of the pairs that count; there are two more originals for checks and practice
 # A failing example is made smaller only on request: each try takes a session of several people.

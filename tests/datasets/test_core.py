@@ -18,7 +18,7 @@ from datasets.models.releases import Release
 from datasets.rows import LABEL_COLUMNS
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 BIASED = {"stops_adaptively": True, "is_ordered_by_model": True}
 
 

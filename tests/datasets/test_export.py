@@ -36,7 +36,7 @@ from datasets.rows import LABEL_COLUMNS, RATING_COLUMNS, SPLIT_COLUMNS, Manifest
 from tests import make
 from tests.races import at_once
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 SECRET = "Secret-Garden-Street-7"
 
 

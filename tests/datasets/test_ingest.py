@@ -32,7 +32,7 @@ from datasets.rows import BadManifest
 from datasets.uploads import BoundedUpload
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 State = Job.State
 
 

@@ -14,7 +14,7 @@ from datasets.models.projects import Project
 from tests import make
 from tests.races import at_once
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 State = Job.State
 
 

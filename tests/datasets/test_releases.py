@@ -8,7 +8,7 @@ from datasets.releases import begin_release, discard_draft, finish_release, pseu
 from tests import make
 from tests.races import at_once
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 def draft(**fields: object) -> Release:

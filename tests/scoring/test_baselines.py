@@ -24,7 +24,7 @@ from scoring.models import BaselineScore
 from tests import make
 from tests.races import at_once
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media_of_its_own")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media_of_its_own"), pytest.mark.postgres]
 
 
 def release_of(project: Project, **fields: object) -> Release:

@@ -29,7 +29,7 @@ from tests import make
 from tests.races import at_once
 from tests.scoring import trained
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 TableRow = dict[str, str]
 STATISTICS: dict[str, Callable[..., Any]] = {"spearman": stats.spearmanr, "kendall": stats.kendalltau}

@@ -8,7 +8,7 @@ from datasets.models.releases import Release
 from scoring.models import Checkpoint, TrainingRun
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 @pytest.fixture

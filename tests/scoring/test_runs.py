@@ -31,7 +31,7 @@ from tests import make
 from tests.races import at_once
 from tests.scoring import trained
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 real_process = pytest.mark.django_db(transaction=True)  # the job's heartbeat comes from a thread of its own
 
 

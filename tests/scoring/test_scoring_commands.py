@@ -15,7 +15,7 @@ from scoring.models import BaselineScore, Checkpoint, Comparison, TrainingRun
 from tests import make
 from tests.scoring import trained
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 SMALL = ("--backbone", "tiny", "--weights", "random", "--size", "32", "--batch-size", "4", "--epochs", "1")
 
@@ -37,6 +37,7 @@ def release(project: Project, media_of_its_own: None) -> Release:
     return make.release(make.rated_study(of=project, n_pairs=12, campaign=campaign))
 
 
+@pytest.mark.django_db(transaction=True)  # the job's heartbeat comes from a thread of its own
 def test_the_way_from_a_release_to_a_model_in_use(release, monkeypatch, tmp_path):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     told = command("train_release", "faces/autumn-ha2", *SMALL, "--lr", "0.05", "--flip", "false")

@@ -30,6 +30,7 @@ from datasets.models.releases import CueKind
 from tests import make
 from tests.annotation.pages.test_pages import study_form
 
+pytestmark = pytest.mark.postgres
 WIDTH, HEIGHT = 24, 16  # of the pictures that make.py makes
 FACE = {"kind": "face", "x": 3, "y": 2, "width": 10, "height": 8}
 TEXT = {"kind": "text", "x": 0, "y": 12, "width": WIDTH, "height": 4}

@@ -23,7 +23,7 @@ from datasets.models.releases import ReleaseNotice
 from tests import make
 from tests.annotation.places import assert_places_add_up
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 WITHDRAW = "/withdraw/"
 SCREEN = {"viewport_width": 1280, "viewport_height": 800, "pixel_ratio": 1.25, "picture_width": 604}

@@ -35,7 +35,7 @@ from datasets.models.releases import FrozenRating
 from tests import make
 from tests.annotation.places import assert_places_add_up
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 @pytest.fixture

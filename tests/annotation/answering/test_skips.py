@@ -12,7 +12,7 @@ from annotation.models.ratings import Assignment, Rating, Remark, Report
 from annotation.models.studies import Item, Study
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 def skip(assignment: Assignment, kind: Any = "distressing", **fields: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from annotation.studies.wording import current_texts, write_texts
 from datasets.models.projects import Role
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 def agreed(study: Study) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from datasets.models.projects import Project
 from tests import make
 from tests.annotation.places import assert_places_add_up
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 def answer(lease: Assignment, score: int = 7) -> None:

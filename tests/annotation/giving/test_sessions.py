@@ -21,7 +21,7 @@ from datasets.models.pictures import Pair
 from tests import make
 from tests.annotation.places import assert_places_add_up
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 Purpose = Assignment.Purpose
 

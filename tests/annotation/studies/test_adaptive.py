@@ -35,7 +35,7 @@ from tests.annotation.said import said, say
 from tests.races import at_once
 from tests.scoring import trained
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 def adaptive_study(n_pairs: int = 6, **fields: Any) -> Study:

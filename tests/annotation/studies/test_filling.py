@@ -26,7 +26,7 @@ from tests import make
 from tests.annotation.pages.test_pages import study_form
 from tests.races import at_once
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 BATCH, MANY = 3, 10
 LOOK = 'SELECT "annotation_item"."pair_id"'  # at each batch: which of its pairs are in the study
 WRITE = 'INSERT INTO "annotation_item"'
@@ -90,6 +90,7 @@ def test_a_small_study_is_ready_at_once() -> None:
     assert (n_pairs(study), job, Job.objects.exists()) == (BATCH, None, False)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_nobody_sees_a_small_study_before_all_its_pairs_are_in(project: Project) -> None:
     seen = []
 
@@ -103,6 +104,7 @@ def test_nobody_sees_a_small_study_before_all_its_pairs_are_in(project: Project)
     assert StudyPlan.objects.get().fixed["n_pairs"] == MANY
 
 
+@pytest.mark.django_db(transaction=True)
 def test_nobody_opens_a_draft_between_the_further_pairs_that_it_gets() -> None:
     study = make.study(n_pairs=1, is_open=False)
     make.pairs(study.project, MANY)
@@ -129,6 +131,7 @@ def test_a_large_study_is_filled_by_a_job_and_opens_when_it_is_whole(project: Pr
     change_state(study, Study.State.OPEN)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_it_is_filled_batch_by_batch_and_people_rate_in_between(project: Project) -> None:
     """Between any two batches the database is free: somebody on another connection answers."""
     elsewhere = make.participation(make.study(n_pairs=MANY))

@@ -21,7 +21,7 @@ from tests import make
 from tests.annotation.said import said
 from tests.races import at_once
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 State = Study.State
 Kind = StudyChange.Kind
 

@@ -11,7 +11,7 @@ from datasets.models.pictures import Pair
 from datasets.models.projects import Role
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 State = Study.State
 
 

@@ -30,7 +30,7 @@ from scoring.measures.agreement import krippendorff_alpha
 from tests import make
 from tests.annotation.said import said, say
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 N_PAIRS = 40
 

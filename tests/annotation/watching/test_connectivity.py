@@ -24,7 +24,7 @@ from tests.annotation.said import said, say
 from tests.races import at_once
 from tests.workers import Start, wait_until
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from annotation.watching.people import people_of
 from annotation.watching.progress import study_progress
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 def downloaded(study: Study) -> list[dict[str, str]]:

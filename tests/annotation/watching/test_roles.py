@@ -18,7 +18,7 @@ from annotation.watching.roles import (
 )
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 def first(study: Study) -> Item:
