@@ -13,7 +13,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
-from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
@@ -27,7 +26,7 @@ from datasets.models.projects import user_id
 COOKIE = "participation_"
 COOKIE_SALT = "annotation.participation"
 RESUME_SALT = "annotation.resume"
-NOT_THEIRS = gettext_lazy("There is no such participation, or it is not yours.")
+NOT_THEIRS = ParticipationErased.sentence  # nobody learns which
 COOKIE_AGE = 90 * 24 * 3600  # seconds; the return address works longer
 
 

@@ -15,11 +15,12 @@ from datasets.export import archive_name, request_export
 from datasets.files import file_response, media_path
 from datasets.forms import ImportForm
 from datasets.images import picture_response
-from datasets.jobs import NotRetryable, cancel_job, queue_job, retry_job
+from datasets.jobs import cancel_job, queue_job, retry_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image
 from datasets.models.projects import Project
 from datasets.models.releases import Release
+from datasets.telling import told_on
 from datasets.uploads import keep_upload
 
 PAIRS_PER_PAGE = 24
@@ -95,12 +96,10 @@ def job_cancel(request: HttpRequest, job: UUID) -> HttpResponse:
 
 
 @require_POST
+@told_on("datasets:job")
 def job_retry(request: HttpRequest, job: UUID) -> HttpResponse:
     found = _job_to_steer(request, job)
-    try:
-        retry_job(found)
-    except NotRetryable as error:
-        messages.error(request, str(error))
+    retry_job(found)
     return redirect("datasets:job", found.public_id)
 
 

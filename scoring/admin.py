@@ -13,12 +13,14 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 
 from datasets.admin import ReadOnly
-from datasets.jobs import NotRetryable, cancel_job, retry_job
+from datasets.jobs import cancel_job, retry_job
 from datasets.models.releases import Release
+from datasets.refusals import Refusal
+from datasets.telling import told_in, told_on
 from scoring.compare import request_comparison
 from scoring.forms import RecipeForm
 from scoring.models import Checkpoint, Comparison, TrainingRun
-from scoring.runs import CannotQueue, queue_run, run_again
+from scoring.runs import queue_run, run_again
 from scoring.views import run_context
 
 
@@ -27,8 +29,11 @@ def row_id(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
+RUN_PAGE = "admin:scoring_trainingrun_change"
+
+
 def run_page(run: TrainingRun) -> HttpResponse:
-    return redirect("admin:scoring_trainingrun_change", run.pk)
+    return redirect(RUN_PAGE, run.pk)
 
 
 @admin.register(TrainingRun)
@@ -89,10 +94,8 @@ class TrainingRunAdmin(ReadOnly):
             return TemplateResponse(request, "admin/scoring/choose_release.html", context)
         form = RecipeForm(release, request.POST or None)
         if request.method == "POST" and form.is_valid():
-            try:
+            with told_in(form):
                 return run_page(queue_run(release, form.recipe, by=request.user))  # type: ignore[arg-type]
-            except CannotQueue as error:
-                form.add_error(None, str(error))
         context |= {"title": f"Train on {release}", "form": form}
         return TemplateResponse(request, "admin/scoring/recipe.html", context, status=400 if form.errors else 200)
 
@@ -134,25 +137,17 @@ class TrainingRunAdmin(ReadOnly):
             self.message_user(request, "Cancelling: a running training stops within a step.")
         return run_page(run)
 
-    @method_decorator(require_POST)
+    @method_decorator([require_POST, told_on(RUN_PAGE)])
     def again_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        run = self._permitted(request, object_id)
-        try:
-            again = run_again(run, by=request.user)  # type: ignore[arg-type]
-            self.message_user(request, "This is a new run of the same recipe.")
-            return run_page(again)
-        except CannotQueue as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return run_page(run)
+        again = run_again(self._permitted(request, object_id), by=request.user)  # type: ignore[arg-type]
+        self.message_user(request, "This is a new run of the same recipe.")
+        return run_page(again)
 
-    @method_decorator(require_POST)
+    @method_decorator([require_POST, told_on(RUN_PAGE)])
     def go_on_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         run = self._permitted(request, object_id)
-        try:
-            retry_job(run.job)
-            self.message_user(request, "Queued again: it goes on after its last whole epoch.")
-        except NotRetryable as error:
-            self.message_user(request, str(error), messages.ERROR)
+        retry_job(run.job)
+        self.message_user(request, "Queued again: it goes on after its last whole epoch.")
         return run_page(run)
 
     @method_decorator(require_POST)
@@ -189,8 +184,8 @@ class TrainingRunAdmin(ReadOnly):
             try:
                 run_again(run, by=request.user)  # type: ignore[arg-type]
                 n_queued += 1
-            except CannotQueue as error:
-                self.message_user(request, str(error), messages.ERROR)
+            except Refusal as refusal:
+                self.message_user(request, str(refusal), messages.ERROR)
         self.message_user(request, f"{n_queued} runs queued.")
 
 

@@ -12,10 +12,10 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.freeze import NothingToFreeze, request_freeze
+from annotation.freeze import request_freeze
 from annotation.languages import in_english
 from annotation.models.studies import Study
-from annotation.studies import filling, history, life, pairs
+from annotation.studies import filling, life, pairs
 from annotation.studies.forms.setup import StudyForm
 from annotation.studies.forms.study_page import CompletionForm, GoalForm, InvitationForm
 from annotation.studies.forms.wording import WordingForm
@@ -29,6 +29,7 @@ from annotation.watching.progress import progress_of, study_progress
 from datasets.access import managed_project
 from datasets.forms import errors_in_words
 from datasets.models.jobs import Job
+from datasets.telling import told_in, told_on
 
 UNASKED = (connectivity.KIND, assessment.KIND)  # what workers look at by themselves
 
@@ -80,9 +81,8 @@ def _created(form: StudyForm, *, by: AbstractBaseUser) -> tuple[Study, Job | Non
     """The draft, and the job that fills it if any; or None: then the form says why not, and nothing is kept."""
     chosen = {name: form.cleaned_data[name] for name in StudyForm.Meta.fields}
     try:
-        return set_up_study(form.project, campaign=form.chosen_campaign(), kinds=form.kinds(), by=by, **chosen)
-    except (history.NotPossible, pairs.PairsDoNotFit) as error:
-        form.add_error(None, str(error))
+        with told_in(form):
+            return set_up_study(form.project, campaign=form.chosen_campaign(), kinds=form.kinds(), by=by, **chosen)
     except IntegrityError:  # the same form, sent twice at once
         form.add_error(None, "This study was set up a moment ago; you find it on the project's page.")
     return None
@@ -154,36 +154,30 @@ def wording(request: HttpRequest, study: UUID, language: str | None = None) -> H
 
 
 @require_POST
+@told_on("annotation:study")
 def state(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
-    wanted = request.POST.get("state", "")
-    try:
-        life.change_state(found, wanted, by=request.user)  # type: ignore[arg-type]
-    except history.NotPossible as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, f"The study is {found.get_state_display()} now.")
+    life.change_state(found, request.POST.get("state", ""), by=request.user)  # type: ignore[arg-type]
+    messages.success(request, f"The study is {found.get_state_display()} now.")
     return redirect("annotation:study", found.public_id)
 
 
 @require_POST
+@told_on("annotation:study")
 def goal(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     form = GoalForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Say how many ratings each pair should have, from 1 to 1000, and why.")
         return redirect("annotation:study", found.public_id)
-    try:
-        wanted, reason = form.cleaned_data["goal"], form.cleaned_data["reason"]
-        life.change_goal(found, wanted, by=request.user, reason=reason)  # type: ignore[arg-type]
-    except history.NotPossible as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, f"Each pair wants {found.goal} ratings now.")
+    wanted, reason = form.cleaned_data["goal"], form.cleaned_data["reason"]
+    life.change_goal(found, wanted, by=request.user, reason=reason)  # type: ignore[arg-type]
+    messages.success(request, f"Each pair wants {found.goal} ratings now.")
     return redirect("annotation:study", found.public_id)
 
 
 @require_POST
+@told_on("annotation:study")
 def completion(request: HttpRequest, study: UUID) -> HttpResponse:
     """Another completion code, or address to go back to, on the last page."""
     found = managed_study(request, study)
@@ -191,16 +185,13 @@ def completion(request: HttpRequest, study: UUID) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, f"Nothing was changed. {errors_in_words(form)}")
         return redirect("annotation:study", found.public_id)
-    try:
-        life.change_completion(found, **form.cleaned_data, by=request.user)  # type: ignore[arg-type]
-    except history.NotPossible as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, "The last page shows it from now on, also to whoever comes back to it.")
+    life.change_completion(found, **form.cleaned_data, by=request.user)  # type: ignore[arg-type]
+    messages.success(request, "The last page shows it from now on, also to whoever comes back to it.")
     return redirect("annotation:study", found.public_id)
 
 
 @require_POST
+@told_on("annotation:study")
 def more_pairs(request: HttpRequest, study: UUID) -> HttpResponse:
     """Add the project's pairs of the kinds that this study holds already."""
     found = managed_study(request, study)
@@ -212,13 +203,10 @@ def more_pairs(request: HttpRequest, study: UUID) -> HttpResponse:
 
 
 @require_POST
+@told_on("annotation:study")
 def delete_draft(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
-    try:
-        life.delete_draft(found)
-    except history.NotPossible as error:
-        messages.error(request, str(error))
-        return redirect("annotation:study", found.public_id)
+    life.delete_draft(found)
     messages.success(request, f"The draft {found.name} is deleted.")
     return redirect("annotation:project", found.project.slug)
 
@@ -244,13 +232,10 @@ def revoke(request: HttpRequest, study: UUID, invitation: int) -> HttpResponse:
 
 
 @require_POST
+@told_on("annotation:study")
 def freeze(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
-    try:
-        job = request_freeze(found, by=request.user)  # type: ignore[arg-type]
-    except NothingToFreeze as error:
-        messages.error(request, str(error))
-        return redirect("annotation:study", found.public_id)
+    job = request_freeze(found, by=request.user)  # type: ignore[arg-type]
     return redirect("datasets:job", job.public_id)
 
 

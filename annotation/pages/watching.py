@@ -19,6 +19,7 @@ from annotation.studies import preregistration
 from annotation.watching import assessment, background, decisions, flags, people, role_files, roles
 from annotation.watching.forms import DecisionForm, MarkForm, PlanForm, ReasonForm, mark_initial
 from annotation.watching.items import SHOWS, answers_to, cues_on, items_to_show, reports_of, reports_on, with_statistics
+from datasets.telling import told_in, told_on
 
 PEOPLE_PER_PAGE = 50
 ITEMS_PER_PAGE = 50
@@ -65,6 +66,7 @@ def annotator(request: HttpRequest, study: UUID, person: UUID) -> HttpResponse:
 
 
 @require_POST
+@told_on("annotation:annotator")
 def decide(request: HttpRequest, study: UUID, person: UUID) -> HttpResponse:
     found = managed_study(request, study)
     about, form = _person(found, person), DecisionForm(request.POST)
@@ -72,27 +74,20 @@ def decide(request: HttpRequest, study: UUID, person: UUID) -> HttpResponse:
         return _annotator_page(request, found, about, refused=form)
     kind, verdict = form.decided()
     reason = form.cleaned_data["reason"]
-    try:
-        made = decisions.decide(about, kind, verdict=verdict, reason=reason, by=request.user)  # type: ignore[arg-type]
-    except decisions.CannotDecide as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, f"{about.annotator} is {decisions.describe(made)} from now on.")
+    made = decisions.decide(about, kind, verdict=verdict, reason=reason, by=request.user)  # type: ignore[arg-type]
+    messages.success(request, f"{about.annotator} is {decisions.describe(made)} from now on.")
     return redirect("annotation:annotator", found.public_id, about.public_id)
 
 
 @require_POST
+@told_on("annotation:annotator")
 def settle(request: HttpRequest, study: UUID, person: UUID) -> HttpResponse:
     found = managed_study(request, study)
     about, form = _person(found, person), ReasonForm(request.POST)
     if not form.is_valid():
         return _annotator_page(request, found, about, refused=form)
-    try:
-        n = decisions.settle_flags(about, reason=form.cleaned_data["reason"], by=request.user)  # type: ignore[arg-type]
-    except decisions.CannotDecide as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, f"{n} flag{'' if n == 1 else 's'} settled; nothing else has changed.")
+    n = decisions.settle_flags(about, reason=form.cleaned_data["reason"], by=request.user)  # type: ignore[arg-type]
+    messages.success(request, f"{n} flag{'' if n == 1 else 's'} settled; nothing else has changed.")
     return redirect("annotation:annotator", found.public_id, about.public_id)
 
 
@@ -188,11 +183,8 @@ def mark(request: HttpRequest, study: UUID, item: int) -> HttpResponse:
     found = managed_study(request, study)
     one, form = _item(found, item), MarkForm(request.POST)
     if form.is_valid():
-        try:
+        with told_in(form):
             roles.mark_item(found, one, form.cleaned_data["mark"], by=request.user)  # type: ignore[arg-type]
-        except roles.CannotMark as error:
-            form.add_error(None, str(error))
-        else:
             messages.success(request, "Saved.")
             return redirect("annotation:item", found.public_id, one.pk)
     return _item_page(request, found, one, refused=form)
@@ -251,6 +243,7 @@ def _item_page(request: HttpRequest, study: Study, one: Item, *, refused: MarkFo
 
 @never_cache
 @require_http_methods(["GET", "POST"])
+@told_on("annotation:plan")
 def plan(request: HttpRequest, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     current = preregistration.plan_of(found)
@@ -258,17 +251,14 @@ def plan(request: HttpRequest, study: UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
         why = said.get("reason", "")
-        try:
-            done = preregistration.change_plan(
-                found,
-                headline=said["headline"],
-                rule=form.rule(),
-                by=request.user,  # type: ignore[arg-type]
-                reason=why,
-            )
-            messages.success(request, done)
-        except preregistration.ReasonMissing as error:
-            messages.error(request, str(error))
+        done = preregistration.change_plan(
+            found,
+            headline=said["headline"],
+            rule=form.rule(),
+            by=request.user,  # type: ignore[arg-type]
+            reason=why,
+        )
+        messages.success(request, done)
         return redirect("annotation:plan", found.public_id)
     fixed = current.fixed
     context = _context(found) | {
