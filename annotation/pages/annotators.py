@@ -45,6 +45,7 @@ from annotation.models.studies import Study, StudyText
 from annotation.sql import fetch_one, uuid_value
 from annotation.studies.forecast import MINUTES_AROUND
 from annotation.studies.wording import supplied_texts, texts_for
+from datasets.access import LoggedIn
 from datasets.images import picture_response
 from datasets.models.projects import user_id
 
@@ -112,21 +113,21 @@ def _begun_page(request: HttpRequest, study: Study, begun_here: QuerySet[Partici
 @in_their_language
 @never_cache
 @require_http_methods(["GET", "POST"])
-def take_part(request: HttpRequest, study: UUID) -> HttpResponse:
+def take_part(request: LoggedIn, study: UUID) -> HttpResponse:
     """The same for members with a log-in."""
     found = get_object_or_404(
-        Study.objects.filter(campaign__project__memberships__user_id=user_id(request.user)).select_related(
+        Study.objects.filter(campaign__project__memberships__user_id=request.user.pk).select_related(
             "campaign__project"
         ),
         public_id=study,
     )
-    mine = Participation.objects.filter(annotator__user_id=user_id(request.user), campaign=found.campaign_id).first()
+    mine = Participation.objects.filter(annotator__user_id=request.user.pk, campaign=found.campaign_id).first()
     if mine and mine.study_id == found.pk:
         return redirect("annotation:rate", mine.public_id)
     refused = "other_study" if mine else refusal(found)
     if not refused and (agreed_to := _agreed_text(request, found)):
         try:
-            mine = join_as_member(found, user_id(request.user), agreed_to=agreed_to)
+            mine = join_as_member(found, request.user.pk, agreed_to=agreed_to)
         except CannotJoin as cannot:
             refused = cannot.code
         else:
