@@ -1,6 +1,5 @@
 """The answering protocol over HTTP, for the rating page and for programs alike."""
 
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from rest_framework.views import APIView
 from annotation.access import ActsForParticipation
 from annotation.answering.schema import answering
 from annotation.answering.turn import take_turn
-from annotation.answering.wire import MAX_ANSWERS
+from annotation.answering.wire import MAX_ANSWERS, acknowledgement_data
 from annotation.models.people import Participation
 from datasets.refusals import Refusal
 
@@ -49,7 +48,7 @@ class AnswerView(APIView):
         turn = take_turn(mine, _answers(data), painted=data.get("painted"))
         acknowledgements = turn["acknowledgements"]
         refused = [each.http_status for each in acknowledgements if each.status == "refused"]
-        body = turn | {"acknowledgements": [_public(asdict(each)) for each in acknowledgements]}
+        body = turn | {"acknowledgements": [acknowledgement_data(each) for each in acknowledgements]}
         return Response(body, status=refused[0] if refused else 200, headers={"Cache-Control": "private, no-store"})
 
 
@@ -66,7 +65,3 @@ def _answers(data: Any) -> list[Any]:
     if len(data["answers"]) > MAX_ANSWERS:
         raise Unreadable(gettext("At most %(most)s answers in one request.") % {"most": MAX_ANSWERS})
     return list(data["answers"])
-
-
-def _public(acknowledgement: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in acknowledgement.items() if name != "http_status"}
