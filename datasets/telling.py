@@ -34,12 +34,12 @@ def told_on(page: str) -> Callable[[Callable[..., HttpResponseBase]], Callable[.
 
 
 @contextmanager
-def told_in(form: forms.BaseForm) -> Iterator[None]:
-    """What is refused within is told above the form, which is then to be shown again."""
+def told_in(form: forms.BaseForm, field: str | None = None) -> Iterator[None]:
+    """What is refused within is told above the form, or above a field of it; then the form is shown again."""
     try:
         yield
     except Refusal as refusal:
-        form.add_error(None, str(refusal))
+        form.add_error(field, str(refusal))
 
 
 class TellingCommand(BaseCommand):

@@ -422,6 +422,20 @@ def test_an_answer_of_somebody_who_was_erased_is_not_stored(lease: Assignment) -
     assert_places_add_up(lease.item.study)
 
 
+def test_whoever_is_erased_between_the_look_and_the_lock_finds_no_such_participation(lease: Assignment) -> None:
+    def erased_first(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if "p.seed" in sql:
+            erase_participation(lease.participation)
+        return execute(sql, *rest)
+
+    said = "There is no such participation, or it is not yours."
+    with connection.execute_wrapper(erased_first):
+        reply = send(lease.participation, make.answer(lease))
+        page = make.browser(lease.participation).get(reverse("annotation:rest", args=[lease.participation.public_id]))
+    assert (reply.status_code, reply.json()) == (404, {"detail": said})
+    assert page.status_code == 404
+
+
 def test_who_was_erased_is_given_nothing(participation: Participation) -> None:
     gone = Participation.objects.get(pk=participation.pk)
     erase_participation(participation)
