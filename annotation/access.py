@@ -1,6 +1,8 @@
-"""Who may act for a participation: whoever has its signed cookie, or is logged in as its annotator.
+"""Who may run a study: a researcher of its project. And who may act for a participation: whoever has its signed
+cookie, or is logged in as its annotator.
 
-Lookup and permission are one condition, `ACTS_FOR`; every view of an annotator's page goes through it.
+Lookup and permission are one condition; of an annotator's pages it is `ACTS_FOR`, and every view of theirs goes through
+it.
 """
 
 from collections.abc import Callable
@@ -12,8 +14,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
-from django.utils.translation import gettext_lazy
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
@@ -21,14 +22,21 @@ from rest_framework.request import Request
 from annotation.giving.person import ParticipationErased
 from annotation.languages import in_their_language
 from annotation.models.people import Participation
+from annotation.models.studies import Study
 from annotation.sql import uuid_value
+from datasets.access import LoggedIn
 from datasets.models.projects import user_id
 
 COOKIE = "participation_"
 COOKIE_SALT = "annotation.participation"
 RESUME_SALT = "annotation.resume"
-NOT_THEIRS = gettext_lazy("There is no such participation, or it is not yours.")
+NOT_THEIRS = ParticipationErased.sentence  # nobody learns which
 COOKIE_AGE = 90 * 24 * 3600  # seconds; the return address works longer
+
+
+def managed_study(request: LoggedIn, public_id: UUID) -> Study:
+    mine = Study.objects.managed_by(request.user).select_related("campaign__project")
+    return get_object_or_404(mine, public_id=public_id)
 
 
 def remember(response: HttpResponse, participation: Participation) -> HttpResponse:

@@ -26,6 +26,7 @@ from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Source
 from datasets.models.releases import Release
+from datasets.refusals import Refusal
 from datasets.releases import (
     ReleasedCue,
     ReleasedPair,
@@ -49,7 +50,7 @@ COUNTING_RULE = (
 )
 
 
-class NothingToFreeze(Exception):
+class NothingToFreeze(Refusal):
     """The study has no rating that would be released."""
 
 

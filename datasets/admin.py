@@ -4,11 +4,12 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from datasets.jobs import NotRetryable, cancel_job, retry_job
+from datasets.jobs import cancel_job, retry_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Source
 from datasets.models.projects import Membership, Project
 from datasets.models.releases import Release, ReleaseNotice
+from datasets.refusals import Refusal
 
 
 class ReadOnly(admin.ModelAdmin[Any]):
@@ -101,6 +102,6 @@ class JobAdmin(ReadOnly):
             try:
                 retry_job(job)
                 n_queued += 1
-            except NotRetryable as error:
-                self.message_user(request, str(error), messages.WARNING)
+            except Refusal as refusal:
+                self.message_user(request, str(refusal), messages.WARNING)
         self.message_user(request, f"{n_queued} jobs queued again.")

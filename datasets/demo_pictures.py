@@ -16,6 +16,7 @@ from typing import Any
 from PIL import Image
 
 from datasets.anonymize import VARIANTS, Region, Variant, anonymize, as_rgb
+from datasets.refusals import Refusal
 from datasets.rows import MANIFEST_COLUMNS
 from datasets.tables import csv_lines
 
@@ -23,7 +24,7 @@ from datasets.tables import csv_lines
 _FOLDERS = {"scikit-image": ("skimage", "data"), "matplotlib": ("matplotlib", "mpl-data/sample_data")}
 
 
-class DemoPicturesMissing(Exception):
+class DemoPicturesMissing(Refusal):
     """A package that holds demo pictures, or a picture of it, is not installed."""
 
 

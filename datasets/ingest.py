@@ -21,6 +21,7 @@ from datasets.jobs import Attempt, JobCancelled, JobFailed, handles
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from datasets.pictures import MAX_BYTES, Picture, PictureRefused, inspect
+from datasets.refusals import Refusal
 from datasets.rows import BadManifest, BadRow, ManifestRow, manifest_rows
 from datasets.tables import spellings
 from datasets.uploads import discard_old_uploads, is_upload
@@ -36,7 +37,7 @@ _FACT_BITS = 0xFFFFFFFF
 _UNREADABLE = (KeyError, EOFError, OSError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
 
 
-class NotThere(Exception):
+class NotThere(Refusal):
     """The manifest names a file that cannot be had."""
 
 
@@ -119,8 +120,6 @@ def import_pairs(attempt: Attempt) -> dict[str, Any]:
         root = _root(attempt.arguments)
         n_rows = _check(attempt, root)
         result = _store(attempt, root, n_rows)
-    except (BadManifest, NotThere, PictureRefused) as error:
-        raise JobFailed(str(error)) from error
     except JobCancelled as cancelled:
         n_new = attempt.job.result.get("n_new", 0)
         raise JobCancelled(f"{n_new} new pairs were stored before it was cancelled, and are kept.") from cancelled

@@ -25,6 +25,7 @@ from django.db.models.functions import Coalesce, Now
 
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
+from datasets.refusals import Refusal
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ _handlers: dict[str, tuple[Handler, str]] = {}
 repeated: dict[Callable[[], None], float] = {}  # what workers do unasked, and every how many seconds
 
 
-class JobFailed(Exception):
+class JobFailed(Refusal):
     """Raised by a handler when the job cannot be done, in words for the person who asked for it."""
 
 
@@ -56,7 +57,7 @@ class WorkDied(Exception):
     """A process that works for the job was killed from outside: the job is taken up again, as when its worker dies."""
 
 
-class NotRetryable(Exception):
+class NotRetryable(Refusal):
     """Only a failed or cancelled job can be tried again."""
 
 
@@ -277,8 +278,8 @@ def _do(attempt: Attempt) -> None:
         log.warning("job %s attempt %s lost its lease and stopped", attempt.job.pk, attempt.number)
     except JobCancelled as cancelled:
         attempt.end(Job.State.CANCELLED, error=str(cancelled))
-    except JobFailed as failure:
-        attempt.end(Job.State.FAILED, error=str(failure))
+    except Refusal as refusal:
+        attempt.end(Job.State.FAILED, error=str(refusal))
     except WorkDied as death:
         attempt.survive(death)
     except Exception as error:

@@ -14,11 +14,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from datasets.refusals import Refusal
+
 MAX_PARTS = 65_536  # segments or chunks: an honest file of 40 MB has some thousands
 MAX_SCANS = 200  # progressive JPEG: encoders write about 10; each costs the decoder a pass over the whole picture
 
 
-class PictureRefused(ValueError):
+class PictureRefused(Refusal):
     """The file is not taken. The message tells whoever sent it what is wrong and what to do."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, TextIO
 
+from datasets.refusals import Refusal
 from datasets.tables import is_like_formula
 
 # What a manifest may call each column; the first is ours, the others are the published data set's two spellings.
@@ -41,15 +42,15 @@ SET_ASIDE_COLUMNS = ("pair", "group", "annotator", "score")
 CUE_COLUMNS = ("pair", "annotator", "kind", "x", "y", "width", "height", "image_width", "image_height")
 
 
-class BadManifest(ValueError):
+class BadManifest(Refusal):
     """The file as a whole cannot be read as a manifest; the message says what to change."""
 
 
-class BadRow(ValueError):
+class BadRow(Refusal):
     """One row of a manifest cannot be used."""
 
 
-class BadLabels(ValueError):
+class BadLabels(Refusal):
     """A labels.csv cannot be trained on; the message says what to change."""
 
 

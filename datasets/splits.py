@@ -18,6 +18,8 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Protocol
 
+from datasets.refusals import Refusal
+
 SEED = 42
 PARTS = ("train", "val", "test")
 ENDS = {"train": 60, "val": 80, "test": 100}  # percent, cumulative: 60/20/20
@@ -26,11 +28,11 @@ TASKS = {"task-person": {"coco", "voc"}, "task-face": {"celeba", "lfw"}}
 LEFT_OUT = ""
 
 
-class UnknownScheme(ValueError):
+class UnknownScheme(Refusal):
     """No scheme has this name; the message lists those there are."""
 
 
-class TooSmallToSplit(ValueError):
+class TooSmallToSplit(Refusal):
     """A part would be empty; the message says which, and what would help."""
 
 

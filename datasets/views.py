@@ -5,28 +5,29 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from datasets.access import managed_project
+from datasets.access import LoggedIn, managed_project
 from datasets.export import archive_name, request_export
 from datasets.files import file_response, media_path
 from datasets.forms import ImportForm
 from datasets.images import picture_response
-from datasets.jobs import NotRetryable, cancel_job, queue_job, retry_job
+from datasets.jobs import cancel_job, queue_job, retry_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image
 from datasets.models.projects import Project
 from datasets.models.releases import Release
+from datasets.telling import told_on
 from datasets.uploads import keep_upload
 
 PAIRS_PER_PAGE = 24
 
 
 @require_GET
-def pairs(request: HttpRequest, project: str) -> HttpResponse:
+def pairs(request: LoggedIn, project: str) -> HttpResponse:
     """The pictures of a project, to look at."""
     found = managed_project(request, project)
     listed = found.pairs.select_related("original", "anonymized", "source").order_by("group", "pk")
@@ -35,19 +36,19 @@ def pairs(request: HttpRequest, project: str) -> HttpResponse:
 
 
 @require_GET
-def picture(request: HttpRequest, project: str, image: int) -> HttpResponseBase:
+def picture(request: LoggedIn, project: str, image: int) -> HttpResponseBase:
     mine = Image.objects.filter(project__in=Project.objects.managed_by(request.user), project__slug=project)
     found = get_object_or_404(mine, pk=image)
     return picture_response(request, str(found.display.name), found.content_type)
 
 
 @require_http_methods(["GET", "POST"])
-def import_pairs(request: HttpRequest, project: str) -> HttpResponse:
+def import_pairs(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
     form = ImportForm(request.POST or None, request.FILES or None, label_suffix="")
     if request.method == "POST" and form.is_valid():
         archive = keep_upload(form.cleaned_data["archive"])
-        job = queue_job("import_pairs", found, by=request.user, archive=archive)  # type: ignore[arg-type]
+        job = queue_job("import_pairs", found, by=request.user, archive=archive)
         return redirect("datasets:job", job.public_id)
     context = {"project": found, "form": form}
     return render(request, "datasets/import.html", context, status=400 if form.errors else 200)
@@ -56,13 +57,13 @@ def import_pairs(request: HttpRequest, project: str) -> HttpResponse:
 # Jobs --------------------------------------------------------------------------------------------------------------
 
 
-def managed_job(request: HttpRequest, public_id: UUID) -> Job:
+def managed_job(request: LoggedIn, public_id: UUID) -> Job:
     return get_object_or_404(Job.objects.managed_by(request.user).select_related("project"), public_id=public_id)
 
 
 @never_cache
 @require_GET
-def job(request: HttpRequest, job: UUID) -> HttpResponse:
+def job(request: LoggedIn, job: UUID) -> HttpResponse:
     found = managed_job(request, job)
     release = None
     if found.state == Job.State.DONE and (pk := found.result.get("release") or found.arguments.get("release")):
@@ -71,12 +72,12 @@ def job(request: HttpRequest, job: UUID) -> HttpResponse:
     return render(request, "datasets/job.html", context)
 
 
-def may_steer(request: HttpRequest, job: Job) -> bool:
+def may_steer(request: LoggedIn, job: Job) -> bool:
     """Trainings are the admins'; every other job its project's researchers may cancel and try again."""
     return job.lane != "train" or request.user.has_perm("datasets.change_job")
 
 
-def _job_to_steer(request: HttpRequest, public_id: UUID) -> Job:
+def _job_to_steer(request: LoggedIn, public_id: UUID) -> Job:
     found = managed_job(request, public_id)
     if not may_steer(request, found):
         raise PermissionDenied("Trainings are cancelled and run again by admins.")
@@ -84,7 +85,7 @@ def _job_to_steer(request: HttpRequest, public_id: UUID) -> Job:
 
 
 @require_POST
-def job_cancel(request: HttpRequest, job: UUID) -> HttpResponse:
+def job_cancel(request: LoggedIn, job: UUID) -> HttpResponse:
     found = _job_to_steer(request, job)
     if found.is_finished:
         messages.info(request, f"This job is {found.get_state_display()} already; there is nothing to cancel.")
@@ -95,25 +96,23 @@ def job_cancel(request: HttpRequest, job: UUID) -> HttpResponse:
 
 
 @require_POST
-def job_retry(request: HttpRequest, job: UUID) -> HttpResponse:
+@told_on("datasets:job")
+def job_retry(request: LoggedIn, job: UUID) -> HttpResponse:
     found = _job_to_steer(request, job)
-    try:
-        retry_job(found)
-    except NotRetryable as error:
-        messages.error(request, str(error))
+    retry_job(found)
     return redirect("datasets:job", found.public_id)
 
 
 # Releases ----------------------------------------------------------------------------------------------------------
 
 
-def managed_release(request: HttpRequest, project: str, slug: str, version: int) -> Release:
+def managed_release(request: LoggedIn, project: str, slug: str, version: int) -> Release:
     mine = Release.objects.frozen().managed_by(request.user).select_related("project")
     return get_object_or_404(mine, project__slug=project, slug=slug, version=version)
 
 
 @require_GET
-def release(request: HttpRequest, project: str, slug: str, version: int) -> HttpResponse:
+def release(request: LoggedIn, project: str, slug: str, version: int) -> HttpResponse:
     found = managed_release(request, project, slug, version)
     labels = found.labels.select_related("original", "anonymized").order_by("number")
     context = {
@@ -127,13 +126,13 @@ def release(request: HttpRequest, project: str, slug: str, version: int) -> Http
 
 
 @require_POST
-def release_export(request: HttpRequest, project: str, slug: str, version: int) -> HttpResponse:
+def release_export(request: LoggedIn, project: str, slug: str, version: int) -> HttpResponse:
     found = managed_release(request, project, slug, version)
-    return redirect("datasets:job", request_export(found, by=request.user).public_id)  # type: ignore[arg-type]
+    return redirect("datasets:job", request_export(found, by=request.user).public_id)
 
 
 @require_GET
-def release_download(request: HttpRequest, project: str, slug: str, version: int) -> HttpResponseBase:
+def release_download(request: LoggedIn, project: str, slug: str, version: int) -> HttpResponseBase:
     found = managed_release(request, project, slug, version)
     name = archive_name(found)
     if not media_path(name).exists():

@@ -1,8 +1,9 @@
 """Training in the admin: the one place where runs are started. What came of them is looked at, never edited."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -12,13 +13,16 @@ from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 
+from datasets.access import LoggedIn
 from datasets.admin import ReadOnly
-from datasets.jobs import NotRetryable, cancel_job, retry_job
+from datasets.jobs import cancel_job, retry_job
 from datasets.models.releases import Release
+from datasets.refusals import Refusal
+from datasets.telling import told_in, told_on
 from scoring.compare import request_comparison
 from scoring.forms import RecipeForm
 from scoring.models import Checkpoint, Comparison, TrainingRun
-from scoring.runs import CannotQueue, queue_run, run_again
+from scoring.runs import queue_run, run_again
 from scoring.views import run_context
 
 
@@ -27,8 +31,11 @@ def row_id(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
+RUN_PAGE = "admin:scoring_trainingrun_change"
+
+
 def run_page(run: TrainingRun) -> HttpResponse:
-    return redirect("admin:scoring_trainingrun_change", run.pk)
+    return redirect(RUN_PAGE, run.pk)
 
 
 @admin.register(TrainingRun)
@@ -89,10 +96,8 @@ class TrainingRunAdmin(ReadOnly):
             return TemplateResponse(request, "admin/scoring/choose_release.html", context)
         form = RecipeForm(release, request.POST or None)
         if request.method == "POST" and form.is_valid():
-            try:
-                return run_page(queue_run(release, form.recipe, by=request.user))  # type: ignore[arg-type]
-            except CannotQueue as error:
-                form.add_error(None, str(error))
+            with told_in(form):
+                return run_page(queue_run(release, form.recipe, by=cast("User", request.user)))
         context |= {"title": f"Train on {release}", "form": form}
         return TemplateResponse(request, "admin/scoring/recipe.html", context, status=400 if form.errors else 200)
 
@@ -107,7 +112,7 @@ class TrainingRunAdmin(ReadOnly):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": str(run),
-            **run_context(run, request),
+            **run_context(run, request.user),
         }
         return TemplateResponse(request, "admin/scoring/run.html", context)
 
@@ -119,13 +124,13 @@ class TrainingRunAdmin(ReadOnly):
 
     # Verbs ------------------------------------------------------------------------------------------------------------
 
-    def _permitted(self, request: HttpRequest, object_id: int) -> TrainingRun:
+    def _permitted(self, request: LoggedIn, object_id: int) -> TrainingRun:
         if not self.has_train_permission(request):
             raise PermissionDenied
         return self._found(object_id)
 
     @method_decorator(require_POST)
-    def cancel_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+    def cancel_view(self, request: LoggedIn, object_id: int) -> HttpResponse:
         run = self._permitted(request, object_id)
         if run.job.is_finished:
             self.message_user(request, f"This run is {run.job.get_state_display()} already.", messages.INFO)
@@ -134,39 +139,31 @@ class TrainingRunAdmin(ReadOnly):
             self.message_user(request, "Cancelling: a running training stops within a step.")
         return run_page(run)
 
-    @method_decorator(require_POST)
-    def again_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        run = self._permitted(request, object_id)
-        try:
-            again = run_again(run, by=request.user)  # type: ignore[arg-type]
-            self.message_user(request, "This is a new run of the same recipe.")
-            return run_page(again)
-        except CannotQueue as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return run_page(run)
+    @method_decorator([require_POST, told_on(RUN_PAGE)])
+    def again_view(self, request: LoggedIn, object_id: int) -> HttpResponse:
+        again = run_again(self._permitted(request, object_id), by=request.user)
+        self.message_user(request, "This is a new run of the same recipe.")
+        return run_page(again)
 
-    @method_decorator(require_POST)
-    def go_on_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+    @method_decorator([require_POST, told_on(RUN_PAGE)])
+    def go_on_view(self, request: LoggedIn, object_id: int) -> HttpResponse:
         run = self._permitted(request, object_id)
-        try:
-            retry_job(run.job)
-            self.message_user(request, "Queued again: it goes on after its last whole epoch.")
-        except NotRetryable as error:
-            self.message_user(request, str(error), messages.ERROR)
+        retry_job(run.job)
+        self.message_user(request, "Queued again: it goes on after its last whole epoch.")
         return run_page(run)
 
     @method_decorator(require_POST)
-    def compare_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+    def compare_view(self, request: LoggedIn, object_id: int) -> HttpResponse:
         run = self._permitted(request, object_id)
         if hasattr(run, "checkpoint"):
-            request_comparison(run, by=request.user)  # type: ignore[arg-type]
+            request_comparison(run, by=request.user)
             self.message_user(request, "The comparison is being made; it takes a minute or so.")
         else:
             self.message_user(request, "This run has no model to compare.", messages.ERROR)
         return run_page(run)
 
     @method_decorator(require_POST)
-    def use_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+    def use_view(self, request: LoggedIn, object_id: int) -> HttpResponse:
         run = self._permitted(request, object_id)
         if hasattr(run, "checkpoint"):
             run.checkpoint.use()
@@ -176,21 +173,21 @@ class TrainingRunAdmin(ReadOnly):
         return run_page(run)
 
     @admin.action(description="Cancel the chosen runs", permissions=["train"])
-    def cancel(self, request: HttpRequest, runs: QuerySet[TrainingRun]) -> None:
+    def cancel(self, request: LoggedIn, runs: QuerySet[TrainingRun]) -> None:
         unfinished = [run for run in runs.select_related("job") if not run.job.is_finished]
         for run in unfinished:
             cancel_job(run.job)
         self.message_user(request, f"{len(unfinished)} runs cancelled; a running one stops within a step.")
 
     @admin.action(description="Run the chosen runs again", permissions=["train"])
-    def run_again(self, request: HttpRequest, runs: QuerySet[TrainingRun]) -> None:
+    def run_again(self, request: LoggedIn, runs: QuerySet[TrainingRun]) -> None:
         n_queued = 0
         for run in runs.with_lineage():  # type: ignore[attr-defined]
             try:
-                run_again(run, by=request.user)  # type: ignore[arg-type]
+                run_again(run, by=request.user)
                 n_queued += 1
-            except CannotQueue as error:
-                self.message_user(request, str(error), messages.ERROR)
+            except Refusal as refusal:
+                self.message_user(request, str(refusal), messages.ERROR)
         self.message_user(request, f"{n_queued} runs queued.")
 
 
@@ -214,7 +211,7 @@ class CheckpointAdmin(ReadOnly):
         return request.user.has_perm("scoring.add_trainingrun")
 
     @admin.action(description="Use this checkpoint", permissions=["use"])
-    def use(self, request: HttpRequest, checkpoints: QuerySet[Checkpoint]) -> None:
+    def use(self, request: LoggedIn, checkpoints: QuerySet[Checkpoint]) -> None:
         chosen = list(checkpoints.select_related("project"))
         if len(chosen) != 1:
             self.message_user(request, "Choose one checkpoint: one is in use per project and mode.", messages.WARNING)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from datasets.refusals import Refusal
 from datasets.splits import SEED, UnknownScheme, checked_scheme
 
 MODES = ("HA1", "HA2")
@@ -33,7 +34,7 @@ OPTIMIZERS = ("sgd", "adam")
 SCHEDULES = ("cosine", "step")
 
 
-class BadRecipe(ValueError):
+class BadRecipe(Refusal):
     """The recipe cannot be trained; `field` is where, the message says what to change."""
 
     def __init__(self, message: str, field: str = "") -> None:

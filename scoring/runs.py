@@ -12,6 +12,7 @@ from datasets import jobs, splits
 from datasets.files import media_path
 from datasets.jobs import Attempt, JobFailed, WorkDied, handles, queue_job
 from datasets.models.releases import Release
+from datasets.refusals import Refusal
 from scoring import results, trainer
 from scoring.models import Epoch, TrainingRun
 from scoring.recipe import BadRecipe, Recipe
@@ -21,7 +22,7 @@ GIVEN = ("mode", "scale_min", "scale_max")  # by the release, not by whoever tra
 LOG_TAIL = 4000  # characters shown of what a training wrote
 
 
-class CannotQueue(Exception):
+class CannotQueue(Refusal):
     """This release cannot be trained on by this recipe, in words for the person who asked."""
 
 
@@ -32,14 +33,10 @@ def recipe_for(release: Release, **choices: Any) -> Recipe:
 
 @transaction.atomic
 def queue_run(release: Release, recipe: Recipe, *, by: AbstractBaseUser | None = None) -> TrainingRun:
-    """Ask for a training. Raises CannotQueue where the release is too small to split."""
+    """Ask for a training. Raises TooSmallToSplit, and CannotQueue where the recipe is for another release."""
     if any(getattr(recipe, name) != getattr(release, name) for name in GIVEN):
         raise CannotQueue(f"The recipe is for another mode or scale than {release}.")
-    labels = list(release.labels.order_by("number"))
-    try:
-        splits.parts(labels, recipe.scheme, seed=recipe.split_seed)
-    except splits.TooSmallToSplit as error:
-        raise CannotQueue(str(error)) from error
+    splits.parts(list(release.labels.order_by("number")), recipe.scheme, seed=recipe.split_seed)
     job = queue_job("train_release", release.project, by=by)
     return TrainingRun.objects.create(project=release.project, release=release, recipe=recipe.to_dict(), job=job)
 

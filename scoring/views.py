@@ -3,12 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.contrib.auth.models import AnonymousUser, User
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from datasets.access import managed_project
+from datasets.access import LoggedIn, managed_project
 from datasets.models.jobs import Job
 from scoring import charts
 from scoring.compare import prediction_lines, rows_of
@@ -18,12 +19,12 @@ from scoring.runs import lineage, log_tail
 FURTHEST = 50  # pairs listed below the scatter plot
 
 
-def managed_run(request: HttpRequest, public_id: UUID) -> TrainingRun:
+def managed_run(request: LoggedIn, public_id: UUID) -> TrainingRun:
     mine = TrainingRun.objects.managed_by(request.user).with_lineage()
     return get_object_or_404(mine, public_id=public_id)
 
 
-def run_context(run: TrainingRun, request: HttpRequest) -> dict[str, Any]:
+def run_context(run: TrainingRun, user: User | AnonymousUser) -> dict[str, Any]:
     """What the run's page shows, on the site and in the admin."""
     epochs = list(run.epochs.all())
     comparing = Job.objects.filter(kind="compare_run", project=run.project, arguments__run=run.pk).first()
@@ -39,19 +40,18 @@ def run_context(run: TrainingRun, request: HttpRequest) -> dict[str, Any]:
         "meta": lineage(run),
         "checkpoint": getattr(run, "checkpoint", None),
         "figures": Comparison.objects.filter(run=run).values_list("figures", flat=True).first(),
-        "may_train": may_train(request),
+        "may_train": may_train(user),
     }
 
 
-def may_train(request: HttpRequest) -> bool:
+def may_train(user: User | AnonymousUser) -> bool:
     """Training is the admins': its buttons lead into the admin, which asks again."""
-    user = request.user
-    return bool(getattr(user, "is_staff", False) and user.has_perm("scoring.add_trainingrun"))
+    return user.is_staff and user.has_perm("scoring.add_trainingrun")
 
 
 @never_cache
 @require_GET
-def runs(request: HttpRequest, project: str) -> HttpResponse:
+def runs(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
     context = {
         "project": found,
@@ -63,13 +63,13 @@ def runs(request: HttpRequest, project: str) -> HttpResponse:
 
 @never_cache
 @require_GET
-def run(request: HttpRequest, run: UUID) -> HttpResponse:
-    return render(request, "scoring/run.html", run_context(managed_run(request, run), request))
+def run(request: LoggedIn, run: UUID) -> HttpResponse:
+    return render(request, "scoring/run.html", run_context(managed_run(request, run), request.user))
 
 
 @never_cache
 @require_GET
-def comparison(request: HttpRequest, run: UUID) -> HttpResponse:
+def comparison(request: LoggedIn, run: UUID) -> HttpResponse:
     found = managed_run(request, run)
     compared = Comparison.objects.filter(run=found).first()
     if compared is None:
@@ -89,7 +89,7 @@ def comparison(request: HttpRequest, run: UUID) -> HttpResponse:
 
 @never_cache
 @require_GET
-def predictions(request: HttpRequest, run: UUID) -> StreamingHttpResponse:
+def predictions(request: LoggedIn, run: UUID) -> StreamingHttpResponse:
     """Every pair of the run with all that was said of it, to compute on."""
     found = managed_run(request, run)
     if not hasattr(found, "checkpoint"):

@@ -18,8 +18,10 @@ LEADS_ON = {"admin-login", "annotation:resume", "annotation:language"}
 # Open to the person whose participation it is, logged in or not.
 PERSONAL = {
     f"annotation:{name}"
-    for name in ("rate", "previous", "instructions", "answer", "rest", "your-data", "end", "another-session", "picture")
-}
+    for name in (
+        "rate", "last-answer", "instructions", "answer", "rest", "your-data", "end", "another-session", "picture",
+    )
+}  # fmt: skip
 # Open to everybody with a log-in.
 COMMON = {"home", "logout", "schema"}
 # Open to every member of the project.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models import F
 from django.http import HttpResponse
 from django.test import Client
@@ -20,9 +21,10 @@ from PIL import Image as PillowImage
 
 from annotation.access import remember
 from annotation.answering.introduction import questions
-from annotation.answering.ratings import submit_rating
+from annotation.answering.ratings import Answer, count_answers, revise_rating, submit_rating
 from annotation.freeze import request_freeze
 from annotation.giving.leases import next_pairs
+from annotation.giving.person import locked
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import SCORES, Campaign, Study
@@ -177,8 +179,17 @@ def leases(of: Participation) -> list[Assignment]:
 def rate(of: Participation, *scores: int) -> None:
     """Answers to pair after pair, as they are given out, one for each score."""
     for score in scores:
-        assignment = Assignment.objects.get(pk=leases(of)[0].pk)
-        submit_rating(assignment, score=score, seconds=2.5, key=uuid.uuid4())
+        rating(leases(of)[0], score, seconds=2.5)
+
+
+def rating(of: Assignment, score: int = 7, *, key: uuid.UUID | None = None, **fields: Any) -> Rating:
+    """An answer to this pair, or a revised one, stored as a turn stores it, whatever comes next."""
+    answer = Answer(key or uuid.uuid4(), of.public_id, score, **fields)
+    with transaction.atomic():
+        person = locked(of.participation_id)
+        (revise_rating if answer.revises else submit_rating)(person, answer)
+        count_answers(person)
+    return Rating.objects.get(assignment=of)
 
 
 def rated_study(
@@ -254,4 +265,4 @@ def expire(*given: Assignment) -> None:
 def rate_all(of: Participation, score: int = 5) -> None:
     """Answer every pair this person is given."""
     while held := leases(of):
-        submit_rating(held[0], score=score, seconds=1.0, key=uuid.uuid4())
+        rating(held[0], score, seconds=1.0)

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from annotation.answering.ratings import AnswerRefused
+from annotation.answering.refusals import AnswerRefused
 from annotation.answering.schema import REFUSALS
 from annotation.answering.wire import MAX_ANSWERS
 from annotation.models.people import Participation

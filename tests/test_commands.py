@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.apps import apps
+from django.core.management import CommandError, call_command, find_commands, load_command_class
 
 from annotation.models.people import new_token
 from annotation.models.studies import Campaign, Study
@@ -18,6 +19,7 @@ from datasets.jobs import queue_job
 from datasets.models.jobs import Job
 from datasets.models.projects import Membership
 from datasets.models.releases import Release
+from datasets.telling import TellingCommand
 from tests import make
 from tests.annotation.watching.test_assessment import panel, straight
 
@@ -28,6 +30,14 @@ def run(*arguments: str, **options: Any) -> str:
     out = StringIO()
     call_command(*arguments, stdout=out, stderr=StringIO(), **options)
     return out.getvalue()
+
+
+@pytest.mark.parametrize("app", ["annotation", "datasets", "scoring"])
+def test_every_command_tells_a_refusal_in_a_sentence(app: str) -> None:
+    names = find_commands(str(Path(apps.get_app_config(app).path, "management")))
+    assert names
+    for name in names:
+        assert isinstance(load_command_class(app, name), TellingCommand), name
 
 
 def manifest(folder: Path, n: int = 3) -> Path:

@@ -1,27 +1,31 @@
 """The answering protocol over HTTP, for the rating page and for programs alike."""
 
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext, gettext_lazy
-from rest_framework.exceptions import APIException, NotFound, ParseError, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.access import NOT_THEIRS, ActsForParticipation
+from annotation.access import ActsForParticipation
 from annotation.answering.schema import answering
 from annotation.answering.turn import take_turn
-from annotation.answering.wire import MAX_ANSWERS
-from annotation.giving.person import ParticipationErased
+from annotation.answering.wire import MAX_ANSWERS, acknowledgement_data
 from annotation.models.people import Participation
+from datasets.refusals import Refusal
 
 
-class Gone(APIException):
-    status_code = 410
-    default_code = "withdrawn"
-    default_detail = gettext_lazy("This participation was withdrawn; nothing more is stored.")
+class Withdrawn(Refusal):
+    code = "withdrawn"
+    status = 410
+    sentence = gettext_lazy("This participation was withdrawn; nothing more is stored.")
+
+
+class Unreadable(Refusal):
+    """A body that holds no list of answers."""
+
+    code = "unreadable"
 
 
 class AnswerView(APIView):
@@ -39,15 +43,12 @@ class AnswerView(APIView):
     def post(self, request: Request, participation: UUID) -> Response:
         mine: Participation = request.auth  # type: ignore[assignment]
         if mine.withdrawn_at:
-            raise Gone
+            raise Withdrawn
         data = _body(request)
-        try:
-            turn = take_turn(mine, _answers(data), painted=data.get("painted"))
-        except ParticipationErased as erased:
-            raise NotFound(NOT_THEIRS) from erased
+        turn = take_turn(mine, _answers(data), painted=data.get("painted"))
         acknowledgements = turn["acknowledgements"]
         refused = [each.http_status for each in acknowledgements if each.status == "refused"]
-        body = turn | {"acknowledgements": [_public(asdict(each)) for each in acknowledgements]}
+        body = turn | {"acknowledgements": [acknowledgement_data(each) for each in acknowledgements]}
         return Response(body, status=refused[0] if refused else 200, headers={"Cache-Control": "private, no-store"})
 
 
@@ -55,16 +56,12 @@ def _body(request: Request) -> Any:
     try:
         return request.data
     except RecursionError as error:  # thousands of brackets in brackets
-        raise ParseError(gettext("The JSON is nested too deeply.")) from error
+        raise Unreadable(gettext("The JSON is nested too deeply.")) from error
 
 
 def _answers(data: Any) -> list[Any]:
     if not isinstance(data, dict) or not isinstance(data.get("answers"), list):
-        raise ValidationError({"detail": gettext('Send an object with a list: {"answers": [...]}.')})
+        raise Unreadable(gettext('Send an object with a list: {"answers": [...]}.'))
     if len(data["answers"]) > MAX_ANSWERS:
-        raise ValidationError({"detail": gettext("At most %(most)s answers in one request.") % {"most": MAX_ANSWERS}})
+        raise Unreadable(gettext("At most %(most)s answers in one request.") % {"most": MAX_ANSWERS})
     return list(data["answers"])
-
-
-def _public(acknowledgement: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in acknowledgement.items() if name != "http_status"}

@@ -1,4 +1,4 @@
-"""The answer before, brought back for the person who gave it: without a script there is no other way to change one."""
+"""The last answer, brought back for the person who gave it: without a script there is no other way to change one."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from annotation.models.studies import Item, Study
 
 
 @dataclass(frozen=True)
-class Previous:
+class LastAnswer:
     """The pair that was answered last, as it was shown, with the score and the boxes it has now."""
 
     lease: Lease
@@ -19,8 +19,8 @@ class Previous:
     cues: list[dict[str, Any]]  # the boxes of what was said last
 
 
-def previous_answer(participation: Participation) -> Previous | None:
-    """The newest answer of a participation, as long as `answer.revise_rating` takes another one for it and its
+def last_answer(participation: Participation) -> LastAnswer | None:
+    """The newest answer of a participation, as long as `revise_rating` takes another one for it and its
     pictures may be looked at; never one before it."""
     if participation.finished_at or participation.study.state == Study.State.CLOSED:
         return None
@@ -30,7 +30,7 @@ def previous_answer(participation: Participation) -> Previous | None:
     if newest is None or newest.assignment.item.state != Item.State.OPEN:
         return None
     boxes = Cue.objects.current().filter(revision__rating=newest).values("kind", *PLACES)
-    return Previous(_lease(newest), newest.score, list(boxes))
+    return LastAnswer(_lease(newest), newest.score, list(boxes))
 
 
 def _lease(rating: Rating) -> Lease:

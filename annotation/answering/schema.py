@@ -10,25 +10,25 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 from annotation.access import COOKIE, ActsForParticipation
-from annotation.answering import ratings
+from annotation.answering import refusals
 from annotation.answering.cues import MAX_CUES, MIN_SIDE, PLACES
 from annotation.answering.skips import MAX_WORDS
 from annotation.answering.viewing import LIMITS, MAX_SECONDS, MODES
-from annotation.answering.wire import MAX_ANSWERS, MAX_KEY, InvalidAnswer
+from annotation.answering.wire import MAX_ANSWERS, MAX_KEY
 from annotation.models.ratings import Assignment, Remark, Report
 from annotation.models.studies import MAX_SCORE, MIN_SCORE
 from datasets.models.releases import CueKind, Mode
 
 Schema = dict[str, Any]
 
-REFUSALS: tuple[type[ratings.AnswerRefused], ...] = (
-    ratings.InvalidScore,
-    InvalidAnswer,
-    ratings.UnknownAssignment,
-    ratings.AlreadyRated,
-    ratings.NotRated,
-    ratings.RevisionsEnded,
-    ratings.KeyAlreadyUsed,
+REFUSALS: tuple[type[refusals.AnswerRefused], ...] = (
+    refusals.InvalidScore,
+    refusals.InvalidAnswer,
+    refusals.UnknownAssignment,
+    refusals.AlreadyRated,
+    refusals.NotRated,
+    refusals.RevisionsEnded,
+    refusals.KeyAlreadyUsed,
 )
 
 

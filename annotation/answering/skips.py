@@ -1,7 +1,7 @@
 """A pair that somebody does not rate: skipped with a reason, or reported as broken or distressing.
 
 It leaves this person's session at once, with a planned repeat of it, and its place goes to others. The researcher sees
-what was reported; whether a pair is withdrawn for everybody is theirs to decide (marks.py).
+what was reported; whether a pair is withdrawn for everybody is theirs to decide (watching/roles.py).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext
 
-from annotation.answering.ratings import NOT_GIVEN, AlreadyRated, UnknownAssignment
+from annotation.answering.refusals import AlreadyRated, UnknownAssignment
 from annotation.giving.leases import free_places
 from annotation.giving.person import Person
 from annotation.models.ratings import Assignment, Report
@@ -33,7 +33,7 @@ def skip_pair(person: Person, skip: Skip) -> None:
     mine = Assignment.objects.filter(participation=person.pk)
     given = mine.filter(public_id=skip.assignment, served_at__isnull=False).first()
     if given is None:
-        raise UnknownAssignment(NOT_GIVEN)
+        raise UnknownAssignment
     if given.answered_at:
         raise AlreadyRated(gettext("This pair has been rated already; the answer is kept."))
     if given.skipped_at:

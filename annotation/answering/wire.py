@@ -1,6 +1,6 @@
 """The answering protocol as it goes over the wire: what is parsed of an answer, and what is said in return."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -9,8 +9,9 @@ from django.urls import reverse
 from django.utils.translation import gettext
 
 from annotation.answering.cues import parsed_cues
-from annotation.answering.last_answer import previous_answer
-from annotation.answering.ratings import Answer, AnswerRefused, checked_score
+from annotation.answering.last_answer import last_answer
+from annotation.answering.ratings import Answer
+from annotation.answering.refusals import InvalidAnswer
 from annotation.answering.skips import MAX_WORDS, Skip
 from annotation.answering.viewing import MAX_SECONDS, is_within, viewing_conditions
 from annotation.giving.leases import Lease, Session
@@ -22,25 +23,17 @@ MAX_ANSWERS = 100  # in one request
 MAX_KEY = 64  # characters of a key that are sent back, whatever came
 
 
-class InvalidAnswer(AnswerRefused):
-    code = "invalid_answer"
+# In -----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Acknowledgement:
-    key: str
-    status: str  # stored, or refused with a code and a sentence
-    code: str = ""
-    detail: str = ""
-    score: int | None = None  # what is stored now
-    feedback: str = ""  # to a practice pair
-    http_status: int = 200
-
-
-def parsed_answer(data: Any) -> Answer:
-    """An answer from JSON. Raises AnswerRefused with what is wrong."""
+def parsed(data: Any) -> Answer | Skip:
+    """What is said of a pair, from JSON. Raises AnswerRefused with what is wrong."""
     if not isinstance(data, dict):
         raise InvalidAnswer(gettext("An answer is an object with key, assignment and score."))
+    return _answer(data) if data.get("skips") is None else _skip(data)
+
+
+def _answer(data: Any) -> Answer:
     key, assignment = _ids(data)
     for name in ("seconds", "hidden_seconds"):
         if data.get(name) is not None and not is_within(data[name], MAX_SECONDS):
@@ -49,7 +42,7 @@ def parsed_answer(data: Any) -> Answer:
     return Answer(
         key=key,
         assignment=assignment,
-        score=checked_score(data.get("score")),
+        score=data.get("score"),
         seconds=data.get("seconds"),
         hidden_seconds=data.get("hidden_seconds"),
         revises=data.get("revises") is True,
@@ -60,8 +53,8 @@ def parsed_answer(data: Any) -> Answer:
     )
 
 
-def parsed_skip(data: dict[str, Any]) -> Skip:
-    """A pair that is not rated, from JSON: `skips` says why."""
+def _skip(data: dict[str, Any]) -> Skip:
+    """A pair that is not rated: `skips` says why."""
     if data["skips"] == "":
         raise InvalidAnswer(gettext("Say why you skip it: choose one of the reasons."))
     if data["skips"] not in Report.Kind.values:
@@ -72,10 +65,17 @@ def parsed_skip(data: dict[str, Any]) -> Skip:
 
 
 def _ids(data: dict[str, Any]) -> tuple[UUID, UUID]:
+    key, assignment = parsed_id(data.get("key")), parsed_id(data.get("assignment"))
+    if key is None or assignment is None:
+        raise InvalidAnswer(gettext("key and assignment must both be UUIDs."))
+    return key, assignment
+
+
+def parsed_id(value: Any) -> UUID | None:
     try:
-        return UUID(as_text(data.get("key"))), UUID(as_text(data.get("assignment")))
-    except ValueError as error:
-        raise InvalidAnswer(gettext("key and assignment must both be UUIDs.")) from error
+        return UUID(_as_text(value))
+    except ValueError:
+        return None
 
 
 def _words(said: Any) -> str:
@@ -85,18 +85,36 @@ def _words(said: Any) -> str:
     return said.encode(errors="replace").decode().replace("\0", "").strip()[:MAX_WORDS]
 
 
-def key_of(data: Any) -> str:
-    return _echo(data.get("key", "")) if isinstance(data, dict) else ""
-
-
-def _echo(key: Any) -> str:
-    """The client's key as it came, so that it finds its answer again; halves of characters would break the reply."""
-    return as_text(key)[:MAX_KEY].encode(errors="replace").decode()
-
-
-def as_text(value: Any) -> str:
+def _as_text(value: Any) -> str:
     """As text; lists and objects, nested as deep as they may be, are nothing that we could name something by."""
     return "" if isinstance(value, list | dict) else str(value)
+
+
+# Out ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """What became of one answer."""
+
+    key: str
+    status: str  # stored, or refused with a code and a sentence
+    code: str = ""
+    detail: str = ""
+    score: int | None = None  # what is stored now
+    feedback: str = ""  # to a practice pair
+    http_status: int = 200
+
+
+def acknowledgement_data(acknowledgement: Acknowledgement) -> dict[str, Any]:
+    return {name: value for name, value in asdict(acknowledgement).items() if name != "http_status"}
+
+
+def key_of(data: Any) -> str:
+    """The client's key as it came, so that it finds its answer again; halves of characters would break the reply."""
+    if not isinstance(data, dict):
+        return ""
+    return _as_text(data.get("key", ""))[:MAX_KEY].encode(errors="replace").decode()
 
 
 def session_data(session: Session) -> dict[str, Any]:
@@ -110,13 +128,13 @@ def session_data(session: Session) -> dict[str, Any]:
     }
 
 
-def previous_data(participation: Participation) -> dict[str, Any] | None:
+def last_answer_data(participation: Participation) -> dict[str, Any] | None:
     """The pair that was answered last, in the same words, with its score and boxes; None where it cannot be changed."""
-    if (previous := previous_answer(participation)) is None:
+    if (found := last_answer(participation)) is None:
         return None
     pictures = _addresses(participation.public_id).pictures
-    lease = lease_data(previous.lease, participation.study.mode, pictures)
-    return {"lease": lease, "score": previous.score, "cues": previous.cues}
+    lease = lease_data(found.lease, participation.study.mode, pictures)
+    return {"lease": lease, "score": found.score, "cues": found.cues}
 
 
 def lease_data(lease: Lease, mode: str, pictures_address: str) -> dict[str, Any]:

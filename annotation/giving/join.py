@@ -6,10 +6,13 @@ from django.db.models.functions import Now
 from annotation.giving.leases import expired, reserve_first, reserve_session, return_expired_leases
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.studies import Item, Study, StudyText
+from datasets.refusals import Refusal
 
 
-class CannotJoin(Exception):
+class CannotJoin(Refusal):
     """Why this person cannot take part; `code` chooses the page's words."""
+
+    status = 409
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

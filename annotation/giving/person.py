@@ -4,13 +4,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
+from django.utils.translation import gettext_lazy
+
 from annotation.giving.session_plan import SessionPlan
 from annotation.models.studies import Study
 from annotation.sql import fetch_all, fetch_one
+from datasets.refusals import Refusal
 
 
-class ParticipationErased(Exception):
+class ParticipationErased(Refusal):
     """The participation was erased while its owner was asking for pairs."""
+
+    code = "erased"
+    status = 404
+    sentence = gettext_lazy("There is no such participation, or it is not yours.")
 
 
 @dataclass

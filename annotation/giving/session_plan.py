@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from datasets.refusals import Refusal
+
 LEAST_COUNTED = 0.5  # of a session; less would be spent on everything but the study
 
 
-class CannotPlan(ValueError):
+class CannotPlan(Refusal):
     """These numbers fit no study; the message says which to change."""
 
 

@@ -94,7 +94,7 @@ class Participation(models.Model):
     seed = models.BigIntegerField(default=new_seed)
     # Whoever has it may erase the participation, without cookie or log-in, at any time.
     withdrawal_code = models.CharField(max_length=CODE_LENGTH, unique=True, default=new_withdrawal_code, editable=False)
-    # What instruct.py records of the beginning: tries at the questions, the screen.
+    # What answering/introduction.py records of the beginning: tries at the questions, the screen.
     conditions = models.JSONField(default=dict, blank=True)
     n_planned = models.PositiveIntegerField()
     n_answered = models.PositiveIntegerField(default=0)  # of all purposes

@@ -23,10 +23,10 @@ from annotation.answering.introduction import (
     screen_conditions,
     unasked,
 )
-from annotation.answering.ratings import AlreadyRated
+from annotation.answering.refusals import AlreadyRated
 from annotation.answering.turn import take_turn
 from annotation.answering.viewing import view_modes
-from annotation.answering.wire import previous_data, session_data
+from annotation.answering.wire import last_answer_data, session_data
 from annotation.giving.join import (
     CannotJoin,
     begin_another_session,
@@ -45,6 +45,7 @@ from annotation.models.studies import Study, StudyText
 from annotation.sql import fetch_one, uuid_value
 from annotation.studies.forecast import MINUTES_AROUND
 from annotation.studies.wording import supplied_texts, texts_for
+from datasets.access import LoggedIn
 from datasets.images import picture_response
 from datasets.models.projects import user_id
 
@@ -112,21 +113,21 @@ def _begun_page(request: HttpRequest, study: Study, begun_here: QuerySet[Partici
 @in_their_language
 @never_cache
 @require_http_methods(["GET", "POST"])
-def take_part(request: HttpRequest, study: UUID) -> HttpResponse:
+def take_part(request: LoggedIn, study: UUID) -> HttpResponse:
     """The same for members with a log-in."""
     found = get_object_or_404(
-        Study.objects.filter(campaign__project__memberships__user_id=user_id(request.user)).select_related(
+        Study.objects.filter(campaign__project__memberships__user_id=request.user.pk).select_related(
             "campaign__project"
         ),
         public_id=study,
     )
-    mine = Participation.objects.filter(annotator__user_id=user_id(request.user), campaign=found.campaign_id).first()
+    mine = Participation.objects.filter(annotator__user_id=request.user.pk, campaign=found.campaign_id).first()
     if mine and mine.study_id == found.pk:
         return redirect("annotation:rate", mine.public_id)
     refused = "other_study" if mine else refusal(found)
     if not refused and (agreed_to := _agreed_text(request, found)):
         try:
-            mine = join_as_member(found, user_id(request.user), agreed_to=agreed_to)
+            mine = join_as_member(found, request.user.pk, agreed_to=agreed_to)
         except CannotJoin as cannot:
             refused = cannot.code
         else:
@@ -219,19 +220,18 @@ def rate(request: HttpRequest, participation: Participation) -> HttpResponse:
         turn = session_data(next_pairs(participation))
     if turn["finished"]:
         return redirect("annotation:end", participation.public_id)
-    leases = turn["leases"]
-    may_change = turn["progress"]["done"] and participation.study.state != Study.State.CLOSED
-    context = {"lease": leases[0], "leases": leases, "progress": turn["progress"], "error": error, "said": said}
-    page = _context(request, participation) | CHOICES | context | {"form_key": uuid4(), "may_change": may_change}
-    return render(request, "annotation/rate.html", page, status=400 if error else 200)
+    leases, progress = turn["leases"], turn["progress"]
+    may_change = progress["done"] and participation.study.state != Study.State.CLOSED
+    shown = {"lease": leases[0], "leases": leases, "progress": progress, "may_change": may_change}
+    return _pair_page(request, participation, shown, error=error, said=said)
 
 
 @participation_required
 @require_http_methods(["GET", "POST"])
-def previous(request: HttpRequest, participation: Participation) -> HttpResponse:
-    """The answer before, to be changed by whoever has no script; with one, the rating page does it by itself."""
+def last_answer(request: HttpRequest, participation: Participation) -> HttpResponse:
+    """The last answer, to be changed by whoever has no script; with one, the rating page does it by itself."""
     back = redirect("annotation:rate", participation.public_id)
-    found = previous_data(participation)
+    found = last_answer_data(participation)
     if found is None:
         messages.info(request, gettext("There is no answer that can be changed now."))
         return back
@@ -250,10 +250,9 @@ def previous(request: HttpRequest, participation: Participation) -> HttpResponse
             messages.success(request, now)
             return back
         error, said = acknowledgement.detail, _said(request)
-    context = {"changes": found["score"], "lease": found["lease"], "error": error, "said": said}
-    page = _context(request, participation) | CHOICES | context | {"form_key": uuid4()}
-    page["progress"]["done"] -= 1  # it stands where it stood
-    return render(request, "annotation/rate.html", page, status=400 if error else 200)
+    progress = {"done": participation.n_answered - 1, "total": participation.n_planned}  # it stands where it stood
+    shown = {"lease": found["lease"], "changes": found["score"], "progress": progress}
+    return _pair_page(request, participation, shown, error=error, said=said)
 
 
 CHOICES = {
@@ -262,6 +261,20 @@ CHOICES = {
     "max_cues": MAX_CUES,
     "min_cue_side": MIN_SIDE,
 }
+
+
+def _pair_page(
+    request: HttpRequest,
+    participation: Participation,
+    shown: dict[str, Any],
+    *,
+    error: str | None,
+    said: dict[str, Any] | None,
+) -> HttpResponse:
+    """A pair with its form; with an error, what was said in it stands there again."""
+    context = _context(request, participation) | CHOICES | shown
+    context |= {"form_key": uuid4(), "error": error, "said": said}
+    return render(request, "annotation/rate.html", context, status=400 if error else 200)
 
 
 def _posted_answer(request: HttpRequest) -> dict[str, Any]:

@@ -1,20 +1,21 @@
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from annotation.languages import in_their_language
 from annotation.models.people import Participation
 from annotation.models.studies import Study
-from datasets.models.projects import Project, user_id
+from datasets.access import LoggedIn
+from datasets.models.projects import Project
 
 
 @in_their_language
 @require_GET
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: LoggedIn) -> HttpResponse:
     """Where a log-in leads: studies to rate in, projects to run."""
     begun = {
         participation.study_id: participation
-        for participation in Participation.objects.filter(annotator__user_id=user_id(request.user))
+        for participation in Participation.objects.filter(annotator__user_id=request.user.pk)
     }
     campaigns = {participation.campaign_id for participation in begun.values()}
     studies = [

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
@@ -12,7 +12,7 @@ from annotation.studies.forecast import ASSUMED_RELIABILITY, ASSUMED_SD, MINUTES
 from annotation.studies.forms.forecast import ForecastForm
 from annotation.studies.settings import SESSION
 from annotation.watching import agreement, progress
-from datasets.access import managed_project
+from datasets.access import LoggedIn, managed_project
 from datasets.models.projects import Project
 from scoring.measures.means import Spread
 
@@ -21,7 +21,7 @@ EXAMPLE = {"n_pairs": 700, "n_originals": 100}  # of a project that has no pairs
 
 
 @require_GET
-def planner(request: HttpRequest, project: str) -> HttpResponse:
+def planner(request: LoggedIn, project: str) -> HttpResponse:
     """A forecast for numbers in the address; at first those of a study, or of all pairs of the project."""
     found = managed_project(request, project)
     study = _study(found, request.GET["study"]) if "study" in request.GET else None

@@ -6,16 +6,17 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.freeze import NothingToFreeze, request_freeze
+from annotation.access import managed_study
+from annotation.freeze import request_freeze
 from annotation.languages import in_english
 from annotation.models.studies import Study
-from annotation.studies import filling, history, life, pairs
+from annotation.studies import filling, life, pairs
 from annotation.studies.forms.setup import StudyForm
 from annotation.studies.forms.study_page import CompletionForm, GoalForm, InvitationForm
 from annotation.studies.forms.wording import WordingForm
@@ -26,16 +27,12 @@ from annotation.studies.wording import supplied_texts, write_texts
 from annotation.watching import agreement, assessment, background, connectivity, decisions, downloads, items, people
 from annotation.watching.downloads import beside_lines
 from annotation.watching.progress import progress_of, study_progress
-from datasets.access import managed_project
+from datasets.access import LoggedIn, managed_project
 from datasets.forms import errors_in_words
 from datasets.models.jobs import Job
+from datasets.telling import told_in, told_on
 
 UNASKED = (connectivity.KIND, assessment.KIND)  # what workers look at by themselves
-
-
-def managed_study(request: HttpRequest, public_id: UUID) -> Study:
-    mine = Study.objects.managed_by(request.user).select_related("campaign__project")
-    return get_object_or_404(mine, public_id=public_id)
 
 
 def csv_download(study: Study, what: str, lines: Iterator[str]) -> StreamingHttpResponse:
@@ -46,7 +43,7 @@ def csv_download(study: Study, what: str, lines: Iterator[str]) -> StreamingHttp
 
 
 @require_GET
-def project(request: HttpRequest, project: str) -> HttpResponse:
+def project(request: LoggedIn, project: str) -> HttpResponse:
     """A project at a glance: pairs, studies, releases, jobs."""
     found = managed_project(request, project)
     listed = Study.objects.filter(campaign__project=found).select_related("campaign").order_by("campaign__name", "mode")
@@ -62,10 +59,10 @@ def project(request: HttpRequest, project: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-def study_new(request: HttpRequest, project: str) -> HttpResponse:
+def study_new(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
     form = StudyForm(found, request.POST or None)
-    if request.method == "POST" and form.is_valid() and (made := _created(form, by=request.user)):  # type: ignore[arg-type]
+    if request.method == "POST" and form.is_valid() and (made := _created(form, by=request.user)):
         study, job = made
         if job:
             messages.success(request, f"{study.name} is a draft that is being filled with its pairs.")
@@ -80,9 +77,8 @@ def _created(form: StudyForm, *, by: AbstractBaseUser) -> tuple[Study, Job | Non
     """The draft, and the job that fills it if any; or None: then the form says why not, and nothing is kept."""
     chosen = {name: form.cleaned_data[name] for name in StudyForm.Meta.fields}
     try:
-        return set_up_study(form.project, campaign=form.chosen_campaign(), kinds=form.kinds(), by=by, **chosen)
-    except (history.NotPossible, pairs.PairsDoNotFit) as error:
-        form.add_error(None, str(error))
+        with told_in(form):
+            return set_up_study(form.project, campaign=form.chosen_campaign(), kinds=form.kinds(), by=by, **chosen)
     except IntegrityError:  # the same form, sent twice at once
         form.add_error(None, "This study was set up a moment ago; you find it on the project's page.")
     return None
@@ -90,7 +86,7 @@ def _created(form: StudyForm, *, by: AbstractBaseUser) -> tuple[Study, Job | Non
 
 @never_cache
 @require_GET
-def study(request: HttpRequest, study: UUID) -> HttpResponse:
+def study(request: LoggedIn, study: UUID) -> HttpResponse:
     """Progress and agreement of one study, its people, its links, and what can be done with it."""
     found = managed_study(request, study)
     invitations = [
@@ -130,7 +126,7 @@ def study(request: HttpRequest, study: UUID) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-def wording(request: HttpRequest, study: UUID, language: str | None = None) -> HttpResponse:
+def wording(request: LoggedIn, study: UUID, language: str | None = None) -> HttpResponse:
     """The study's texts in its own language, or in a further one for the people who read that."""
     found = managed_study(request, study)
     chosen, names = language or found.language, in_english()
@@ -154,57 +150,48 @@ def wording(request: HttpRequest, study: UUID, language: str | None = None) -> H
 
 
 @require_POST
-def state(request: HttpRequest, study: UUID) -> HttpResponse:
+@told_on("annotation:study")
+def state(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
-    wanted = request.POST.get("state", "")
-    try:
-        life.change_state(found, wanted, by=request.user)  # type: ignore[arg-type]
-    except history.NotPossible as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, f"The study is {found.get_state_display()} now.")
+    life.change_state(found, request.POST.get("state", ""), by=request.user)
+    messages.success(request, f"The study is {found.get_state_display()} now.")
     return redirect("annotation:study", found.public_id)
 
 
 @require_POST
-def goal(request: HttpRequest, study: UUID) -> HttpResponse:
+@told_on("annotation:study")
+def goal(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     form = GoalForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Say how many ratings each pair should have, from 1 to 1000, and why.")
         return redirect("annotation:study", found.public_id)
-    try:
-        wanted, reason = form.cleaned_data["goal"], form.cleaned_data["reason"]
-        life.change_goal(found, wanted, by=request.user, reason=reason)  # type: ignore[arg-type]
-    except history.NotPossible as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, f"Each pair wants {found.goal} ratings now.")
+    wanted, reason = form.cleaned_data["goal"], form.cleaned_data["reason"]
+    life.change_goal(found, wanted, by=request.user, reason=reason)
+    messages.success(request, f"Each pair wants {found.goal} ratings now.")
     return redirect("annotation:study", found.public_id)
 
 
 @require_POST
-def completion(request: HttpRequest, study: UUID) -> HttpResponse:
+@told_on("annotation:study")
+def completion(request: LoggedIn, study: UUID) -> HttpResponse:
     """Another completion code, or address to go back to, on the last page."""
     found = managed_study(request, study)
     form = CompletionForm(request.POST)
     if not form.is_valid():
         messages.error(request, f"Nothing was changed. {errors_in_words(form)}")
         return redirect("annotation:study", found.public_id)
-    try:
-        life.change_completion(found, **form.cleaned_data, by=request.user)  # type: ignore[arg-type]
-    except history.NotPossible as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, "The last page shows it from now on, also to whoever comes back to it.")
+    life.change_completion(found, **form.cleaned_data, by=request.user)
+    messages.success(request, "The last page shows it from now on, also to whoever comes back to it.")
     return redirect("annotation:study", found.public_id)
 
 
 @require_POST
-def more_pairs(request: HttpRequest, study: UUID) -> HttpResponse:
+@told_on("annotation:study")
+def more_pairs(request: LoggedIn, study: UUID) -> HttpResponse:
     """Add the project's pairs of the kinds that this study holds already."""
     found = managed_study(request, study)
-    added = filling.add_further_pairs(found, by=request.user)  # type: ignore[arg-type]
+    added = filling.add_further_pairs(found, by=request.user)
     if isinstance(added, Job):
         return redirect("datasets:job", added.public_id)
     messages.success(request, f"{added} pairs were added.")
@@ -212,19 +199,16 @@ def more_pairs(request: HttpRequest, study: UUID) -> HttpResponse:
 
 
 @require_POST
-def delete_draft(request: HttpRequest, study: UUID) -> HttpResponse:
+@told_on("annotation:study")
+def delete_draft(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
-    try:
-        life.delete_draft(found)
-    except history.NotPossible as error:
-        messages.error(request, str(error))
-        return redirect("annotation:study", found.public_id)
+    life.delete_draft(found)
     messages.success(request, f"The draft {found.name} is deleted.")
     return redirect("annotation:project", found.project.slug)
 
 
 @require_POST
-def invite(request: HttpRequest, study: UUID) -> HttpResponse:
+def invite(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     form = InvitationForm(request.POST)
     if form.is_valid():
@@ -236,7 +220,7 @@ def invite(request: HttpRequest, study: UUID) -> HttpResponse:
 
 
 @require_POST
-def revoke(request: HttpRequest, study: UUID, invitation: int) -> HttpResponse:
+def revoke(request: LoggedIn, study: UUID, invitation: int) -> HttpResponse:
     found = managed_study(request, study)
     revoke_invitation(get_object_or_404(found.invitations, pk=invitation))
     messages.success(request, "Nobody new can come in by this link; whoever has begun goes on.")
@@ -244,32 +228,29 @@ def revoke(request: HttpRequest, study: UUID, invitation: int) -> HttpResponse:
 
 
 @require_POST
-def freeze(request: HttpRequest, study: UUID) -> HttpResponse:
+@told_on("annotation:study")
+def freeze(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
-    try:
-        job = request_freeze(found, by=request.user)  # type: ignore[arg-type]
-    except NothingToFreeze as error:
-        messages.error(request, str(error))
-        return redirect("annotation:study", found.public_id)
+    job = request_freeze(found, by=request.user)
     return redirect("datasets:job", job.public_id)
 
 
 @require_GET
-def ratings(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
+def ratings(request: LoggedIn, study: UUID) -> StreamingHttpResponse:
     """The ratings so far, to compute on; pseudonyms as in the project. For publication, freeze a release."""
     found = managed_study(request, study)
     return csv_download(found, "ratings", downloads.rating_lines(found))
 
 
 @require_GET
-def beside(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
+def beside(request: LoggedIn, study: UUID) -> StreamingHttpResponse:
     """Viewing conditions, notes, skips and reports: for the project's researchers, never for publication."""
     found = managed_study(request, study)
     return csv_download(found, "beside", beside_lines(found))
 
 
 @require_GET
-def cues(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
+def cues(request: LoggedIn, study: UUID) -> StreamingHttpResponse:
     """The boxes beside these ratings; none where the study does not ask for them."""
     found = managed_study(request, study)
     return csv_download(found, "cues", downloads.cue_lines(found))

@@ -6,19 +6,22 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from annotation.access import managed_study
 from annotation.models.people import Participation
 from annotation.models.quality import Decision, Flag
 from annotation.models.studies import Item, Study
-from annotation.pages.researchers import csv_download, managed_study
+from annotation.pages.researchers import csv_download
 from annotation.studies import preregistration
 from annotation.watching import assessment, background, decisions, flags, people, role_files, roles
 from annotation.watching.forms import DecisionForm, MarkForm, PlanForm, ReasonForm, mark_initial
 from annotation.watching.items import SHOWS, answers_to, cues_on, items_to_show, reports_of, reports_on, with_statistics
+from datasets.access import LoggedIn
+from datasets.telling import told_in, told_on
 
 PEOPLE_PER_PAGE = 50
 ITEMS_PER_PAGE = 50
@@ -31,7 +34,7 @@ CUE_NUMBERS = 20  # of a picture's longer side: the height of the number on a bo
 
 @never_cache
 @require_GET
-def quality(request: HttpRequest, study: UUID) -> HttpResponse:
+def quality(request: LoggedIn, study: UUID) -> HttpResponse:
     """Flags to decide, then everybody's figures."""
     found = managed_study(request, study)
     flagged = _people(found).filter(flags__in=Flag.objects.to_decide()).distinct()
@@ -49,54 +52,48 @@ def quality(request: HttpRequest, study: UUID) -> HttpResponse:
 
 
 @require_POST
-def look_again(request: HttpRequest, study: UUID) -> HttpResponse:
+def look_again(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
-    background.request_look(found, assessment.KIND, by=request.user)  # type: ignore[arg-type]
+    background.request_look(found, assessment.KIND, by=request.user)
     messages.success(request, "A worker looks at everybody's answers now; load this page again in a moment.")
     return redirect("annotation:quality", found.public_id)
 
 
 @never_cache
 @require_GET
-def annotator(request: HttpRequest, study: UUID, person: UUID) -> HttpResponse:
+def annotator(request: LoggedIn, study: UUID, person: UUID) -> HttpResponse:
     """One person's card: figures, flags with their evidence, checks and repeats, and what was decided."""
     found = managed_study(request, study)
     return _annotator_page(request, found, _person(found, person))
 
 
 @require_POST
-def decide(request: HttpRequest, study: UUID, person: UUID) -> HttpResponse:
+@told_on("annotation:annotator")
+def decide(request: LoggedIn, study: UUID, person: UUID) -> HttpResponse:
     found = managed_study(request, study)
     about, form = _person(found, person), DecisionForm(request.POST)
     if not form.is_valid():
         return _annotator_page(request, found, about, refused=form)
     kind, verdict = form.decided()
     reason = form.cleaned_data["reason"]
-    try:
-        made = decisions.decide(about, kind, verdict=verdict, reason=reason, by=request.user)  # type: ignore[arg-type]
-    except decisions.CannotDecide as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, f"{about.annotator} is {decisions.describe(made)} from now on.")
+    made = decisions.decide(about, kind, verdict=verdict, reason=reason, by=request.user)
+    messages.success(request, f"{about.annotator} is {decisions.describe(made)} from now on.")
     return redirect("annotation:annotator", found.public_id, about.public_id)
 
 
 @require_POST
-def settle(request: HttpRequest, study: UUID, person: UUID) -> HttpResponse:
+@told_on("annotation:annotator")
+def settle(request: LoggedIn, study: UUID, person: UUID) -> HttpResponse:
     found = managed_study(request, study)
     about, form = _person(found, person), ReasonForm(request.POST)
     if not form.is_valid():
         return _annotator_page(request, found, about, refused=form)
-    try:
-        n = decisions.settle_flags(about, reason=form.cleaned_data["reason"], by=request.user)  # type: ignore[arg-type]
-    except decisions.CannotDecide as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, f"{n} flag{'' if n == 1 else 's'} settled; nothing else has changed.")
+    n = decisions.settle_flags(about, reason=form.cleaned_data["reason"], by=request.user)
+    messages.success(request, f"{n} flag{'' if n == 1 else 's'} settled; nothing else has changed.")
     return redirect("annotation:annotator", found.public_id, about.public_id)
 
 
-def _annotator_page(request: HttpRequest, study: Study, person: Participation, *, refused: Any = None) -> HttpResponse:
+def _annotator_page(request: LoggedIn, study: Study, person: Participation, *, refused: Any = None) -> HttpResponse:
     context = _context(study) | {
         "about": _facts(person),
         "checks": people.checked_answers(person),
@@ -151,7 +148,7 @@ def _flag(flag: Flag) -> dict[str, Any]:
 
 @never_cache
 @require_GET
-def items(request: HttpRequest, study: UUID) -> HttpResponse:
+def items(request: LoggedIn, study: UUID) -> HttpResponse:
     """The study's pairs with what was said of them; those on which people differ most first, if asked."""
     found = managed_study(request, study)
     shown = request.GET.get("show", "all")
@@ -169,7 +166,7 @@ def items(request: HttpRequest, study: UUID) -> HttpResponse:
 
 
 @require_GET
-def items_csv(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
+def items_csv(request: LoggedIn, study: UUID) -> StreamingHttpResponse:
     """All pairs with their numbers and their names in the import, to find one's own pictures again and mark them."""
     found = managed_study(request, study)
     return csv_download(found, "pairs", role_files.pair_lines(found))
@@ -177,45 +174,42 @@ def items_csv(request: HttpRequest, study: UUID) -> StreamingHttpResponse:
 
 @never_cache
 @require_GET
-def item(request: HttpRequest, study: UUID, item: int) -> HttpResponse:
+def item(request: LoggedIn, study: UUID, item: int) -> HttpResponse:
     """One pair: its pictures, everybody's answers, and what it is for."""
     found = managed_study(request, study)
     return _item_page(request, found, _item(found, item))
 
 
 @require_POST
-def mark(request: HttpRequest, study: UUID, item: int) -> HttpResponse:
+def mark(request: LoggedIn, study: UUID, item: int) -> HttpResponse:
     found = managed_study(request, study)
     one, form = _item(found, item), MarkForm(request.POST)
     if form.is_valid():
-        try:
-            roles.mark_item(found, one, form.cleaned_data["mark"], by=request.user)  # type: ignore[arg-type]
-        except roles.CannotMark as error:
-            form.add_error(None, str(error))
-        else:
+        with told_in(form):
+            roles.mark_item(found, one, form.cleaned_data["mark"], by=request.user)
             messages.success(request, "Saved.")
             return redirect("annotation:item", found.public_id, one.pk)
     return _item_page(request, found, one, refused=form)
 
 
 @require_POST
-def withdraw(request: HttpRequest, study: UUID, item: int) -> HttpResponse:
+def withdraw(request: LoggedIn, study: UUID, item: int) -> HttpResponse:
     """Take a pair out, or put it back."""
     found = managed_study(request, study)
     one, form = _item(found, item), ReasonForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Say why; the history keeps it.")
     elif request.POST.get("verb") == "put_back":
-        roles.put_back_item(found, one, reason=form.cleaned_data["reason"], by=request.user)  # type: ignore[arg-type]
+        roles.put_back_item(found, one, reason=form.cleaned_data["reason"], by=request.user)
         messages.success(request, "The pair is given out again.")
     else:
-        roles.withdraw_item(found, one, reason=form.cleaned_data["reason"], by=request.user)  # type: ignore[arg-type]
+        roles.withdraw_item(found, one, reason=form.cleaned_data["reason"], by=request.user)
         messages.success(request, "The pair is shown to nobody any more; what was said of it stays.")
     return redirect("annotation:item", found.public_id, one.pk)
 
 
 @require_POST
-def seen(request: HttpRequest, study: UUID, item: int) -> HttpResponse:
+def seen(request: LoggedIn, study: UUID, item: int) -> HttpResponse:
     """What was reported of a pair has been looked at, and the pair stays."""
     found = managed_study(request, study)
     one = _item(found, item)
@@ -229,7 +223,7 @@ def _item(study: Study, pk: int) -> Item:
     return get_object_or_404(with_pictures, pk=pk)
 
 
-def _item_page(request: HttpRequest, study: Study, one: Item, *, refused: MarkForm | None = None) -> HttpResponse:
+def _item_page(request: LoggedIn, study: Study, one: Item, *, refused: MarkForm | None = None) -> HttpResponse:
     [statistics] = with_statistics([one])
     said = list(answers_to(one))
     context = _context(study) | {
@@ -251,24 +245,22 @@ def _item_page(request: HttpRequest, study: Study, one: Item, *, refused: MarkFo
 
 @never_cache
 @require_http_methods(["GET", "POST"])
-def plan(request: HttpRequest, study: UUID) -> HttpResponse:
+@told_on("annotation:plan")
+def plan(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     current = preregistration.plan_of(found)
     form = PlanForm(found, current, request.POST or None)
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
         why = said.get("reason", "")
-        try:
-            done = preregistration.change_plan(
-                found,
-                headline=said["headline"],
-                rule=form.rule(),
-                by=request.user,  # type: ignore[arg-type]
-                reason=why,
-            )
-            messages.success(request, done)
-        except preregistration.ReasonMissing as error:
-            messages.error(request, str(error))
+        done = preregistration.change_plan(
+            found,
+            headline=said["headline"],
+            rule=form.rule(),
+            by=request.user,
+            reason=why,
+        )
+        messages.success(request, done)
         return redirect("annotation:plan", found.public_id)
     fixed = current.fixed
     context = _context(found) | {

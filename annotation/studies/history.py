@@ -5,9 +5,10 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 
 from annotation.models.studies import Study, StudyChange
+from datasets.refusals import Refusal
 
 
-class NotPossible(Exception):
+class NotPossible(Refusal):
     """What was asked does not fit the study's state; the message says what to do."""
 
 

@@ -13,12 +13,13 @@ from annotation.studies.history import locked_study, record_change
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
 from datasets.models.releases import Mode
+from datasets.refusals import Refusal
 
 PAIRS_AT_ONCE = 2000  # in one transaction of a fraction of a second, so that nobody who rates has to wait
 Kinds = Iterable[Sequence[str]]  # each a source, a scope and a method
 
 
-class PairsDoNotFit(Exception):
+class PairsDoNotFit(Refusal):
     """The pairs cannot be rated in this study's mode."""
 
 

@@ -19,11 +19,12 @@ from annotation.models.quality import StudyPlan
 from annotation.models.studies import Study, StudyChange
 from annotation.studies.history import locked_study, record_change
 from annotation.studies.settings import DESIGN
+from datasets.refusals import Refusal
 
 DEVIATIONS = (StudyChange.Kind.GOAL, StudyChange.Kind.PLAN)
 
 
-class ReasonMissing(ValueError):
+class ReasonMissing(Refusal):
     """The study has opened: its plan is departed from only with a reason."""
 
 

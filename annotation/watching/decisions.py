@@ -14,9 +14,10 @@ from django.db.models.functions import Now
 from annotation.models.people import Participation
 from annotation.models.quality import Card, Decision, Flag
 from annotation.models.studies import Study
+from datasets.refusals import Refusal
 
 
-class CannotDecide(Exception):
+class CannotDecide(Refusal):
     """The decision changes nothing or has nobody to be about; the message says which."""
 
 

@@ -10,6 +10,7 @@ from annotation.studies.forms.layout import Grouped
 from annotation.studies.preregistration import Rule
 from annotation.watching import roles
 from datasets.forms import whole_characters
+from datasets.telling import told_in
 
 LONGEST_REASON = 1000
 
@@ -138,11 +139,9 @@ class MarkForm(forms.Form):
         data = super().clean() or self.cleaned_data
         if self.errors:
             return data
-        try:
+        with told_in(self):
             data["mark"] = self._mark(data)
             data["mark"].check()
-        except roles.CannotMark as error:
-            self.add_error(None, str(error))
         return data
 
     def _mark(self, data: dict[str, Any]) -> roles.Mark:

@@ -15,6 +15,7 @@ from annotation.models.studies import Item, Study
 from annotation.watching.forms import MarkForm, mark_initial
 from annotation.watching.roles import AlreadyGiven, CannotMark, Mark, given_among, is_marked_so, mark_items
 from datasets.forms import errors_in_words
+from datasets.refusals import Refusal
 from datasets.tables import csv_lines, path_cell, spellings_from_here
 
 BATCH = 100  # rows at a time: those who draw one of their pairs wait for as long as it takes to mark them
@@ -30,7 +31,7 @@ COLUMNS = ("pair", *NAMES, "group", "state", "is_core", *MARKS)
 PATHS = ("original", "anonymized")  # one of them at least names a pair
 
 
-class BadMarks(ValueError):
+class BadMarks(Refusal):
     """The file cannot be used; the message names the line and says what to change."""
 
 

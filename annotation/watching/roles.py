@@ -14,12 +14,13 @@ from django.db.models.functions import Now
 from annotation.models.ratings import Assignment, Report
 from annotation.models.studies import MAX_SCORE, MIN_SCORE, SCORES, Item, Study, StudyChange
 from annotation.studies.history import locked_study, record_change
+from datasets.refusals import Refusal
 
 NEAR, AT_MOST, AT_LEAST = "near", "at_most", "at_least"
 DIRECTIONS = {NEAR: "about so high", AT_MOST: "at most so high", AT_LEAST: "at least so high"}
 
 
-class CannotMark(ValueError):
+class CannotMark(Refusal):
     """The pair cannot serve so; the message says why and what to do."""
 
 

@@ -1,2 +1,5 @@
-class CannotTrain(Exception):
+from datasets.refusals import Refusal
+
+
+class CannotTrain(Refusal):
     """Training cannot go on, in words for the person who asked for it."""

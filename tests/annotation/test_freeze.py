@@ -1,6 +1,5 @@
 """From what people said to a release: what counts, as of when, and what nobody can change any more."""
 
-import uuid
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation import freeze
-from annotation.answering.ratings import revise_rating, submit_rating
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.models.people import Participation
 from annotation.models.quality import Decision
@@ -148,7 +146,7 @@ def test_only_main_answers_are_released(purpose):
 
 def test_the_newest_answer_counts_and_tells_how_many_there_were():
     study = make.rated_study(n_pairs=1, n_people=1)
-    revise_rating(Assignment.objects.get(), score=10, seconds=1, key=uuid.uuid4())
+    make.rating(Assignment.objects.get(), 10, revises=True)
     rating = FrozenRating.objects.get(label__release=make.release(study))
     assert (rating.score, rating.n_revisions) == (10, 2)
 
@@ -158,7 +156,7 @@ def test_a_late_answer_is_released_and_marked():
     person = make.participation(study)
     make.leases(person)
     Assignment.objects.update(returned_at=timezone.now())
-    submit_rating(Assignment.objects.get(), score=3, seconds=None, key=uuid.uuid4())
+    make.rating(Assignment.objects.get(), 3)
     rating = FrozenRating.objects.get(label__release=make.release(study))
     assert (rating.is_late, rating.seconds) == (True, None)
 
@@ -180,7 +178,7 @@ def say_more(study: Study) -> None:
     """Another person rates, and the first one thinks again."""
     said = list(Revision.objects.values_list("pk", flat=True))
     make.rate(make.participation(study), 10, 10, 10)
-    revise_rating(Assignment.objects.order_by("pk")[0], score=10, seconds=1, key=uuid.uuid4())
+    make.rating(Assignment.objects.order_by("pk")[0], 10, revises=True)
     # SQLite's clock is cut to the millisecond, in which the request may have come too.
     Revision.objects.exclude(pk__in=said).update(created_at=in_seconds(1))
 

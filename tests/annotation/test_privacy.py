@@ -1,14 +1,11 @@
 """Erasing a person: everything of theirs is gone, and everything else adds up as before."""
 
-import uuid
-
 import pytest
 from django.db.models import ProtectedError
 from django.test import Client
 from django.urls import reverse
 
 from annotation import freeze
-from annotation.answering.ratings import revise_rating, submit_rating
 from annotation.models.people import Annotator, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.privacy import erase_participation
@@ -23,11 +20,11 @@ pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 def some_ratings(participation: Participation) -> None:
     """Two answers, one of them revised and one late, and leases left over."""
     first, *_ = make.leases(participation)
-    submit_rating(first, score=4, seconds=1.0, key=uuid.uuid4())
-    revise_rating(first, score=6, seconds=1.0, key=uuid.uuid4())
+    make.rating(first, 4)
+    make.rating(first, 6, revises=True)
     make.expire(*participation.assignments.held())
     second = participation.assignments.unanswered()[0]
-    submit_rating(second, score=9, seconds=1.0, key=uuid.uuid4())
+    make.rating(second, 9)
     make.leases(participation)
 
 

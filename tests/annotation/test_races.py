@@ -5,7 +5,6 @@ from functools import partial
 from threading import Event, Thread
 from time import sleep
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.db.models import F
@@ -13,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation import freeze
-from annotation.answering.ratings import AlreadyRated, revise_rating, submit_rating
+from annotation.answering.refusals import AlreadyRated
 from annotation.answering.turn import take_turn
 from annotation.freeze import request_freeze
 from annotation.giving import leases
@@ -42,7 +41,7 @@ REPEATS = 8  # the rarer meetings do not happen at the first try
 
 def score_or_refusal(lease: Assignment, score: int) -> int | str:
     try:
-        return submit_rating(lease, score=score, seconds=None, key=uuid4()).score
+        return make.rating(lease, score).score
     except AlreadyRated as refused:
         return refused.code
 
@@ -98,8 +97,8 @@ def test_of_many_different_answers_to_one_pair_the_first_is_kept() -> None:
 def test_revisions_at_once_are_numbered_one_after_the_other() -> None:
     participation = make.participation(make.study())
     lease = make.leases(participation)[0]
-    submit_rating(lease, score=1, seconds=None, key=uuid4())
-    at_once(*[lambda: revise_rating(lease, score=5, seconds=None, key=uuid4())] * 8)
+    make.rating(lease, 1)
+    at_once(*[lambda: make.rating(lease, 5, revises=True)] * 8)
     assert list(Revision.objects.values_list("number", flat=True)) == list(range(1, 10))
 
 

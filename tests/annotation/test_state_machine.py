@@ -6,7 +6,6 @@ examples are the same at every run; STATE_MACHINE_EXAMPLES=2000 looks for others
 
 import os
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -33,7 +32,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from annotation.answering.ratings import AnswerRefused, revise_rating, submit_rating
+from annotation.answering.refusals import AnswerRefused
 from annotation.answering.turn import take_turn
 from annotation.giving.join import CannotJoin, begin_another_session, join_as_member, join_by_invitation, n_further
 from annotation.giving.leases import next_pairs, return_expired_leases
@@ -433,10 +432,9 @@ class Studio(RuleBasedStateMachine):
         keys = [key for pk, said in self.said.items() if pk != chosen.pk for key, _ in said]
         if not keys or (chosen.answered_at and not revises) or (revises and not chosen.answered_at):
             return
-        verb: Callable[..., object] = revise_rating if revises else submit_rating
         assignment = Assignment.objects.get(pk=chosen.pk)
-        with pytest.raises(AnswerRefused, match="key has already been used"), transaction.atomic():
-            verb(assignment, score=score, seconds=None, key=keys[which % len(keys)])
+        with pytest.raises(AnswerRefused, match="key has already been used"):
+            make.rating(assignment, score, key=keys[which % len(keys)], revises=revises)
         self.look()
         assert self.now.given == self.before.given
 

@@ -268,7 +268,7 @@ VIEWS: dict[Walk, set[str]] = {
     nobody_comes_in: {"annotation:join"},
     rating_pairs: {"annotation:rate"},
     rating_pictures: {"annotation:rate"},
-    without_a_script: {"annotation:rate", "annotation:previous"},
+    without_a_script: {"annotation:rate", "annotation:last-answer"},
     in_trouble: {"annotation:rate"},
     at_the_end: {"annotation:end", "annotation:join"},
     withdrawing: {"annotation:withdrawal"},

@@ -11,6 +11,7 @@ from datasets.jobs import Attempt, JobCancelled, JobFailed, LostLease, claim, in
 from datasets.models.jobs import Job
 from datasets.models.pictures import Source
 from datasets.models.projects import Project
+from datasets.rows import BadManifest
 from tests import make
 from tests.races import at_once
 
@@ -29,7 +30,10 @@ def count(attempt: Attempt) -> dict[str, Any]:
 
 @jobs.handles("refuse")
 def refuse(attempt: Attempt) -> None:
-    raise JobFailed("The manifest has no rows.")
+    raise REFUSALS[attempt.arguments.get("whose", "the job")]("The manifest has no rows.")
+
+
+REFUSALS = {"the job": JobFailed, "what it called": BadManifest}
 
 
 @jobs.handles("stumble")
@@ -98,8 +102,8 @@ def stumble_while_writing(attempt: Attempt) -> None:
         stumble(attempt)
 
 
-def ran(kind: str, project: Project) -> Job:
-    job = queue_job(kind, project)
+def ran(kind: str, project: Project, **arguments: str) -> Job:
+    job = queue_job(kind, project, **arguments)
     jobs.run(job.pk)
     job.refresh_from_db()
     return job
@@ -148,8 +152,9 @@ def test_a_kind_of_job_needs_a_lane_that_exists():
         jobs.handles("hurry", lane="express")
 
 
-def test_a_handler_says_in_words_why_a_job_cannot_be_done(project):
-    job = ran("refuse", project)
+@pytest.mark.parametrize("whose", REFUSALS)
+def test_a_handler_says_in_words_why_a_job_cannot_be_done(project, whose):
+    job = ran("refuse", project, whose=whose)
     assert (job.state, job.error, job.traceback) == (State.FAILED, "The manifest has no rows.", "")
     assert job.leased_until is None
 

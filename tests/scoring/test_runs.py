@@ -23,6 +23,7 @@ from datasets.jobs import JobFailed, cancel_job, claim
 from datasets.models.jobs import Job
 from datasets.models.projects import Role
 from datasets.models.releases import Label
+from datasets.splits import TooSmallToSplit
 from scoring import results, trainer
 from scoring.models import Checkpoint, Epoch, Prediction, TrainingRun
 from scoring.recipe import Recipe
@@ -72,13 +73,14 @@ def test_the_release_says_mode_and_scale_whatever_else_is_asked_for():
 def test_a_release_too_small_to_split_is_refused_in_plain_words_before_anything_is_stored():
     release = trained.release(n_pairs=4)
     n_jobs = Job.objects.count()
-    with pytest.raises(CannotQueue, match=r"Too small to split by all: of 4 originals none falls into test\. .*seed"):
+    says = r"Too small to split by all: of 4 originals none falls into test\. .*seed"
+    with pytest.raises(TooSmallToSplit, match=says):
         trained.queued_run(release)
     assert (TrainingRun.objects.count(), Job.objects.count()) == (0, n_jobs)
 
 
 def test_a_scheme_that_leaves_nothing_to_train_on_is_refused():
-    with pytest.raises(CannotQueue, match=r"Too small to split by loov-test: .* train and val"):
+    with pytest.raises(TooSmallToSplit, match=r"Too small to split by loov-test: .* train and val"):
         trained.queued_run(scheme="loov-test")
     assert not TrainingRun.objects.exists()
 

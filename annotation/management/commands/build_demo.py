@@ -1,21 +1,17 @@
 import os
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
 from django.urls import reverse
 
 from annotation.demo import build_demo
-from datasets.demo_pictures import DemoPicturesMissing
+from datasets.telling import TellingCommand
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Build the demo, or what is missing of it, and say how to get in."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            demo = build_demo()
-        except DemoPicturesMissing as error:
-            raise CommandError(str(error)) from error
+        demo = build_demo()
         site = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}"
         self.stdout.write(f"\nPerceptAnon Studio: {site}/\n\nLog in as")
         for name, password in demo["passwords"].items():

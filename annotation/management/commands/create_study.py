@@ -4,16 +4,17 @@ from pathlib import Path
 from typing import Any
 
 from django import forms
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from annotation.management.wording_file import wording
-from annotation.studies import history, pairs, setup
+from annotation.studies import pairs, setup
 from annotation.studies.forms.setup import NEW_CAMPAIGN, StudyForm
 from annotation.studies.settings import BIASED, GROUPS, SETTINGS
 from annotation.studies.setup import set_up_study
 from datasets.management.following import finish_here, named_project
 from datasets.models.projects import Project
 from datasets.models.releases import Mode
+from datasets.telling import TellingCommand
 
 REQUIRED = ["name", "mode", "reserves_session"]
 # What is called otherwise than the setting is.
@@ -35,7 +36,7 @@ OPTIONS = {
 NAMES = {"name": "The study's name", "new_campaign": "The campaign's name", "__all__": "The study"}
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Set up a draft study over the pairs of a project, or over some kinds of them."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -61,12 +62,7 @@ class Command(BaseCommand):
         form = checked_form(project, options)
         chosen = {name: form.cleaned_data[name] for name in StudyForm.Meta.fields}
         words = wording(options["wording"], options["mode"])
-        try:
-            study, job = set_up_study(
-                project, campaign=form.chosen_campaign(), kinds=form.kinds(), wording=words, **chosen
-            )
-        except (history.NotPossible, pairs.PairsDoNotFit) as error:
-            raise CommandError(str(error)) from error
+        study, job = set_up_study(project, campaign=form.chosen_campaign(), kinds=form.kinds(), wording=words, **chosen)
         if job:
             self.stderr.write(f"{study} is being filled with its pairs; a worker goes on if this is interrupted.")
             finish_here(self, job)

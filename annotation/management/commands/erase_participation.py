@@ -1,13 +1,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from annotation.management.naming import named_study
 from annotation.privacy import erase_participation
+from datasets.telling import TellingCommand
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Erase one person's participation in a study, with all its ratings, for good."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -3,13 +3,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from annotation.management.naming import named_study
-from annotation.watching.role_files import MARKS, BadMarks, mark_from_file
+from annotation.watching.role_files import MARKS, mark_from_file
+from datasets.telling import TellingCommand
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = (
         "Mark pairs of a study as checks or practice, from a CSV file as the study's page of pairs gives it. Its "
         f"columns: {', '.join(MARKS)}; and to name the pair: pair, or original and anonymized, with source, scope and "
@@ -25,8 +26,6 @@ class Command(BaseCommand):
         try:
             with file.open(newline="", encoding="utf-8-sig") as opened:
                 n = mark_from_file(found, opened)
-        except BadMarks as error:
-            raise CommandError(str(error)) from error
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise CommandError(f"{file} cannot be read as CSV: {error}") from error
         self.stdout.write(f"{n} pairs marked.")

@@ -3,7 +3,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from annotation.management.naming import named_study
 from annotation.models.people import Participation
@@ -15,11 +15,12 @@ from annotation.watching.background import request_look
 from annotation.watching.forms import PlanForm, ReasonForm
 from datasets.forms import errors_in_words
 from datasets.management.following import finish_here
+from datasets.telling import TellingCommand
 
 VERDICTS = {"yes": True, "no": False}
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Flags of a study with their evidence; decide about a person; show or change the plan."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -50,15 +51,12 @@ class Command(BaseCommand):
         if not form.is_valid():
             raise CommandError(f"Say why with --reason; it is kept for good. {errors_in_words(form)}")
         reason = form.cleaned_data["reason"]
-        try:
-            if options["settle"]:
-                n = decisions.settle_flags(person, reason=reason)
-                self.stdout.write(f"{n} flag{'' if n == 1 else 's'} settled; nothing else has changed.")
-                return
-            kind = "use" if options["use"] else "pay"
-            made = decisions.decide(person, kind, verdict=VERDICTS[options[kind]], reason=reason)
-        except decisions.CannotDecide as error:
-            raise CommandError(str(error)) from error
+        if options["settle"]:
+            n = decisions.settle_flags(person, reason=reason)
+            self.stdout.write(f"{n} flag{'' if n == 1 else 's'} settled; nothing else has changed.")
+            return
+        kind = "use" if options["use"] else "pay"
+        made = decisions.decide(person, kind, verdict=VERDICTS[options[kind]], reason=reason)
         self.stdout.write(f"{person.annotator} is {decisions.describe(made)} from now on.")
 
     def person(self, study: Study, name: str | None) -> Participation:
@@ -81,13 +79,11 @@ class Command(BaseCommand):
         if not form.is_valid():
             raise CommandError(errors_in_words(form))
         said = form.cleaned_data
-        try:
-            done = preregistration.change_plan(
+        self.stdout.write(
+            preregistration.change_plan(
                 study, headline=said["headline"], rule=form.rule(), reason=said.get("reason", "")
             )
-        except preregistration.ReasonMissing as error:
-            raise CommandError(str(error)) from error
-        self.stdout.write(done)
+        )
 
     def show(self, study: Study) -> None:
         waiting = Flag.objects.to_decide().filter(participation__study=study)

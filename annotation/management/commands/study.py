@@ -2,7 +2,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.urls import reverse
 
 from annotation.languages import in_english
@@ -10,7 +10,7 @@ from annotation.management.naming import named_study
 from annotation.management.wording_file import wording
 from annotation.models.people import Invitation
 from annotation.models.studies import Study
-from annotation.studies import history, invitations, life
+from annotation.studies import invitations, life
 from annotation.studies.filling import add_further_pairs
 from annotation.studies.forms.study_page import CompletionForm
 from annotation.studies.wording import write_texts
@@ -21,6 +21,7 @@ from annotation.watching.progress import study_progress
 from datasets.forms import errors_in_words
 from datasets.management.following import finish_here
 from datasets.models.jobs import Job
+from datasets.telling import TellingCommand
 
 PRINTED = {"ratings": downloads.rating_lines, "beside": beside_lines, "cues": downloads.cue_lines}
 PRINTED_WORDS = {
@@ -31,7 +32,7 @@ PRINTED_WORDS = {
 STATES = {"open": Study.State.OPEN, "pause": Study.State.PAUSED, "close": Study.State.CLOSED}
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Show a study; open, pause or close it; change its goal; add pairs; delete a draft; invitations."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -57,11 +58,7 @@ class Command(BaseCommand):
         what.add_argument("--revoke", metavar="TOKEN", help="the last part of an invitation's address")
 
     def handle(self, *args: Any, study: str, **options: Any) -> None:
-        found = named_study(study)
-        try:
-            self.act(found, options)
-        except history.NotPossible as error:
-            raise CommandError(str(error)) from error
+        self.act(named_study(study), options)
 
     def act(self, study: Study, options: dict[str, Any]) -> None:
         if step := options["step"]:

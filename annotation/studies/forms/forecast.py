@@ -2,10 +2,11 @@
 
 from django import forms
 
-from annotation.giving.session_plan import CannotPlan, SessionPlan
+from annotation.giving.session_plan import SessionPlan
 from annotation.studies.forecast import Forecast, Pay, forecast
 from annotation.studies.forms.layout import Grouped
 from annotation.studies.settings import SESSION, SETTINGS, field_for
+from datasets.telling import told_in
 
 
 class ForecastForm(Grouped, forms.Form):
@@ -58,12 +59,10 @@ class ForecastForm(Grouped, forms.Form):
             return None
         said = self.cleaned_data
         shared = ("n_pairs", "n_originals", "goal", "seconds", "minutes_around", "sd", "reliability")
-        try:
+        with told_in(self):
             return forecast(
                 session=SessionPlan(*(said[name] for name in SESSION)),
                 pay=Pay(said["pay"], said["pay_per"]),
                 **{name: said[name] for name in shared},
             )
-        except CannotPlan as error:
-            self.add_error(None, str(error))
-            return None
+        return None

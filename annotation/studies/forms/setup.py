@@ -7,15 +7,16 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils.text import capfirst
 
-from annotation.giving.session_plan import CannotPlan, SessionPlan
+from annotation.giving.session_plan import SessionPlan
 from annotation.languages import in_english
 from annotation.models.studies import MAX_GOAL, Campaign, Study
 from annotation.studies.forms.layout import Grouped
-from annotation.studies.pairs import PairsDoNotFit, check_fit, pairs_of_kinds
+from annotation.studies.pairs import check_fit, pairs_of_kinds
 from annotation.studies.settings import BIASED, GROUPS, SESSION, SETTINGS, field_for
 from annotation.studies.setup import campaign_named
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
+from datasets.telling import told_in
 
 NEW_CAMPAIGN = "new"
 
@@ -70,10 +71,8 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
                 self.add_error("new_campaign", "There is a campaign of this name; choose it from the list instead.")
         elif self.project.campaigns.filter(pk=data.get("campaign") or 0, studies__mode=data.get("mode")).exists():
             self.add_error("campaign", f"This campaign already has an {data.get('mode')} study.")
-        try:
+        with told_in(self, "mode"):
             check_fit(data.get("mode", ""), self.pairs())
-        except PairsDoNotFit as error:
-            self.add_error("mode", str(error))
         if not self.pairs().exists():
             self.add_error("methods", "There are no such pairs yet; import pairs first.")
         self._check_session(data)
@@ -82,10 +81,8 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
     def _check_session(self, data: dict[str, Any]) -> None:
         said = [data.get(name) for name in SESSION]
         if None not in said:
-            try:
+            with told_in(self, "session_size"):
                 SessionPlan(*said).check()  # type: ignore[arg-type]
-            except CannotPlan as error:
-                self.add_error("session_size", str(error))
         limit, size = data.get("person_limit"), data.get("session_size")
         if limit and size and limit < size:
             self.add_error("person_limit", f"A person who may see {limit} pairs cannot finish a session of {size}.")

@@ -3,14 +3,15 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.core.validators import validate_slug
 from django.db import transaction
 
 from datasets.models.projects import Membership, Project, Role
+from datasets.telling import TellingCommand
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Make a project, or add members to it and remove them."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -3,15 +3,16 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from datasets.export import request_export
 from datasets.files import media_path
 from datasets.management.following import finish_here, named_project
 from datasets.models.releases import Release
+from datasets.telling import TellingCommand
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Write a release as a zip: labels, ratings, splits, wording, pictures and a manifest with SHA-256."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

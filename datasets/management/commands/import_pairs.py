@@ -2,13 +2,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from datasets.jobs import queue_job
 from datasets.management.following import finish_here, named_project
+from datasets.telling import TellingCommand
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Import pairs of pictures: a manifest.csv with the pictures under --root, or a zip that holds both."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

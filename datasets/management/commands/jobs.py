@@ -1,14 +1,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from datasets.jobs import NotRetryable, cancel_job, retry_job
+from datasets.jobs import cancel_job, retry_job
 from datasets.management.following import found_job
 from datasets.models.jobs import Job
+from datasets.telling import TellingCommand
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "List the newest jobs; cancel or retry one."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -25,10 +26,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{job} will stop at its next step.")
         elif retry is not None:
             job = found_job(Job.objects.all(), retry)
-            try:
-                retry_job(job)
-            except NotRetryable as error:
-                raise CommandError(str(error)) from error
+            retry_job(job)
             self.stdout.write(f"{job} is queued again.")
         else:
             for job in Job.objects.select_related("project")[:20]:

@@ -1,17 +1,18 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from datasets.forms import SourceForm, errors_in_words
 from datasets.management.following import named_project
 from datasets.models.pictures import Source
 from datasets.models.projects import Project
+from datasets.telling import TellingCommand
 
 FACTS = {"licence": "under which its pictures are shown", "citation": "how to cite it", "legal_basis": "e.g. consent"}
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Say what a source's licence, citation and legal basis are, or change them; releases made later carry them."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

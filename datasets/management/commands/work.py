@@ -7,11 +7,12 @@ from types import FrameType
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError, close_old_connections, connection
 from django.utils.crypto import get_random_string
 
 from datasets import jobs
+from datasets.telling import TellingCommand
 
 log = logging.getLogger(__name__)
 REAP_EVERY_SECONDS = 2.0
@@ -38,7 +39,7 @@ def every(seconds: float, verb: Callable[[], None]) -> None:
     threading.Thread(target=repeat, name=verb.__name__, daemon=True).start()
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Do background jobs: imports, freezes, exports, training. Run as many workers as you like."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

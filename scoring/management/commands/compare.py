@@ -2,14 +2,15 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from datasets.management.following import finish_here
+from datasets.telling import TellingCommand
 from scoring.compare import prediction_lines, request_comparison
 from scoring.management.naming import named_run
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Compare a run's model with people, classical metrics and a lookup table, on the run's test part."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,14 +1,13 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from datasets.management.commands.export_release import named_release
 from datasets.management.following import finish_here
+from datasets.telling import TellingCommand
 from scoring.baselines import request_baselines
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Compute PSNR, MSE and SSIM of a release's pairs, where they are not known yet."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

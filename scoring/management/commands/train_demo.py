@@ -1,15 +1,16 @@
 import os
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.urls import reverse
 
 from datasets.management.following import named_project
 from datasets.models.releases import Release
+from datasets.telling import TellingCommand
 from scoring.demo import train_demo
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Ask for the demo's model, if it was not asked for before, and say where it is watched."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -2,15 +2,14 @@ from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import Field, fields
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-
 from datasets.management.commands.export_release import named_release
 from datasets.management.following import finish_here
-from scoring.recipe import BadRecipe, Recipe
-from scoring.runs import GIVEN, CannotQueue, queue_run, recipe_for
+from datasets.telling import TellingCommand
+from scoring.recipe import Recipe
+from scoring.runs import GIVEN, queue_run, recipe_for
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Train PerceptAnon on a release, in this process or by a worker. What is not named is as in the paper."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -24,10 +23,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, release: str, queue: bool, **options: Any) -> None:
         found = named_release(release)
         choices = {field.name: options[field.name] for field in fields(Recipe) if field.name not in GIVEN}
-        try:
-            run = queue_run(found, recipe_for(found, **choices))
-        except (BadRecipe, CannotQueue) as error:
-            raise CommandError(str(error)) from error
+        run = queue_run(found, recipe_for(found, **choices))
         name = str(run.public_id)[:8]
         if queue:
             self.stdout.write(f"run {name} is queued: manage.py work --lane train")

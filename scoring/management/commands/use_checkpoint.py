@@ -1,12 +1,13 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from datasets.telling import TellingCommand
 from scoring.management.naming import named_run
 
 
-class Command(BaseCommand):
+class Command(TellingCommand):
     help = "Put a run's model in service: one is in use for each mode of a project."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

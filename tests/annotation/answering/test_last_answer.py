@@ -1,4 +1,4 @@
-"""Changing the previous answer without a script: the pair comes back, and what is said of it now is a revision."""
+"""Changing the last answer without a script: the pair comes back, and what is said of it now is a revision."""
 
 from typing import Any
 from uuid import uuid4
@@ -29,7 +29,7 @@ def browser(person: Participation) -> Client:
     return make.browser(person)
 
 
-def address(person: Participation, name: str = "previous") -> str:
+def address(person: Participation, name: str = "last-answer") -> str:
     return reverse(f"annotation:{name}", args=[person.public_id])
 
 

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
@@ -6,23 +7,18 @@ from uuid import uuid4
 
 import pytest
 from django.apps import apps
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.answering.ratings import (
-    AlreadyRated,
-    AnswerRefused,
-    InvalidScore,
-    KeyAlreadyUsed,
-    UnknownAssignment,
-    revise_rating,
-    submit_rating,
-)
-from annotation.answering.wire import MAX_ANSWERS, parsed_answer
+from annotation.answering.refusals import AlreadyRated, AnswerRefused, InvalidScore, KeyAlreadyUsed
+from annotation.answering.turn import take_turn
+from annotation.answering.wire import MAX_ANSWERS, parsed
 from annotation.giving.leases import next_pairs, return_expired_leases
 from annotation.giving.person import ParticipationErased
 from annotation.models.people import Participation
@@ -54,22 +50,18 @@ def send(participation: Participation, *answers: Any, client: Client | None = No
     return browser.post(url, {"answers": answers} | more, content_type="application/json")
 
 
-def submit(lease: Assignment, **fields: Any) -> Rating:
-    return submit_rating(lease, **{"score": 7, "seconds": None, "key": uuid4()} | fields)
-
-
 # One answer, stored once ------------------------------------------------------------------------------------------
 
 
 def test_an_answer_is_stored_with_its_first_revision(lease: Assignment) -> None:
     key = uuid4()
-    rating = submit(lease, score=7, key=key)
+    rating = make.rating(lease, 7, key=key)
     assert (rating.score, rating.is_late) == (7, False)
     assert list(rating.revisions.values_list("number", "key", "score")) == [(1, key, 7)]
 
 
 def test_an_answer_takes_its_place_from_held_to_rated(lease: Assignment) -> None:
-    submit(lease)
+    make.rating(lease)
     lease.item.refresh_from_db()
     assert (lease.item.n_held, lease.item.n_rated) == (1, 1)
     assert_places_add_up(lease.item.study)
@@ -90,18 +82,18 @@ def test_an_answer_twice_in_one_request_is_stored_once(lease: Assignment) -> Non
 
 
 def test_a_second_answer_is_refused_and_the_first_kept(lease: Assignment) -> None:
-    submit(lease, score=7)
+    make.rating(lease, 7)
     with pytest.raises(AlreadyRated):
-        submit(lease, score=2)
+        make.rating(lease, 2)
     assert (Rating.objects.get().score, Revision.objects.count()) == (7, 1)
 
 
 def test_a_key_serves_for_one_answer_only(participation: Participation) -> None:
     first, second, *_ = make.leases(participation)
     key = uuid4()
-    submit(first, key=key)
+    make.rating(first, key=key)
     with pytest.raises(KeyAlreadyUsed):
-        submit(second, key=key)
+        make.rating(second, key=key)
     assert not Rating.objects.filter(assignment=second).exists()
     second.refresh_from_db()
     assert second.answered_at is None  # it can still be answered with another key
@@ -109,27 +101,27 @@ def test_a_key_serves_for_one_answer_only(participation: Participation) -> None:
 
 
 def test_the_pages_seconds_are_never_more_than_the_time_since_the_pair_was_given(lease: Assignment) -> None:
-    assert submit(lease, seconds=3600.0).seconds < 600
+    assert make.rating(lease, seconds=3600.0).seconds < 600
 
 
 def test_an_answer_without_script_has_no_seconds(lease: Assignment) -> None:
-    assert submit(lease, seconds=None).seconds is None
+    assert make.rating(lease).seconds is None
 
 
 # Revising ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_revision_replaces_the_score_and_keeps_the_first_answer(lease: Assignment) -> None:
-    submit(lease, score=7)
-    revise_rating(lease, score=4, seconds=None, key=uuid4())
+    make.rating(lease, 7)
+    make.rating(lease, 4, revises=True)
     assert Rating.objects.get().score == 4
     assert list(Revision.objects.values_list("number", "score")) == [(1, 7), (2, 4)]
 
 
 def test_the_time_of_an_answer_is_that_of_its_first_submission(lease: Assignment) -> None:
     Assignment.objects.update(served_at=timezone.now() - timedelta(minutes=2))
-    submit(lease, score=7, seconds=9.5)
-    revise_rating(lease, score=4, seconds=0.4, key=uuid4())
+    make.rating(lease, 7, seconds=9.5)
+    make.rating(lease, 4, seconds=0.4, revises=True)
     assert Rating.objects.get().seconds == 9.5
     assert list(Revision.objects.values_list("seconds", flat=True)) == [9.5, 0.4]
     study = lease.item.study
@@ -138,9 +130,9 @@ def test_the_time_of_an_answer_is_that_of_its_first_submission(lease: Assignment
 
 
 def test_ratings_revised_before_get_the_time_of_their_first_answer_back(lease: Assignment) -> None:
-    submit(lease, score=7, seconds=None)
-    revise_rating(lease, score=4, seconds=0.4, key=uuid4())
-    other = submit(make.leases(lease.participation)[0], score=2, seconds=0.0)
+    make.rating(lease, 7)
+    make.rating(lease, 4, seconds=0.4, revises=True)
+    other = make.rating(make.leases(lease.participation)[0], 2, seconds=0.0)
     Revision.objects.filter(rating__assignment=lease, number=1).update(seconds=9.5)
     Rating.objects.filter(assignment=lease).update(seconds=0.4)
     migration = import_module("annotation.migrations.0011_seconds_of_the_first_answer")
@@ -150,7 +142,7 @@ def test_ratings_revised_before_get_the_time_of_their_first_answer_back(lease: A
 
 
 def test_the_same_revision_sent_again_is_stored_once(lease: Assignment) -> None:
-    submit(lease, score=7)
+    make.rating(lease, 7)
     revision = make.answer(lease, 4, revises=True)
     replies = [send(lease.participation, revision).json()["acknowledgements"] for _ in range(2)]
     assert replies[0] == replies[1]
@@ -166,7 +158,7 @@ def test_a_late_repeat_of_the_first_answer_does_not_undo_a_revision(lease: Assig
 
 @pytest.mark.parametrize("end", ["the study is closed", "the session is finished"])
 def test_an_answer_stands_once_the_end_is_reached(lease: Assignment, end: str) -> None:
-    submit(lease, score=7)
+    make.rating(lease, 7)
     if end == "the study is closed":
         change_state(lease.item.study, Study.State.CLOSED)
     else:
@@ -177,7 +169,7 @@ def test_an_answer_stands_once_the_end_is_reached(lease: Assignment, end: str) -
 
 
 def test_a_revision_that_is_sent_again_after_the_end_is_acknowledged(lease: Assignment) -> None:
-    submit(lease, score=7)
+    make.rating(lease, 7)
     revision = make.answer(lease, 4, revises=True)
     send(lease.participation, revision)
     change_state(lease.item.study, Study.State.CLOSED)
@@ -185,9 +177,9 @@ def test_a_revision_that_is_sent_again_after_the_end_is_acknowledged(lease: Assi
 
 
 def test_a_paused_study_takes_revisions(lease: Assignment) -> None:
-    submit(lease, score=7)
+    make.rating(lease, 7)
     change_state(lease.item.study, Study.State.PAUSED)
-    assert revise_rating(lease, score=4, seconds=None, key=uuid4()).score == 4
+    assert make.rating(lease, 4, revises=True).score == 4
 
 
 def test_what_was_not_rated_cannot_be_revised(lease: Assignment) -> None:
@@ -199,10 +191,10 @@ def test_what_was_not_rated_cannot_be_revised(lease: Assignment) -> None:
 def test_a_revision_with_the_key_of_another_answer_is_refused(participation: Participation) -> None:
     first, second, *_ = make.leases(participation)
     key = uuid4()
-    submit(first, score=7, key=key)
-    submit(second, score=7)
+    make.rating(first, 7, key=key)
+    make.rating(second, 7)
     with pytest.raises(KeyAlreadyUsed):
-        revise_rating(second, score=1, seconds=None, key=key)
+        make.rating(second, 1, key=key, revises=True)
     assert set(Rating.objects.values_list("score", flat=True)) == {7}
 
 
@@ -225,13 +217,13 @@ def test_both_ends_of_the_scale_are_scores(lease: Assignment, score: int) -> Non
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), 10**5])
 def test_the_verb_itself_refuses_what_is_no_score(lease: Assignment, score: Any) -> None:
     with pytest.raises(InvalidScore):
-        submit(lease, score=score)
+        make.rating(lease, score)
 
 
 @pytest.mark.parametrize("seconds", [-1, -0.001, "2", "x", True, [], 10**6, 10**400, float("inf"), float("nan")])
 def test_seconds_are_a_number_from_0_to_a_day(lease: Assignment, seconds: Any) -> None:
     with pytest.raises(AnswerRefused, match="seconds"):
-        parsed_answer(make.answer(lease, seconds=seconds))
+        parsed(make.answer(lease, seconds=seconds))
 
 
 def test_seconds_too_great_for_a_float_are_refused_like_others(lease: Assignment) -> None:
@@ -282,7 +274,7 @@ answer_like = st.fixed_dictionaries(
 @given(data=json_values | answer_like)
 def test_whatever_comes_is_an_answer_on_the_scale_or_refused(data: Any) -> None:
     try:
-        answer = parsed_answer(data)
+        answer = parsed(data)
     except AnswerRefused:
         return
     assert 1 <= answer.score <= 10
@@ -390,7 +382,7 @@ def test_a_late_answer_to_an_item_that_others_filled_passes_its_goal_by_that_ans
 
 def test_an_answer_after_the_time_but_before_anybody_took_the_pair_is_not_late(lease: Assignment) -> None:
     make.expire(lease)
-    assert submit(lease).is_late is False
+    assert make.rating(lease).is_late is False
 
 
 @pytest.mark.parametrize("state", [Study.State.PAUSED, Study.State.CLOSED])
@@ -422,12 +414,26 @@ def test_an_answer_after_the_session_ended_is_kept_and_marked_late() -> None:
     assert_places_add_up(participation.study)
 
 
-def test_an_answer_of_somebody_who_was_erased_is_unknown(lease: Assignment) -> None:
+def test_an_answer_of_somebody_who_was_erased_is_not_stored(lease: Assignment) -> None:
     erase_participation(lease.participation)
-    with pytest.raises(UnknownAssignment):
-        submit(lease)
+    with pytest.raises(ParticipationErased):
+        make.rating(lease)
     assert not Rating.objects.exists()
     assert_places_add_up(lease.item.study)
+
+
+def test_whoever_is_erased_between_the_look_and_the_lock_finds_no_such_participation(lease: Assignment) -> None:
+    def erased_first(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if "p.seed" in sql:
+            erase_participation(lease.participation)
+        return execute(sql, *rest)
+
+    said = "There is no such participation, or it is not yours."
+    with connection.execute_wrapper(erased_first):
+        reply = send(lease.participation, make.answer(lease))
+        page = make.browser(lease.participation).get(reverse("annotation:rest", args=[lease.participation.public_id]))
+    assert (reply.status_code, reply.json()) == (404, {"detail": said})
+    assert page.status_code == 404
 
 
 def test_who_was_erased_is_given_nothing(participation: Participation) -> None:
@@ -456,8 +462,30 @@ def test_a_bad_answer_spoils_no_other(participation: Participation) -> None:
     assert Rating.objects.count() == 2
 
 
+def n_locks(act: Callable[[], object]) -> int:
+    """How often the person's row is taken."""
+    with CaptureQueriesContext(connection) as captured:
+        act()
+    return sum("p.seed" in query["sql"] for query in captured)
+
+
+def test_each_answer_takes_the_person_once_and_the_last_one_tells_what_is_next(participation: Participation) -> None:
+    first, second, third = make.leases(participation)
+    three = [make.answer(first), make.answer(second), make.answer(third, 4)]
+    assert n_locks(lambda: take_turn(participation, three)) == 3
+    revised = [make.answer(first, 2, revises=True), make.answer(third, 3, revises=True)]
+    assert n_locks(lambda: take_turn(participation, revised)) == 2
+    assert list(Rating.objects.order_by("pk").values_list("score", flat=True)) == [2, 7, 3]
+
+
+def test_an_answer_that_cannot_be_read_takes_nothing(participation: Participation) -> None:
+    first, *_ = make.leases(participation)
+    assert n_locks(lambda: take_turn(participation, [7, make.answer(first, 99), make.answer(first)])) == 1
+    assert n_locks(lambda: take_turn(participation, [None])) == 1  # to say what is next
+
+
 def test_the_status_is_that_of_the_first_refused_answer(lease: Assignment) -> None:
-    submit(lease)
+    make.rating(lease)
     reply = send(lease.participation, make.answer(lease), make.answer(str(uuid4())), make.answer(lease, 0))
     assert reply.status_code == 409
     codes = [each["code"] for each in reply.json()["acknowledgements"]]

@@ -149,6 +149,20 @@ def test_a_changed_answer_may_bring_another_remark(person: Participation) -> Non
     assert Rating.objects.get().score == 3
 
 
+def test_a_changed_answer_that_is_sent_again_brings_no_older_remark_back(person: Participation) -> None:
+    given = make.leases(person)[0]
+    older = make.answer(given, score=3, note="a medal", revises=True)
+    said(person, make.answer(given), older, make.answer(given, score=4, note="a name", revises=True))
+    assert said(person, older) == [("stored", "")]
+    assert (Remark.objects.get().note, Rating.objects.get().score) == ("a name", 4)
+
+
+def test_a_changed_answer_without_a_remark_leaves_the_one_before(person: Participation) -> None:
+    given = make.leases(person)[0]
+    said(person, make.answer(given, note="a medal"), make.answer(given, score=3, revises=True))
+    assert Remark.objects.get().note == "a medal"
+
+
 # Whoever runs the study --------------------------------------------------------------------------------------------
 
 

@@ -1,13 +1,11 @@
 from collections.abc import Callable
 from itertools import pairwise
-from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation.answering.ratings import submit_rating
 from annotation.answering.turn import take_turn
 from annotation.giving.join import CannotJoin, join_as_member, join_by_invitation
 from annotation.giving.leases import next_pairs, return_expired_leases
@@ -25,7 +23,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 def answer(lease: Assignment, score: int = 7) -> None:
-    submit_rating(lease, score=score, seconds=None, key=uuid4())
+    make.rating(lease, score)
 
 
 def as_member(study: Study, user_id: int) -> Participation:

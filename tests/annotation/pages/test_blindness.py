@@ -192,7 +192,7 @@ def test_no_address_tells_anything_however_it_is_asked(person: Participation, ki
     closed = {name: codes for name, codes in status.items() if name not in open_to_them}
     assert {name: codes for name, codes in closed.items() if not codes <= {302, 403, 404, 405}} == {}
     if theirs == person:
-        opened = PERSONAL - {f"annotation:{name}" for name in ("answer", "another-session", "end", "previous")}
+        opened = PERSONAL - {f"annotation:{name}" for name in ("answer", "another-session", "end", "last-answer")}
         assert [name for name in opened if 200 not in status[name]] == []
     assert_blind(browser, theirs)
 

@@ -1,5 +1,4 @@
 import csv
-from uuid import uuid4
 
 import krippendorff
 import numpy as np
@@ -10,7 +9,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.answering.ratings import revise_rating
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
@@ -88,7 +86,7 @@ def test_practice_repeats_and_withdrawn_people_do_not_count() -> None:
 def test_a_revised_rating_counts_once_with_its_newest_score() -> None:
     study = make.study(n_pairs=1)
     make.rate(make.participation(study), 3)
-    revise_rating(Assignment.objects.get(), score=8, seconds=None, key=uuid4())
+    make.rating(Assignment.objects.get(), 8, revises=True)
     assert dict(score_histogram(rating_counts(study)[0]))[8] == 1
     assert sum(n for _, n in score_histogram(rating_counts(study)[0])) == 1
 
