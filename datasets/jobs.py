@@ -22,6 +22,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 from django.db.models.functions import Coalesce, Now
+from django_tasks import task
 
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
@@ -103,8 +104,6 @@ def queue_job(kind: str, project: Project, *, by: AbstractBaseUser | None = None
 
 
 def _hand_to_queue(job: Job) -> None:
-    from datasets.tasks import run_job  # the task module imports this one
-
     run_job.using(queue_name=job.lane).enqueue(job.pk)
 
 
@@ -256,6 +255,12 @@ def run(job_id: int) -> None:
             except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or a worker that is told to stop for the second time
                 attempt.give_back()
                 raise
+
+
+@task(queue_name="short")
+def run_job(job_id: int) -> None:
+    """What the queue calls."""
+    run(job_id)
 
 
 def finish(job: Job, *, while_waiting: Callable[[Job], None] = lambda job: None) -> None:
