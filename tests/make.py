@@ -125,8 +125,8 @@ def study(
     campaign = fields.pop("campaign", None) or Campaign.objects.create(project=of, slug=f"c{n}", name=f"Campaign {n}")
     if n_pairs:
         pairs(of, n_pairs, per_group=per_group)
-    # Pairs that count and nothing else, drawn as one goes: what a session holds besides is named where it matters.
-    defaults = {"mode": "HA2", "name": f"Study {n}", "goal": 2, "session_size": 100, "reserves_session": False}
+    # Pairs that count and nothing else: what a session holds besides is named where it matters.
+    defaults = {"mode": "HA2", "name": f"Study {n}", "goal": 2, "session_size": 100}
     defaults |= {"n_warm_up": 0, "repeat_percent": 0}
     made = setup.create_study(of, campaign=campaign, pairs=Pair.objects.filter(project=of), **defaults | fields)
     if is_open:

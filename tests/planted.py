@@ -48,7 +48,7 @@ N_MAIN = 16
 MARKS = [Mark("practice", 8, 9), Mark("check", 2, 3), Mark("check", 7, 8), Mark("check", instructed_score=4)]
 # Every purpose occurs: one practice pair, warm-up, checks, and repeats of pairs that counted.
 SESSION = {"session_size": 16, "n_practice": 1, "n_warm_up": 2, "n_checks": 3, "repeat_percent": 13}
-RULES = {"repeat_distance": 3, "goal": 50, "reserves_session": True, "asks_who": True, "asks_cues": True}
+RULES = {"repeat_distance": 3, "goal": 50, "asks_who": True, "asks_cues": True}
 
 
 # Pictures ---------------------------------------------------------------------------------------------------------

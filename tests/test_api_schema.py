@@ -38,7 +38,7 @@ ANY = {"deadline": None, "database": None, "suppress_health_check": list(HealthC
 @pytest.fixture
 def participation() -> Participation:
     """Somebody with pairs enough for many answers, a few of them given out already."""
-    study = make.study(n_pairs=60, session_size=60, reserves_session=True)
+    study = make.study(n_pairs=60, session_size=60)
     made = make.participation(study)
     make.leases(made)
     return made

@@ -229,7 +229,7 @@ def test_every_setting_of_the_page_can_be_given_by_command() -> None:
               "asks_cues": True,
               "completion_code": "C0DE", "completion_url": "https://panel.example/done"}  # fmt: skip
     assert Study.objects.values(*wanted).get() == wanted
-    assert {*wanted} == {*SETTINGS} - {"name", "mode", "reserves_session"}
+    assert {*wanted} == {*SETTINGS} - {"name", "mode"}
     assert [name for name, said in wanted.items() if said == SETTINGS[name].get_default()] == []
 
 

@@ -43,8 +43,7 @@ UNSPOILT = {
 }
 
 ITEM = "SELECT i.id FROM annotation_item i WHERE i.study_id = %s AND i.state = 'open' AND "
-# The first condition is the index's own; the second leaves a place to others, for who draws ahead.
-_WANTING = "i.n_held < i.goal AND i.n_held < i.goal - %s AND "
+_WANTING = "i.n_held < i.goal AND "
 FEWEST = ITEM.replace("i.id", "i.n_held", 1) + _WANTING + "i.n_held >= %s AND "
 FIRST = ITEM + _WANTING + "i.n_held = %s AND i.shuffle >= %s AND "
 WIDEST = ITEM + _WANTING + "i.priority IS NOT NULL AND NOT i.is_core AND "
@@ -106,7 +105,6 @@ class Draws:
 
     def __init__(self, person: Person, *, may_wait: bool) -> None:
         self.person = person
-        self.is_ahead = False
         self.may_wait = may_wait
         self._strictest = unspoilt(person, Rule("new original", NEW_ORIGINAL, (person.pk,)))
         self._any_version = unspoilt(person, Rule("any version", NOT_MINE, (person.pk,)))
@@ -126,11 +124,6 @@ class Draws:
         if purpose == Purpose.WARM_UP and (draw := self._warm_up(start, position)):
             return draw
         return self._favoured(start, position) or self._counting(Purpose.MAIN, start, position)
-
-    def could_count(self) -> bool:
-        """Whether an item wants a rating that the loosest of the rules would allow this person now."""
-        rule = self._any_version if self.person.has_few_originals else self._strictest
-        return fetch_one(FEWEST + rule.condition + " LIMIT 1", self.person.study, 0, 0, *rule.parameters) is not None
 
     @cached_property
     def _wanted(self) -> tuple[int, int]:
@@ -189,19 +182,19 @@ class Draws:
 
     def _first(self, purpose: str, rule: Rule, start: int, fewest: int) -> tuple[Draw | None, int | None]:
         """Of the items with the fewest holders, at least so many, the first at or after the start, wrapping round."""
-        study, ahead = self.person.study, int(self.is_ahead)
+        study = self.person.study
         level: int | None = fewest
         n_lost = 0
         while level is not None:
             for begin in (start, 0):
                 which = FIRST + rule.condition + BY_SHUFFLE
-                if item := self._take(purpose, which, study, ahead, level, begin, *rule.parameters):
+                if item := self._take(purpose, which, study, level, begin, *rule.parameters):
                     return Draw(item, purpose, rule.name, start, level), level
             # Who has waited for a place that another took in the end looks at the same level again, but not for ever.
             n_lost += 1
             at_least = level if self.may_wait and n_lost < TRIES else level + 1
             statement = FEWEST + rule.condition + " ORDER BY i.n_held LIMIT 1"
-            row = fetch_one(statement, study, ahead, at_least, *rule.parameters)
+            row = fetch_one(statement, study, at_least, *rule.parameters)
             level = row[0] if row else None
         return None, None
 
@@ -212,7 +205,7 @@ class Draws:
             return None
         rule = self._strictest
         which = WIDEST + rule.condition + " ORDER BY i.priority DESC, i.shuffle LIMIT 1 "
-        item = self._take(Purpose.MAIN, which, person.study, int(self.is_ahead), *rule.parameters)
+        item = self._take(Purpose.MAIN, which, person.study, *rule.parameters)
         return Draw(item, Purpose.MAIN, "least sure", start) if item else None
 
     def _take(self, purpose: str, which: str, *parameters: Any) -> int | None:

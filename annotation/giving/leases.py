@@ -1,7 +1,7 @@
 """Which pair a person sees next, and how long it waits for them.
 
-A person's pairs are drawn when they begin, the whole session at once where the study says so, and are held for them
-until their time runs out without a sign of them. `Item.n_held` counts the main pairs that are held or answered and
+A person's pairs are drawn when they begin, the whole session at once, and are held for them until their time runs out
+without a sign of them. `Item.n_held` counts the main pairs that are held or answered and
 never passes the goal by a draw: the update that takes a place names the goal in its condition, so of two people who
 reach for the last place one finds no row.
 
@@ -177,7 +177,7 @@ def reserve_session(participation: Participation) -> None:
     with transaction.atomic():
         person = locked(participation.pk)
         [[n_held]] = fetch_all(COUNT_HELD, person.pk)
-        if person.reserves_session and n_held < person.n_left:
+        if n_held < person.n_left:
             participation.n_planned = person.n_answered + n_held
             participation.save(update_fields=["n_planned"])
 
@@ -191,11 +191,7 @@ def reserve_first(participation: Participation) -> bool:
     reserve_batch(participation)
     while not counting.exists() and reserve_batch(participation, may_wait=True):
         pass
-    if counting.exists():
-        return True
-    with transaction.atomic():  # who draws as they go begins with a warm-up, and may draw the last places only after it
-        person = locked(participation.pk)
-        return not person.reserves_session and Draws(person, may_wait=True).could_count()
+    return counting.exists()
 
 
 def reserve_batch(participation: Participation, *, may_wait: bool = False) -> int:
@@ -209,19 +205,16 @@ def reserve_batch(participation: Participation, *, may_wait: bool = False) -> in
 
 def top_up(person: Person, *, may_wait: bool = False) -> int:
     """Take again what was returned, then draw, a batch at most; how many pairs were added."""
-    wanted = person.n_left if person.reserves_session else min(person.window, person.n_left)
     [[n_held]] = fetch_all(COUNT_HELD, person.pk)
-    wanted = min(wanted - n_held, 1 if may_wait else BATCH)
+    wanted = min(person.n_left - n_held, 1 if may_wait else BATCH)
     n_added = _retake(person, wanted, may_wait=may_wait) if wanted > 0 else 0
     if n_added >= wanted:
         return n_added
     prefer_indexes()
     [[position]] = fetch_all(LAST_POSITION, person.pk)
-    # Who draws ahead of need leaves the last place of an item to those who have nothing; a reserved session is needed.
     draws = Draws(person, may_wait=may_wait)
     while n_added < wanted:
         position += 1
-        draws.is_ahead = not person.reserves_session and n_held + n_added > 0
         if (draw := draws.at(position)) is None:
             break
         _assign(person, draw, position)

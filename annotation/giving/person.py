@@ -37,7 +37,6 @@ class Person:
     state: str
     window: int
     lease_seconds: int
-    reserves_session: bool
     spacing: int
     side: str
     favours_wide: bool  # the study stops pairs adaptively or is ordered by a model
@@ -79,7 +78,7 @@ LOCK = """
 SELECT p.id, p.public_id, p.study_id, p.annotator_id, p.seed, p.n_planned, p.n_answered,
   p.finished_at IS NOT NULL OR p.withdrawn_at IS NOT NULL,
   n.user_id IS NOT NULL,
-  s.mode, s.state, s."window", s.lease_seconds, s.reserves_session, s.spacing, s.side,
+  s.mode, s.state, s."window", s.lease_seconds, s.spacing, s.side,
   s.stops_adaptively OR s.is_ordered_by_model, s.core_percent,
   s.n_practice, s.n_warm_up, s.n_checks, s.repeat_percent, s.repeat_distance, s.asks_cues
 FROM annotation_participation p

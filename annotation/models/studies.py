@@ -168,12 +168,6 @@ class Study(models.Model):
         validators=between(0, 10_000),
         help_text="Only where a session is longer than there are originals; otherwise nobody sees an original twice.",
     )
-    # Not only a windowful of pairs as they go.
-    reserves_session = models.BooleanField(
-        "reserve a whole session for whoever begins",
-        default=True,
-        help_text="So that they can finish, and a full study turns people away before they begin.",
-    )
     lease_seconds = models.PositiveIntegerField(
         "seconds a pair waits for its answer",
         default=1800,

@@ -19,7 +19,7 @@ GROUPS = {
     "Hidden repeats": ["repeat_percent", "repeat_distance"],
     "How people compare": ["allows_swipe", "allows_flicker"],
     "How people answer": ["confirms_on_press", "asks_who", "asks_cues"],
-    "How pairs are given out": ["side", "spacing", "reserves_session", "lease_seconds", "person_limit"],
+    "How pairs are given out": ["side", "spacing", "lease_seconds", "person_limit"],
     "At the end": ["completion_code", "completion_url"],
 }
 # Off unless somebody knows why; each biases figures.

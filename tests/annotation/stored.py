@@ -172,15 +172,15 @@ def may_see(state: Stored, person: int, item: Place) -> bool:
     return has_few or item.group not in {state.group(each) for each in mine}
 
 
-def allowed(state: Stored, person: int, *, spare: int = 0) -> list[Place]:
-    """The pairs that count and that this person could be given now, with places to spare."""
+def allowed(state: Stored, person: int) -> list[Place]:
+    """The pairs that count and that this person could be given now."""
     study = state.people[person].study_id
     lost = {each.item for each in state.of(person) if each.is_lost and not each.occurrence}
     return [
         item
         for item in state.main_items(study)
         if item.state == Item.State.OPEN
-        and item.n_held < item.goal - spare
+        and item.n_held < item.goal
         and (item.pk in lost or may_see(state, person, item))
         and not is_spoilt(state, person, item.group)
     ]
@@ -261,10 +261,7 @@ class Step:
         return NOT_IN_A_ROW if distance > 1 else ANY_VERSION
 
     def wanting(self, person: int) -> list[Place]:
-        """Of those that were passed by: with a place, and a second one where the last may be left to others.
-
-        Places are taken by this person alone, so what has one before and is not theirs has one always.
-        """
-        spare = int(not self.now.studies[self.now.people[person].study_id].reserves_session)
+        """Of those that were passed by: with a place. Places are taken by this person alone, so what has one before and
+        is not theirs has one always."""
         before = self.before.items
-        return [each for each in self.passed_by(person) if before[each.pk].n_held < before[each.pk].goal - spare]
+        return [each for each in self.passed_by(person) if before[each.pk].n_held < before[each.pk].goal]

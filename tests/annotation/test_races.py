@@ -107,7 +107,7 @@ def test_revisions_at_once_are_numbered_one_after_the_other() -> None:
 
 @pytest.mark.parametrize("per_group", [1, 2])
 def test_sixteen_people_fill_every_goal_and_pass_none(per_group: int) -> None:
-    study = make.study(n_pairs=6, per_group=per_group, goal=3)
+    study = make.study(n_pairs=6, per_group=per_group, goal=3, session_size=2)
     people = [make.participation(study) for _ in range(16)]
     passed = at_once(*[lambda person=person: rate_all(person) for person in people])
     assert not any(passed)
@@ -115,9 +115,8 @@ def test_sixteen_people_fill_every_goal_and_pass_none(per_group: int) -> None:
     assert_places_add_up(study)
 
 
-@pytest.mark.parametrize("reserves_session", [False, True])
-def test_of_sixty_four_people_at_one_item_five_get_it(reserves_session: bool) -> None:
-    study = make.study(n_pairs=1, goal=5, reserves_session=reserves_session)
+def test_of_sixty_four_people_at_one_item_five_get_it() -> None:
+    study = make.study(n_pairs=1, goal=5)
     people = [make.participation(study) for _ in range(64)]
     passed = at_once(*[lambda person=person: rate_all(person) for person in people])
     assert not any(passed)
@@ -127,7 +126,7 @@ def test_of_sixty_four_people_at_one_item_five_get_it(reserves_session: bool) ->
 
 
 def test_of_sixty_four_who_come_in_at_once_those_without_a_place_leave_no_trace() -> None:
-    study = make.study(n_pairs=6, goal=5, session_size=3, reserves_session=True)  # places for ten
+    study = make.study(n_pairs=6, goal=5, session_size=3)  # places for ten
     invitation, text = make.invitation(study), current_texts(study)["consent"]
 
     def come_in() -> int | str:
@@ -145,7 +144,7 @@ def test_of_sixty_four_who_come_in_at_once_those_without_a_place_leave_no_trace(
 
 
 def test_sessions_are_reserved_answered_erased_and_given_back_at_the_same_time() -> None:
-    study = make.study(n_pairs=30, goal=4, session_size=12, reserves_session=True)
+    study = make.study(n_pairs=30, goal=4, session_size=12)
     invitation, text = make.invitation(study), current_texts(study)["consent"]
 
     def come_in() -> Participation:
@@ -224,14 +223,14 @@ def test_a_late_answer_may_arrive_while_its_holder_comes_back() -> None:
 
 
 def test_several_may_return_the_same_expired_leases() -> None:
-    study = make.study(n_pairs=6)
+    study = make.study(n_pairs=6, session_size=3)
     make.expire(*make.leases(make.participation(study)))
     assert sum(at_once(*[lambda: return_expired_leases(study.pk)] * 4)) == 3
     assert_places_add_up(study)
 
 
 def test_a_session_may_end_while_what_it_still_holds_is_returned() -> None:
-    study = make.study(n_pairs=6, goal=REPEATS * 2, session_size=4, reserves_session=True)
+    study = make.study(n_pairs=6, goal=REPEATS * 2, session_size=4)
     for _ in range(REPEATS):
         participation = make.participation(study)
         lease = make.leases(participation)[0]
@@ -310,7 +309,7 @@ def test_a_member_who_joins_twice_at_once_has_one_participation() -> None:
 
 @pytest.mark.parametrize("goal", [16, 5])
 def test_members_who_come_at_once_get_every_place_and_no_more(goal: int) -> None:
-    study = make.study(n_pairs=1, goal=goal, reserves_session=True)
+    study = make.study(n_pairs=1, goal=goal)
     members = [make.member(study.project) for _ in range(16)]
     ends = at_once(*[lambda member=member: joined(study, member.pk) for member in members])
     assert sorted(ends) == ["HA2"] * goal + ["full"] * (16 - goal)
@@ -319,7 +318,7 @@ def test_members_who_come_at_once_get_every_place_and_no_more(goal: int) -> None
 
 
 def test_sessions_that_begin_at_once_are_as_long_as_planned() -> None:
-    study = make.study(n_pairs=6, goal=16, session_size=6, reserves_session=True)
+    study = make.study(n_pairs=6, goal=16, session_size=6)
     members = [make.member(study.project) for _ in range(16)]
     at_once(*[lambda member=member: joined(study, member.pk) for member in members])
     assert list(study.participations.values_list("n_planned", flat=True)) == [6] * 16
@@ -365,7 +364,7 @@ def skipped(assignment: Assignment) -> dict[str, object]:
 
 def test_of_a_skip_and_an_answer_at_once_no_place_is_lost_or_given_twice() -> None:
     for _ in range(REPEATS):
-        study = make.study(goal=2, reserves_session=True)
+        study = make.study(goal=2)
         participation = make.participation(study)
         lease = make.leases(participation)[0]
         acts = [skipped(lease), make.answer(lease)] * 3
@@ -378,7 +377,7 @@ def test_of_a_skip_and_an_answer_at_once_no_place_is_lost_or_given_twice() -> No
 
 
 def test_places_add_up_while_people_skip_rate_and_are_erased() -> None:
-    study = make.study(n_pairs=6, goal=3, session_size=6, reserves_session=True)
+    study = make.study(n_pairs=6, goal=3, session_size=3)
     people = [make.participation(study) for _ in range(6)]
 
     def skip_and_rate(person: Participation) -> None:
@@ -530,7 +529,7 @@ def test_a_pair_that_is_drawn_without_a_place_is_not_marked_meanwhile(
     serves_as: str, becomes: str, session: dict[str, int], first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The draw and the mark each stand still, in turn, where the other would slip in between."""
-    study = make.study(n_pairs=9, is_open=False, **{"session_size": 8, "goal": 9} | session)
+    study = make.study(n_pairs=9, is_open=False, **{"session_size": 5, "goal": 9} | session)
     targets = list(study.items.order_by("pk")[:5])
     mark_items(study, {item.pk: MARKS[serves_as] for item in targets})
     if session.get("goal") == 1:

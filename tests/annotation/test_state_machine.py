@@ -68,7 +68,6 @@ settings_of_a_study = st.fixed_dictionaries(
         "session_size": st.integers(1, 9),
         "person_limit": st.none() | st.integers(4, 14),
         "window": st.integers(1, 4),
-        "reserves_session": st.booleans(),
         "spacing": st.integers(0, 3),
         "side": st.sampled_from(Study.SideRule.values),
         "n_practice": st.integers(0, 2),
@@ -80,8 +79,8 @@ settings_of_a_study = st.fixed_dictionaries(
         "core_percent": st.sampled_from([0, 20, 100]),
     }
 )
-# Planned while people go, so that what becomes of a pair decides whether it is repeated.
-MANY_REPEATS = {"reserves_session": False, "session_size": 9, "repeat_percent": 50, "repeat_distance": 1}
+# A second session is planned when the first has ended: what became of a pair decides whether it is repeated.
+MANY_REPEATS = {"session_size": 4, "person_limit": 14, "repeat_percent": 50, "repeat_distance": 1}
 MANY_REPEATS |= {"n_practice": 0, "n_warm_up": 0, "n_checks": 0}
 shape = st.tuples(st.integers(1, N_GROUPS), st.integers(1, PER_GROUP))
 which = st.integers(0, 11)
@@ -207,19 +206,21 @@ class Studio(RuleBasedStateMachine):
         return {"seen"} if wanting else {"full"}
 
     def assert_can_finish(self, pk: int) -> None:
-        """Whoever begins a session that is set aside for them holds all of it, which is as much as there was."""
+        """Whoever begins a session holds all of it, which is as much as there was."""
         row = self.now.people[pk]
         held = [each for each in self.now.of(pk) if each.is_held]
         assert held
-        if self.now.studies[row.study_id].reserves_session:
-            assert len(held) == row.n_planned - row.n_answered
-            assert row.n_planned == self.planned[pk] or not allowed(self.now, pk)
+        assert len(held) == row.n_planned - row.n_answered
+        assert row.n_planned == self.planned[pk] or not allowed(self.now, pk)
 
     @precondition(lambda self: any(each.finished_at for each in self.now.people.values()))
     @rule(which=which)
     def begin_another(self, which: int) -> None:
         ended = sorted(pk for pk, row in self.now.people.items() if row.finished_at)
-        person = Participation.objects.select_related("study").get(pk=ended[which % len(ended)])
+        self.go_on(ended[which % len(ended)])
+
+    def go_on(self, pk: int) -> None:
+        person = Participation.objects.select_related("study").get(pk=pk)
         further = n_further(person)
         self.planned[person.pk] = person.n_answered + further if further else person.n_planned
         with suppress(CannotJoin):
@@ -364,7 +365,7 @@ class Studio(RuleBasedStateMachine):
 
     @rule(which=which, skips=st.lists(st.booleans(), min_size=4, max_size=9), score=scores)
     def skip_some_and_rate_on(self, which: int, skips: list[bool], score: int) -> None:
-        """From the beginning to past where the repeats of what was skipped would have come."""
+        """From the beginning into a second session, where repeats of what was skipped would have come."""
         self.two_begin(which)
         if not self.now.people:
             return
@@ -379,6 +380,8 @@ class Studio(RuleBasedStateMachine):
                 self.skip_this(given, Report.Kind.OTHER)
             else:
                 self.answer_this(given, score)
+            if self.now.people[person.pk].finished_at:
+                self.go_on(person.pk)
 
     def answer_this(self, given: Given, score: int) -> None:
         key = uuid4()
@@ -483,7 +486,7 @@ class Studio(RuleBasedStateMachine):
     def outlast(self, which: int, score: int, comes: str) -> None:
         """All the others go away for good, with all that is still wanted; who comes then gets what they leave."""
         if comes == "to rate on":
-            which = self.two_begin(which)
+            self.two_begin(which)
         study = self.study(which)
         if not (people := [pk for pk, row in self.now.people.items() if row.study_id == study.pk]):
             return
@@ -492,22 +495,27 @@ class Studio(RuleBasedStateMachine):
         others.update(leased_until=timezone.now() - timedelta(minutes=1))
         self.look()
         if comes == "to rate on":
+            self.want_one_more(max(people))
             self.rate_on(sorted(self.now.people).index(max(people)), 20, score)
         else:
             self.join(which, 1 if comes == "as a member" else None, by_page=False)
 
-    def two_begin(self, which: int) -> int:
-        """In a study that wants more of every pair and sets no sessions aside, if there is one: which."""
-        as_they_go = [k for k, study in enumerate(self.studies) if not self.now.studies[study.pk].reserves_session]
-        which = as_they_go[which % len(as_they_go)] if as_they_go else which
+    def want_one_more(self, pk: int) -> None:
+        """Another pair for one that its person skips."""
+        self.send(Participation.objects.get(pk=pk), [])
+        self.look()
+        for shown in [each for each in self.now.of(pk) if each.is_held and each.served_at][:1]:
+            self.skip_this(shown, Report.Kind.OTHER)
+
+    def two_begin(self, which: int) -> None:
+        """In a study that wants two more of every pair."""
         study = self.study(which)
         if study.state in STEPS[Study.State.OPEN]:
             change_state(study, Study.State.OPEN)
-        study.items.rated().update(goal=F("n_held") + 1)
+        study.items.rated().update(goal=F("n_held") + 2)
         self.look()
         self.join(which, None, by_page=False)
         self.join(which, None, by_page=False)
-        return which
 
     @precondition(lambda self: self.now.people)
     @rule(which=which, score=scores)
@@ -658,13 +666,12 @@ class Studio(RuleBasedStateMachine):
         step = Step(self.before, self.now)
         gained = {each.person for each in step.new_ones() + step.taken_again()}
         for pk, person in self.now.people.items():
-            study = self.now.studies[person.study_id]
             held = [each for each in self.now.of(pk) if each.is_held]
             if person.finished_at:
                 assert not held
-            elif pk in gained and not study.reserves_session:  # a pair that is put back may make one too many
-                shown = [each for each in held if self.now.items[each.item].state == Item.State.OPEN]
-                assert len(shown) <= study.window
+            elif pk in gained:  # a pair that is put back may make one too many
+                can_be_shown = [each for each in held if self.now.items[each.item].state == Item.State.OPEN]
+                assert len(can_be_shown) <= person.n_planned - person.n_answered
 
     def nothing_comes_twice(self) -> None:
         for pk, person in self.now.people.items():
@@ -780,8 +787,7 @@ class Studio(RuleBasedStateMachine):
             return
         if held:
             if len(held) < min(study.window, row.n_planned - row.n_answered):
-                # Who draws ahead of need leaves the last place of a pair to those who have nothing.
-                assert not allowed(self.now, person, spare=int(not study.reserves_session))
+                assert not allowed(self.now, person)
             return
         note(f"person {person} holds nothing")
         assert not allowed(self.now, person)

@@ -38,7 +38,7 @@ def opened(*args, **fields):
 panel = {"completion_code": "C1X9-DONE", "completion_url": "https://panel.example/done"}
 pairs = opened("Pairs", asks_who=True, person_limit=6, **panel)
 opened("Pictures", mode="HA1", session_size=2)
-opened("Few", pairs=project.pairs.filter(method="mask"), goal=1, session_size=2, reserves_session=False)
+opened("Few", pairs=project.pairs.filter(method="mask"), goal=1, session_size=2)
 opened("Full").items.update(n_held=F("goal"), n_rated=F("goal"))
 studies.change_state(opened("Closed"), "closed")
 studies.revoke_invitation(revoked := studies.invite(pairs))

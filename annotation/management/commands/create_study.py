@@ -16,7 +16,7 @@ from datasets.models.projects import Project
 from datasets.models.releases import Mode
 from datasets.telling import TellingCommand
 
-REQUIRED = ["name", "mode", "reserves_session"]
+REQUIRED = ["name", "mode"]
 # What is called otherwise than the setting is.
 OPTIONS = {
     "n_practice": "--practice",

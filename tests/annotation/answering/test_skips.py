@@ -25,7 +25,7 @@ def said(person: Participation, *answers: dict[str, Any]) -> list[tuple[str, str
 
 @pytest.fixture
 def person() -> Participation:
-    return make.participation(make.study(n_pairs=4, session_size=3, goal=1, reserves_session=True))
+    return make.participation(make.study(n_pairs=4, session_size=3, goal=1))
 
 
 def test_a_skipped_pair_leaves_at_once_and_its_place_goes_to_others(person: Participation) -> None:

@@ -42,7 +42,7 @@ def refused_as(reply: Any) -> str | None:
 
 @pytest.fixture
 def invitation() -> Invitation:
-    return make.invitation(make.study())
+    return make.invitation(make.study(goal=3))
 
 
 @pytest.fixture

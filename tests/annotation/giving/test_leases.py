@@ -58,7 +58,7 @@ def test_positions_follow_each_other() -> None:
 
 
 def test_pairs_with_the_fewest_holders_go_first() -> None:
-    study = make.study(n_pairs=8, goal=3)
+    study = make.study(n_pairs=8, goal=3, session_size=3)
     first = {each.item_id for each in make.leases(make.participation(study))}
     second = {each.item_id for each in make.leases(make.participation(study))}
     assert not first & second
@@ -164,7 +164,7 @@ def test_a_pair_that_ran_out_does_not_come_back_alone_once_its_original_was_seen
 def test_no_original_is_shown_while_its_picture_alone_waits_for_an_answer(both_modes: tuple[Study, Study]) -> None:
     beside, alone = both_modes
     member = make.member(beside.project)
-    alone = alter(alone, window=1)
+    alone = alter(alone, session_size=1)
     held = make.leases(as_member(alone, member.pk))
     shown = make.leases(as_member(beside, member.pk))
     assert shown
@@ -181,29 +181,11 @@ def test_what_others_saw_keeps_nothing_from_anybody(both_modes: tuple[Study, Stu
 
 
 @pytest.mark.parametrize("window", [1, 3, 5])
-def test_a_person_holds_a_windowful(window: int) -> None:
+def test_a_windowful_is_in_front_of_a_person(window: int) -> None:
     assert len(make.leases(make.participation(make.study(n_pairs=8, window=window)))) == window
 
 
-def test_the_last_place_of_a_pair_is_not_held_in_advance() -> None:
-    study = make.study(n_pairs=6, goal=2, window=3)
-    study.items.update(n_held=1)
-    assert len(make.leases(make.participation(study))) == 1
-
-
-def test_the_window_shrinks_for_those_who_hold_a_windowful_already() -> None:
-    study = make.study(n_pairs=6, goal=2, window=3)
-    participation = make.participation(study)
-    held = make.leases(participation)
-    study.items.exclude(pk__in=[each.item_id for each in held]).update(n_held=1)
-    sizes = []
-    while leases := make.leases(participation):
-        sizes.append(len(leases))
-        answer(leases[0])
-    assert sizes == [3, 2, 1, 1, 1, 1]
-
-
-def test_nobody_holds_more_than_is_left_of_the_session() -> None:
+def test_nobody_is_shown_more_than_is_left_of_the_session() -> None:
     participation = make.participation(make.study(n_pairs=8, session_size=4))
     sizes = []
     while leases := make.leases(participation):
@@ -297,15 +279,15 @@ def test_a_pair_that_went_to_somebody_else_does_not_come_back(crowded: tuple[Stu
     assert_places_add_up(study)
 
 
-def test_pairs_taken_again_do_not_overfill_the_window() -> None:
-    study = make.study(n_pairs=6, window=3)
+def test_pairs_taken_again_do_not_overfill_the_session() -> None:
+    study = make.study(n_pairs=6, session_size=3)
     participation = make.participation(study)
     for _ in range(2):  # three leases run out and are wanted by nobody; then three more
         make.expire(*make.leases(participation))
         return_expired_leases(study.pk)
         study.items.filter(assignments__isnull=False).update(n_held=study.goal)
     study.items.update(n_held=0)
-    assert len(make.leases(participation)) == study.window
+    assert len(make.leases(participation)) == participation.assignments.held().count() == 3
 
 
 def test_leases_of_a_closed_study_run_out_too(crowded: tuple[Study, Participation]) -> None:
@@ -341,8 +323,8 @@ def has_finished(participation: Participation) -> bool:
 
 def test_who_comes_to_the_last_pairs_finishes_before_the_session_is_full() -> None:
     study = make.study(n_pairs=4, goal=1)
-    first, second = make.participation(study), make.participation(study)
-    held = make.leases(second)[0]
+    first, second = make.participation(study), make.participation(study, n_planned=1)
+    [held] = make.leases(second)
     rate_to_the_end(first)
     assert not has_finished(first)  # the one that the other person holds may come back
     answer(held)
@@ -439,20 +421,23 @@ def queries_of(act: Callable[[], object]) -> int:
     return len(captured)
 
 
-def even_study(n_pairs: int) -> Study:
+def even_study(n_pairs: int, **fields: int) -> Study:
     """A study in which no draw goes round the ring, which takes one query more."""
-    study = make.study(n_pairs=n_pairs)
+    study = make.study(n_pairs=n_pairs, **fields)
     study.items.update(shuffle=RING - 1)
     return study
 
 
 def n_queries_of_a_turn(n_pairs: int, n_before: int) -> int:
-    """Of one answer and the pair that replaces it, after `n_before` others."""
-    participation = make.participation(even_study(n_pairs))
+    """Of one answer and a draw, for a pair that was withdrawn, after `n_before` others."""
+    participation = make.participation(even_study(n_pairs, session_size=n_before + 3))
     for _ in range(n_before):
         answer(make.leases(participation)[0])
-    [first, *_] = make.leases(participation)
-    return queries_of(lambda: take_turn(participation, [make.answer(first)]))
+    first, *_, withdrawn = make.leases(participation)
+    Item.objects.filter(pk=withdrawn.item_id).update(state=Item.State.WITHDRAWN)
+    n_queries = queries_of(lambda: take_turn(participation, [make.answer(first)]))
+    assert participation.assignments.count() == n_before + 4
+    return n_queries
 
 
 def test_a_turn_costs_the_same_however_large_the_study_and_long_the_history() -> None:
@@ -461,7 +446,7 @@ def test_a_turn_costs_the_same_however_large_the_study_and_long_the_history() ->
 
 def n_queries_of_a_return(n_left: int) -> int:
     """Of coming back after leaving `n_left` times, each time for so long that others filled what was held."""
-    study = even_study(20)
+    study = even_study(20, session_size=3)
     participation = make.participation(study)
     for _ in range(n_left):
         make.expire(*make.leases(participation))

@@ -31,7 +31,7 @@ def joined(study: Study) -> Participation:
 
 
 def reserved(**fields: object) -> Study:
-    return make.study(**{"reserves_session": True, "goal": 3, "session_size": 10, "n_pairs": 30} | fields)
+    return make.study(**{"goal": 3, "session_size": 10, "n_pairs": 30} | fields)
 
 
 def purposes(of: Participation) -> list[str]:
@@ -53,6 +53,18 @@ def test_whoever_begins_has_the_whole_session_set_aside() -> None:
     assert_places_add_up(study)
     assert len(make.leases(person)) == 3
     assert person.assignments.exclude(served_at=None).count() == 3
+
+
+def test_whoever_holds_a_part_of_their_session_has_the_rest_set_aside_at_the_next_turn() -> None:
+    """As people do who began in a study of version 0.1 that drew as they went."""
+    study = reserved()
+    person = make.participation(study, n_planned=3)
+    make.leases(person)
+    Participation.objects.update(n_planned=10)
+    make.rate(person, 5)
+    assert len(make.leases(person)) == 3
+    assert person.assignments.held().count() == 9
+    assert_places_add_up(study)
 
 
 def test_a_reserved_draw_can_be_replayed_from_the_seed() -> None:

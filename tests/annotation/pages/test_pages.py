@@ -44,7 +44,7 @@ def study_form(**fields: Any) -> dict[str, Any]:
         "name": "Faces", "campaign": "new", "new_campaign": "Autumn", "mode": "HA2", "language": "en",
         "goal": 3, "session_size": 12,
         "seconds_per_pair": 10, "lease_seconds": 600, "n_practice": 0, "n_warm_up": 5, "n_checks": 0,
-        "repeat_percent": 5, "repeat_distance": 20, "side": "left", "spacing": 5, "reserves_session": "on",
+        "repeat_percent": 5, "repeat_distance": 20, "side": "left", "spacing": 5,
         "min_ratings": 5, "max_ratings": 15, "half_width": 0.75, "core_percent": 20,
     } | fields  # fmt: skip
 
@@ -115,16 +115,16 @@ def test_the_plan_of_a_session_is_kept_as_it_was_set(researcher: Client, project
               "side": "balanced", "spacing": 4, "person_limit": 24, "stops_adaptively": True, "min_ratings": 4,
               "max_ratings": 9, "half_width": 0.5, "is_ordered_by_model": True, "core_percent": 30}  # fmt: skip
     form = study_form(**chosen)
-    del form["reserves_session"]  # as a browser sends a box that is not ticked
+    assert "allows_swipe" not in form  # as a browser sends a box that is not ticked
     researcher.post(reverse("annotation:study-new", args=[project.slug]), form)
-    assert Study.objects.values(*chosen, "reserves_session").get() == chosen | {"reserves_session": False}
+    assert Study.objects.values(*chosen, "allows_swipe").get() == chosen | {"allows_swipe": False}
 
 
 def test_the_form_begins_with_the_models_defaults_and_the_biased_rules_off(
     researcher: Client, project: Project
 ) -> None:
     form = researcher.get(reverse("annotation:study-new", args=[project.slug])).context["form"]
-    names = ("n_warm_up", "repeat_percent", "repeat_distance", "reserves_session", "stops_adaptively", "core_percent")
+    names = ("n_warm_up", "repeat_percent", "repeat_distance", "allows_swipe", "stops_adaptively", "core_percent")
     assert [form[name].value() for name in names] == [5, 5, 20, True, False, 20]
     assert not form.is_biased
 

@@ -45,7 +45,7 @@ def documented() -> Iterator[str]:
     """The table of docs/researchers.md, row by row."""
     for legend, names in (GROUPS | {"Adaptive stop and model ordering": BIASED}).items():
         yield f"| **{legend}** | | | |"
-        for name in [name for name in names if name != "reserves_session"]:
+        for name in names:
             option = "the first word" if name == "name" else f"`{option_of(name)}`"
             yield f"| {StudyForm.base_fields[name].label} | {option} | {values(name)} | {at_first(name)} |"
 

@@ -224,7 +224,7 @@ def test_a_file_of_another_kind_is_refused(study: Study, file: Path, text: str, 
 
 def test_a_pair_that_has_been_given_stops_all_before_anything_is_written(study: Study, file: Path, capsys: Any) -> None:
     change_state(study, "open")
-    given = make.leases(make.participation(study))[0].item
+    given = make.leases(make.participation(study, n_planned=3))[0].item
     free = study.items.exclude(pk=given.pk).exclude(n_held=1).get()
     file.write_text(HEADER + f"{free.pair_id},check,,,,4\n{given.pair_id},check,,,,4\n")
     with pytest.raises(CommandError, match=r"Line 3: This pair has been given to somebody already.*Nothing was marked"):
@@ -241,7 +241,7 @@ def test_a_pair_that_is_given_after_the_check_is_named_with_what_was_marked_befo
 
     def given_meanwhile(*args: Any) -> None:
         check(*args)
-        make.leases(make.participation(study))  # three of the four
+        make.leases(make.participation(study, n_planned=3))  # three of the four
 
     monkeypatch.setattr(role_files, "_check", given_meanwhile)
     file.write_text(HEADER + "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair", flat=True)))
