@@ -23,7 +23,7 @@ from annotation.giving.person import ParticipationErased
 from annotation.languages import in_their_language
 from annotation.models.people import Participation
 from annotation.models.studies import Study
-from annotation.sql import uuid_value
+from annotation.sql import fetch_one, under, uuid_value
 from datasets.access import LoggedIn
 from datasets.models.projects import user_id
 
@@ -84,30 +84,56 @@ def resumed_id(token: str) -> UUID:
         raise Http404("no such return address") from error
 
 
-# Who came by a link, or is still a member: a log-in that left the project opens nothing, by cookie neither.
-ACTS_FOR = """
-p.public_id = %s AND (%s OR n.user_id = %s) AND (n.user_id IS NULL OR EXISTS (
+# Of a participation `p` of an annotator `n`: who came by a link, or is still a member. A log-in that left the project
+# opens nothing, by cookie neither.
+ACTS_FOR = """p.public_id = %(public_id)s AND (%(by_cookie)s OR n.user_id = %(user)s)
+AND (n.user_id IS NULL OR EXISTS (
   SELECT 1 FROM datasets_membership m WHERE m.project_id = n.project_id AND m.user_id = n.user_id))"""
 
-MINE = (
-    """
-SELECT p.* FROM annotation_participation p JOIN annotation_annotator n ON n.id = p.annotator_id WHERE """
-    + ACTS_FOR
-)
+MINE = """
+SELECT p.* FROM annotation_participation p JOIN annotation_annotator n ON n.id = p.annotator_id WHERE {acts_for}"""
+
+SHOWN = """
+SELECT image.display, image.content_type FROM annotation_assignment a
+JOIN annotation_participation p ON p.id = a.participation_id
+JOIN annotation_annotator n ON n.id = p.annotator_id
+JOIN annotation_item i ON i.id = a.item_id
+JOIN datasets_pair pair ON pair.id = i.pair_id
+JOIN datasets_image image
+  ON image.id = CASE WHEN a.anonymized_key = %(key)s THEN pair.anonymized_id ELSE pair.original_id END
+JOIN annotation_study study ON study.id = i.study_id
+WHERE (a.anonymized_key = %(key)s OR a.original_key = %(key)s) AND a.served_at IS NOT NULL AND a.skipped_at IS NULL
+AND (a.returned_at IS NULL OR a.answered_at IS NOT NULL) AND (study.state <> 'closed' OR a.answered_at IS NULL)
+AND i.state = 'open' AND p.withdrawn_at IS NULL AND p.finished_at IS NULL AND {acts_for}"""
 
 
-def acts_for(request: HttpRequest, public_id: UUID) -> tuple[Any, ...]:
-    """The parameters of `ACTS_FOR`, the condition under which a request may act for a participation `p` of an
-    annotator `n`."""
+def _asking(request: HttpRequest, public_id: UUID) -> dict[str, Any]:
+    """What `ACTS_FOR` names of a request."""
     by_cookie = has_cookie(request, public_id)
     # Whoever has the cookie need not be logged in, and is not looked up.
-    return uuid_value(public_id), by_cookie, None if by_cookie else user_id(request.user)
+    user = None if by_cookie else user_id(request.user)
+    return {"public_id": uuid_value(public_id), "by_cookie": by_cookie, "user": user}
 
 
 def participation_of(request: HttpRequest, public_id: UUID) -> Participation:
-    for participation in Participation.objects.raw(MINE, acts_for(request, public_id)):
+    for participation in Participation.objects.raw(under(MINE, acts_for=ACTS_FOR), _asking(request, public_id)):
         return participation
     raise Http404(NOT_THEIRS)
+
+
+def picture_of(request: HttpRequest, public_id: UUID, key: UUID) -> tuple[str, str]:
+    """File and content type of a picture of a pair that this person holds or has rated. One query finds it and says
+    whether they may see it; a 404 for everybody else.
+
+    What went back to others unanswered is theirs no more; once the study is closed, neither is what they have rated,
+    since they cannot change it any longer.
+    """
+    shown = under(SHOWN, acts_for=ACTS_FOR)
+    found = fetch_one(shown, key=uuid_value(key), **_asking(request, public_id))
+    if found is None:
+        raise Http404("no such picture, or not for this person")
+    name, content_type = found
+    return name, content_type
 
 
 View = Callable[Concatenate[HttpRequest, Participation, ...], HttpResponseBase]

@@ -114,7 +114,7 @@ def freeze_study(attempt: Attempt) -> dict[str, Any]:
 def _freeze(attempt: Attempt, study: Study) -> dict[str, Any]:
     cutoff = datetime.fromisoformat(attempt.arguments["cutoff"])
     # First of all: whoever is erased from here on is missed when the release is sealed.
-    people = {pk for (pk,) in fetch_all(PEOPLE, study.pk)}
+    people = {pk for (pk,) in fetch_all(PEOPLE, study=study.pk)}
     out_by_rule = _out_by_rule(study, cutoff)
     said, unused = _said(study, cutoff), set(set_aside(study, by=cutoff))
     used = [each for each in said if each.participation not in unused]
@@ -131,7 +131,12 @@ def _freeze(attempt: Attempt, study: Study) -> dict[str, Any]:
     return {"release": release.pk, "slug": release.slug, "version": release.version, "n_labels": n_labels}
 
 
-PEOPLE = "SELECT id FROM annotation_participation WHERE study_id = %s AND withdrawn_at IS NULL ORDER BY id "
+PEOPLE = """
+SELECT id FROM annotation_participation WHERE study_id = %(study)s AND withdrawn_at IS NULL ORDER BY id"""
+
+HOLD_PEOPLE = """
+SELECT id FROM annotation_participation WHERE study_id = %(study)s AND withdrawn_at IS NULL ORDER BY id
+{lock_from_erasure}"""
 
 
 def _hold(people: set[int], study: Study) -> None:
@@ -140,7 +145,7 @@ def _hold(people: set[int], study: Study) -> None:
     Whoever erases a person locks them first and looks for releases afterwards: they are either waited for here, and
     missed, or wait, and find the release. People who answer do not wait.
     """
-    if not people <= {pk for (pk,) in fetch_all(PEOPLE + "{lock_from_erasure}", study.pk)}:
+    if not people <= {pk for (pk,) in fetch_all(HOLD_PEOPLE, study=study.pk)}:
         raise SomebodyErased
 
 

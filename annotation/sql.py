@@ -1,9 +1,10 @@
-"""The statements that every answer takes, written out once for both databases.
+"""How statements that are written out are run, on both databases.
 
 The ORM builds a statement anew each time, which costs some twenty times what the database then needs for it; what
-happens once per answer is therefore written here and in the modules that own it, everything else is left to the ORM.
+happens once per answer is therefore written out in the `statements` of its room, everything else is left to the ORM.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -14,22 +15,20 @@ from django.db import connection
 DIALECTS = {
     "sqlite": {
         "now": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')",
-        "in_seconds": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', %s || ' seconds')",
+        "lease_end": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', %(lease_seconds)s || ' seconds')",
         "seconds_since_served": "(JULIANDAY('NOW') - JULIANDAY(served_at)) * 86400",
-        "json": "%s",
         "lock_participation": "",  # a transaction that writes has the database to itself from its beginning
-        "lock": "",
+        "lock_row": "",
         "lock_from_erasure": "",
         "skip_locked": "",
         "skip_being_marked": "",
     },
     "postgresql": {
         "now": "STATEMENT_TIMESTAMP()",
-        "in_seconds": "STATEMENT_TIMESTAMP() + %s * INTERVAL '1 second'",
+        "lease_end": "STATEMENT_TIMESTAMP() + %(lease_seconds)s * INTERVAL '1 second'",
         "seconds_since_served": "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - served_at)::float8",
-        "json": "%s::jsonb",
         "lock_participation": "FOR NO KEY UPDATE OF p",
-        "lock": "FOR NO KEY UPDATE",
+        "lock_row": "FOR NO KEY UPDATE",
         "lock_from_erasure": "FOR KEY SHARE",  # in the way of nobody but who deletes the row
         "skip_locked": "FOR NO KEY UPDATE OF i SKIP LOCKED",
         "skip_being_marked": "FOR KEY SHARE OF i SKIP LOCKED",  # in the way of nobody but who marks the pair
@@ -38,27 +37,43 @@ DIALECTS = {
 
 
 @cache
-def _spelled(statement: str, vendor: str) -> str:
+def spelled(statement: str, vendor: str) -> str:
     return statement.format(**DIALECTS[vendor])
 
 
-def fetch_all(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    """The rows of a statement, with %s for its parameters and {now} and the like for what the databases spell apart."""
+@cache
+def under(statement: str, **conditions: str) -> str:
+    """A statement under these conditions, each where its name stands in braces: put together once and kept. One that
+    is missing is an error when the statement is run."""
+    for name, condition in conditions.items():
+        statement = statement.replace(f"{{{name}}}", condition)
+    return statement
+
+
+def fetch_all(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    """The rows of a statement, with %(name)s for its parameters and {now} and the like for what the databases spell
+    apart. It may be given parameters that it does not name."""
     with connection.cursor() as cursor:
-        cursor.execute(_spelled(statement, connection.vendor), parameters)
+        cursor.execute(spelled(statement, connection.vendor), parameters)
         return cursor.fetchall()
 
 
-def fetch_one(statement: str, *parameters: Any) -> tuple[Any, ...] | None:
-    rows = fetch_all(statement, *parameters)
+def fetch_one(statement: str, **parameters: Any) -> tuple[Any, ...] | None:
+    rows = fetch_all(statement, **parameters)
     return rows[0] if rows else None
 
 
-def change(statement: str, *parameters: Any) -> int:
+def change(statement: str, **parameters: Any) -> int:
     """How many rows a statement without RETURNING has changed."""
     with connection.cursor() as cursor:
-        cursor.execute(_spelled(statement, connection.vendor), parameters)
+        cursor.execute(spelled(statement, connection.vendor), parameters)
         return cursor.rowcount
+
+
+def change_each(statement: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Run a statement once for each of these sets of parameters."""
+    with connection.cursor() as cursor:
+        cursor.executemany(spelled(statement, connection.vendor), list(rows))
 
 
 def prefer_indexes() -> None:

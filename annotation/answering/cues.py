@@ -5,10 +5,11 @@ ask all of them are. A revision says its boxes anew, and those of what was said 
 """
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from annotation.sql import change
+from annotation.answering.statements import MARKED
+from annotation.sql import change_each
 from datasets.models.releases import CueKind
 
 MAX_CUES = 20  # of one answer
@@ -48,19 +49,6 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-# One statement, which also leaves out what lies outside the item's picture.
-MARKED = """
-INSERT INTO annotation_cue (revision_id, kind, x, y, width, height)
-WITH box (kind, x, y, width, height) AS (VALUES ALL_BOXES)
-SELECT CAST(%s AS bigint), box.kind, box.x, box.y, box.width, box.height
-FROM box JOIN annotation_item item ON item.id = CAST(%s AS bigint)
-JOIN datasets_pair pair ON pair.id = item.pair_id
-JOIN datasets_image picture ON picture.id = pair.anonymized_id
-WHERE box.x + box.width <= picture.width AND box.y + box.height <= picture.height"""
-ONE_BOX = "(CAST(%s AS varchar(8)), " + ", ".join(["CAST(%s AS integer)"] * len(PLACES)) + ")"
-
-
 def mark(revision: int, item: int, boxes: Sequence[Box]) -> None:
     """Store the boxes of a revision of an answer to an item, in the transaction of the caller."""
-    statement = MARKED.replace("ALL_BOXES", ", ".join([ONE_BOX] * len(boxes)))
-    change(statement, *(cell for box in boxes for cell in astuple(box)), revision, item)
+    change_each(MARKED, (asdict(box) | {"revision": revision, "item": item} for box in boxes))

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from annotation.answering.cues import PLACES
-from annotation.giving.leases import Lease
+from annotation.giving.leases import Lease, lease_of
 from annotation.models.people import Participation
 from annotation.models.ratings import Cue, Rating
-from annotation.models.studies import Item, Study
+from annotation.models.studies import Study
 
 
 @dataclass(frozen=True)
@@ -24,30 +24,9 @@ def last_answer(participation: Participation) -> LastAnswer | None:
     pictures may be looked at; never one before it."""
     if participation.finished_at or participation.study.state == Study.State.CLOSED:
         return None
-    pictures = ("assignment__item__pair__anonymized", "assignment__item__pair__original")
-    mine = Rating.objects.filter(assignment__participation=participation).select_related(*pictures)
+    mine = Rating.objects.filter(assignment__participation=participation)
     newest = mine.order_by("-assignment__answered_at", "-assignment__position").first()
-    if newest is None or newest.assignment.item.state != Item.State.OPEN:
+    if newest is None or (lease := lease_of(newest.assignment_id)) is None:
         return None
     boxes = Cue.objects.current().filter(revision__rating=newest).values("kind", *PLACES)
-    return LastAnswer(_lease(newest), newest.score, list(boxes))
-
-
-def _lease(rating: Rating) -> Lease:
-    given = rating.assignment
-    pair = given.item.pair
-    beside = pair.original if given.original_key else None
-    return Lease(
-        pk=given.pk,
-        public_id=given.public_id,
-        position=given.position,
-        original_side=given.original_side,
-        original_key=given.original_key,
-        anonymized_key=given.anonymized_key,
-        is_served=True,
-        instructed_score=given.item.instructed_score,
-        width=pair.anonymized.width,
-        height=pair.anonymized.height,
-        original_width=beside.width if beside else None,
-        original_height=beside.height if beside else None,
-    )
+    return LastAnswer(lease, newest.score, list(boxes))

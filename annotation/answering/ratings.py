@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from annotation.answering import statements
 from annotation.answering.cues import Box, mark
 from annotation.answering.refusals import (
     AlreadyRated,
@@ -66,47 +67,40 @@ class Recorded:
 
 # First answers ------------------------------------------------------------------------------------------------------
 
-ANSWERED = """
-UPDATE annotation_assignment SET answered_at = {now}
-WHERE public_id = %s AND participation_id = %s AND answered_at IS NULL
-RETURNING id, item_id, purpose, returned_at, {seconds_since_served}"""
-
-RATED = """
-INSERT INTO annotation_rating (assignment_id, score, seconds, hidden_seconds, is_late, viewing, created_at)
-VALUES (%s, %s, %s, %s, %s, {json}, {now}) RETURNING id"""
-
-SAID = """
-INSERT INTO annotation_revision (rating_id, number, "key", score, seconds, created_at)
-VALUES (%s, 1, %s, %s, %s, {now}) ON CONFLICT ("key") DO NOTHING RETURNING id"""
-
-COUNTED = "UPDATE annotation_item SET n_rated = n_rated + 1, n_held = n_held + %s WHERE id = %s"
-
 
 def submit_rating(person: Person, answer: Answer) -> Recorded:
     """Record the one answer to an assignment; the caller then stores `person.n_answered`.
 
     The same key again returns what is stored; another key raises AlreadyRated.
     """
-    row = fetch_one(ANSWERED, uuid_value(answer.assignment), person.pk)
+    row = fetch_one(statements.ANSWERED, assignment=uuid_value(answer.assignment), participation=person.pk)
     if row is None:
         return _recorded_before(person, answer)
     pk, item, purpose, returned_at, elapsed = row
     is_late = returned_at is not None
     seconds, hidden = _bounded(answer.seconds, elapsed), _bounded(answer.hidden_seconds, elapsed)
-    [[rating]] = fetch_all(RATED, pk, answer.score, seconds, hidden, is_late, answer.viewing)
-    said = fetch_one(SAID, rating, uuid_value(answer.key), answer.score, seconds)
+    [[rating]] = fetch_all(
+        statements.RATED,
+        assignment=pk,
+        score=answer.score,
+        seconds=seconds,
+        hidden_seconds=hidden,
+        is_late=is_late,
+        viewing=answer.viewing,
+    )
+    key = uuid_value(answer.key)
+    said = fetch_one(statements.SAID, rating=rating, key=key, score=answer.score, seconds=seconds)
     if said is None:
         raise KeyAlreadyUsed
     if purpose == Assignment.Purpose.MAIN:
-        # Only main answers count to the goal. A late one takes a place anew: its own was given to others.
-        change(COUNTED, int(is_late), item)
+        change(statements.COUNTED, item=item, n_late=int(is_late))  # only main answers count to the goal
     _store_beside(person, answer, rating=rating, revision=said[0], item=item)
     person.n_answered += 1
     return Recorded(answer.score, purpose, item)
 
 
 def count_answers(person: Person) -> None:
-    change("UPDATE annotation_participation SET n_answered = %s WHERE id = %s", person.n_answered, person.pk)
+    change(statements.COUNT_ANSWERS, participation=person.pk, n_answered=person.n_answered)
 
 
 def _recorded_before(person: Person, answer: Answer) -> Recorded:

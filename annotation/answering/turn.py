@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from annotation.answering.ratings import Answer, Recorded, count_answers, revise_rating, submit_rating
 from annotation.answering.refusals import AnswerRefused
 from annotation.answering.skips import Skip, skip_pair
+from annotation.answering.statements import PAINTED
 from annotation.answering.wire import Acknowledgement, key_of, parsed, parsed_id, session_data
 from annotation.giving.leases import Session, served, settled
 from annotation.giving.person import Person, locked
@@ -90,12 +91,7 @@ def _feedback(recorded: Recorded) -> str:
     return gettext("This was for practice. It is usually rated from %(low)s to %(high)s; you chose %(score)s.") % rated
 
 
-PAINTED = """
-UPDATE annotation_assignment SET painted_at = {now}
-WHERE public_id = %s AND participation_id = %s AND painted_at IS NULL AND served_at IS NOT NULL"""
-
-
 def _note_painted(person: Person, assignment: UUID | None) -> None:
     """Remember when a pair was on the screen for the first time. Only a hint; the answers beside it count."""
     if assignment:
-        change(PAINTED, uuid_value(assignment), person.pk)
+        change(PAINTED, assignment=uuid_value(assignment), participation=person.pk)

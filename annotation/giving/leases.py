@@ -19,15 +19,16 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
-from annotation.giving.draws import ITEM, MINE, NEW_ORIGINAL, NOT_MINE, ONE, TAKE, Draw, Draws, Rule, lock_of, unspoilt
+from annotation.giving import statements
+from annotation.giving.draws import Draw, Draws, lock_of, unspoilt
 from annotation.giving.order import Purpose, original_side
 from annotation.giving.person import Person, locked
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
-from annotation.sql import change, fetch_all, fetch_one, prefer_indexes, uuid_value
+from annotation.sql import change, fetch_all, fetch_one, prefer_indexes, under, uuid_value
 from datasets.models.releases import Mode
 
-BATCH = 20  # draws in one transaction: some milliseconds, so that nobody who rates has to wait
+DRAWS_AT_ONCE = 20  # in one transaction: some milliseconds, so that nobody who rates has to wait
 
 
 @dataclass(frozen=True)
@@ -64,36 +65,6 @@ class Session:
     @property
     def n_planned(self) -> int:
         return self.person.n_planned
-
-
-_HELD = """
-SELECT a.id, a.public_id, a.position, a.original_side, a.original_key, a.anonymized_key,
-  a.served_at IS NOT NULL, i.instructed_score, shown.width, shown.height, beside.width, beside.height
-FROM annotation_assignment a
-JOIN annotation_item i ON i.id = a.item_id AND i.state = 'open'
-JOIN datasets_pair pair ON pair.id = i.pair_id
-JOIN datasets_image shown ON shown.id = pair.anonymized_id
-LEFT JOIN datasets_image beside ON beside.id = pair.original_id AND a.original_key IS NOT NULL
-WHERE a.participation_id = %s AND a.answered_at IS NULL AND a.returned_at IS NULL"""
-HELD = _HELD + " ORDER BY a.position LIMIT %s"
-HELD_AND_SERVED = _HELD + " AND a.served_at IS NOT NULL ORDER BY a.position LIMIT %s"
-
-COUNT_HELD = """
-SELECT COUNT(*) FROM annotation_assignment a JOIN annotation_item i ON i.id = a.item_id AND i.state = 'open'
-WHERE a.participation_id = %s AND a.answered_at IS NULL AND a.returned_at IS NULL"""
-
-LAST_POSITION = "SELECT COALESCE(MAX(position), 0) FROM annotation_assignment WHERE participation_id = %s"
-
-SERVE = """
-UPDATE annotation_assignment SET served_at = {now} WHERE participation_id = %s AND answered_at IS NULL
-AND returned_at IS NULL AND served_at IS NULL AND position BETWEEN %s AND %s"""
-
-RENEW = "UPDATE annotation_participation SET n_answered = %s, leased_until = {in_seconds} WHERE id = %s"
-
-FINISH = """
-UPDATE annotation_participation SET n_answered = %s,
-  finished_at = CASE WHEN withdrawn_at IS NULL THEN COALESCE(finished_at, {now}) ELSE finished_at END
-WHERE id = %s"""
 
 
 def next_pairs(participation: Participation) -> Session:
@@ -145,15 +116,29 @@ def served(person: Person, *, may_wait: bool = False) -> Session:
     if len(leases) < n_shown and person.is_open and top_up(person, may_wait=may_wait):
         leases = _held(person, n_shown)
     if not all(lease.is_served for lease in leases):
-        change(SERVE, person.pk, leases[0].position, leases[-1].position)
-    change(RENEW, person.n_answered, person.lease_seconds, person.pk)
+        change(statements.SERVE, participation=person.pk, first=leases[0].position, last=leases[-1].position)
+    _renew(person)
     return Session(person, leases, is_finished=False)
 
 
 def _held(person: Person, n: int) -> list[Lease]:
     """The first of the pairs this person holds. Of a study that is not open, only those they may have seen."""
-    statement = HELD if person.is_open else HELD_AND_SERVED
-    return [Lease(*row) for row in fetch_all(statement, person.pk, n)]
+    return _leases(statements.HELD if person.is_open else statements.HELD_AND_SERVED, n, participation=person.pk)
+
+
+def lease_of(assignment: int) -> Lease | None:
+    """A pair as it was given to its person; None once it is withdrawn."""
+    found = _leases(statements.THIS, 1, assignment=assignment)
+    return found[0] if found else None
+
+
+def _leases(which: str, n: int, **named: int) -> list[Lease]:
+    return [Lease(*row) for row in fetch_all(under(statements.LEASES, which=which), n=n, **named)]
+
+
+def _renew(person: Person) -> None:
+    seconds = person.lease_seconds
+    change(statements.RENEW, participation=person.pk, n_answered=person.n_answered, lease_seconds=seconds)
 
 
 def keep_waiting(participation: Participation) -> None:
@@ -161,7 +146,7 @@ def keep_waiting(participation: Participation) -> None:
     with transaction.atomic():
         person = locked(participation.pk)
         if not person.has_ended:
-            change(RENEW, person.n_answered, person.lease_seconds, person.pk)
+            _renew(person)
 
 
 # The block --------------------------------------------------------------------------------------------------------
@@ -170,13 +155,13 @@ def keep_waiting(participation: Participation) -> None:
 def reserve_session(participation: Participation) -> None:
     """Set a session's pairs aside, in transactions of some milliseconds. The session gets shorter where the study has
     no more for this person, so that whoever begins knows what they will have done at the end."""
-    while reserve_batch(participation) == BATCH:
+    while reserve_batch(participation) == DRAWS_AT_ONCE:
         pass
     while reserve_batch(participation, may_wait=True):  # one by one, where others were just choosing
         pass
     with transaction.atomic():
         person = locked(participation.pk)
-        [[n_held]] = fetch_all(COUNT_HELD, person.pk)
+        [[n_held]] = fetch_all(statements.COUNT_HELD, participation=person.pk)
         if n_held < person.n_left:
             participation.n_planned = person.n_answered + n_held
             participation.save(update_fields=["n_planned"])
@@ -195,23 +180,23 @@ def reserve_first(participation: Participation) -> bool:
 
 
 def reserve_batch(participation: Participation, *, may_wait: bool = False) -> int:
-    """Set the next pairs of a session aside; how many, at most BATCH."""
+    """Set the next pairs of a session aside; how many, at most DRAWS_AT_ONCE."""
     with transaction.atomic():
         person = locked(participation.pk)
         n_added = top_up(person, may_wait=may_wait)
-        change(RENEW, person.n_answered, person.lease_seconds, person.pk)
+        _renew(person)
     return n_added
 
 
 def top_up(person: Person, *, may_wait: bool = False) -> int:
     """Take again what was returned, then draw, a batch at most; how many pairs were added."""
-    [[n_held]] = fetch_all(COUNT_HELD, person.pk)
-    wanted = min(person.n_left - n_held, 1 if may_wait else BATCH)
+    [[n_held]] = fetch_all(statements.COUNT_HELD, participation=person.pk)
+    wanted = min(person.n_left - n_held, 1 if may_wait else DRAWS_AT_ONCE)
     n_added = _retake(person, wanted, may_wait=may_wait) if wanted > 0 else 0
     if n_added >= wanted:
         return n_added
     prefer_indexes()
-    [[position]] = fetch_all(LAST_POSITION, person.pk)
+    [[position]] = fetch_all(statements.LAST_POSITION, participation=person.pk)
     draws = Draws(person, may_wait=may_wait)
     while n_added < wanted:
         position += 1
@@ -222,51 +207,33 @@ def top_up(person: Person, *, may_wait: bool = False) -> int:
     return n_added
 
 
-ASSIGN = """
-INSERT INTO annotation_assignment (public_id, item_id, participation_id, occurrence, purpose, position, original_side,
-  reason, draw_start, draw_n_held, original_key, anonymized_key, reserved_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {now})"""
-
-
 def _assign(person: Person, draw: Draw, position: int) -> None:
     change(
-        ASSIGN,
-        uuid_value(uuid4()),
-        draw.item,
-        person.pk,
-        int(draw.purpose == Purpose.REPEAT),
-        draw.purpose,
-        position,
-        original_side(person.side, person.seed, position),
-        draw.reason,
-        draw.start,
-        draw.n_held,
-        uuid_value(uuid4()) if person.mode == Mode.HA2 else None,  # an original has no address at all in HA1
-        uuid_value(uuid4()),
+        statements.ASSIGN,
+        public_id=uuid_value(uuid4()),
+        item=draw.item,
+        participation=person.pk,
+        occurrence=int(draw.purpose == Purpose.REPEAT),
+        purpose=draw.purpose,
+        position=position,
+        original_side=original_side(person.side, person.seed, position),
+        reason=draw.reason,
+        draw_start=draw.start,
+        draw_n_held=draw.n_held,
+        original_key=uuid_value(uuid4()) if person.mode == Mode.HA2 else None,  # it has no address at all in HA1
+        anonymized_key=uuid_value(uuid4()),
     )
 
 
 # Coming back ------------------------------------------------------------------------------------------------------
 
-RETURNED = """
-SELECT a.id, a.item_id, a.purpose FROM annotation_assignment a JOIN annotation_item i ON i.id = a.item_id
-WHERE a.participation_id = %s AND a.answered_at IS NULL AND a.returned_at IS NOT NULL AND a.skipped_at IS NULL
-AND i.state = 'open'
-AND (a.purpose <> 'main' OR i.n_held < i.goal)
-AND (a.purpose <> 'repeat' OR EXISTS (SELECT 1 FROM annotation_assignment m
-  WHERE m.participation_id = a.participation_id AND m.item_id = a.item_id AND m.occurrence = 0
-  AND (m.answered_at IS NOT NULL OR m.returned_at IS NULL)))
-AND """
-
-TAKE_THIS = TAKE.replace("(which)", "(SELECT i.id FROM annotation_item i WHERE i.id = %s AND i.n_held < i.goal (lock))")
-
 
 def _retake(person: Person, n: int, *, may_wait: bool) -> int:
     """Of the pairs that were given free when this person's time ran out, those that are still to be had."""
-    rule = unspoilt(person, Rule("returned", "1 = 1", ()))
-    found = fetch_all(RETURNED + rule.condition + " ORDER BY a.position LIMIT %s", person.pk, *rule.parameters, n)
-    take = TAKE_THIS.replace("(lock)", lock_of(may_wait))
-    retaken = [pk for pk, item, purpose in found if purpose != Purpose.MAIN or fetch_one(take, item)]
+    returned = under(statements.RETURNED, unspoilt=unspoilt(person))
+    found = fetch_all(returned, participation=person.pk, annotator=person.annotator, n=n)
+    take = under(statements.TAKE_THIS, lock=lock_of(may_wait))
+    retaken = [pk for pk, item, purpose in found if purpose != Purpose.MAIN or fetch_one(take, item=item)]
     if retaken:
         Assignment.objects.filter(pk__in=retaken).update(returned_at=None)
     return len(retaken)
@@ -277,35 +244,25 @@ def _retake(person: Person, n: int, *, may_wait: bool) -> int:
 
 def _finish(person: Person) -> None:
     """The end: pictures can no longer be fetched. What is still held goes back by `give_back`, after the commit."""
-    change(FINISH, person.n_answered, person.pk)
-
-
-_STILL_MINE = "a.answered_at IS NULL AND a.skipped_at IS NULL"
-_MAY_COME = ITEM + "i.role = 'main' AND i.n_rated < i.goal AND (" + MINE + "i.id AND " + _STILL_MINE + ONE + " OR "
+    change(statements.FINISH, participation=person.pk, n_answered=person.n_answered)
 
 
 def _may_still_come(person: Person) -> bool:
     """Whether a pair may yet be free for this person: one that lacks answers, whoever holds it now."""
-    allowed = NOT_MINE if person.has_few_originals else NEW_ORIGINAL
-    statement, parameters = _MAY_COME + allowed + ")", (person.study, person.pk, person.pk)
-    if person.mode == Mode.HA1:  # what is spoilt for HA1 stays so; HA2 waits for an answer only
-        spoilt = unspoilt(person, Rule("", "", ()))
-        statement, parameters = statement + spoilt.condition, parameters + spoilt.parameters
-    return fetch_one(statement + " LIMIT 1", *parameters) is not None
-
-
-GIVE_BACK = """
-UPDATE annotation_assignment SET returned_at = {now}
-WHERE participation_id = %s AND answered_at IS NULL AND returned_at IS NULL"""
+    condition = statements.ANY_VERSION if person.has_few_originals else statements.NEW_ORIGINAL
+    # What is spoilt for HA1 stays so; HA2 waits for an answer only.
+    lasting = unspoilt(person) if person.mode == Mode.HA1 else statements.EVERY_ITEM
+    may_come = under(statements.MAY_COME, allowed=condition.sql, unspoilt=lasting)
+    named = {"study": person.study, "participation": person.pk, "annotator": person.annotator}
+    return fetch_one(may_come, **named) is not None
 
 
 def give_back(participation: int, *, unpainted_only: bool = False) -> int:
     """Give what a participation holds to others; how many pairs. Answers that come later are kept and marked late."""
-    which = GIVE_BACK + (" AND painted_at IS NULL" if unpainted_only else "")
     with transaction.atomic():
         # In step with its owner, who may be answering or coming back at this very moment.
         list(Participation.objects.select_for_update(no_key=True).filter(pk=participation).values_list("pk"))
-        returned = fetch_all(which + " RETURNING item_id, purpose", participation)
+        returned = fetch_all(statements.GIVE_BACK, participation=participation, painted_too=not unpainted_only)
         free_places(item for item, purpose in returned if purpose == Purpose.MAIN)
     return len(returned)
 
@@ -313,7 +270,7 @@ def give_back(participation: int, *, unpainted_only: bool = False) -> int:
 def free_places(items: Iterable[int]) -> None:
     """One holder less for each of these items, in the order in which everybody locks several. Call within `atomic`."""
     for item in sorted(items):
-        change("UPDATE annotation_item SET n_held = n_held - 1 WHERE id = %s", item)
+        change(statements.FREE_PLACE, item=item)
 
 
 def expired(study: int) -> QuerySet[Participation]:

@@ -1,15 +1,18 @@
 """Whoever asks or answers at this moment: a participation whose row is locked, with the rules of its study."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy
 
+from annotation.giving import statements
 from annotation.giving.session_plan import SessionPlan
 from annotation.models.studies import Study
 from annotation.sql import fetch_all, fetch_one
 from datasets.refusals import Refusal
+
+N_OF_PLAN = len(fields(SessionPlan))  # columns
 
 
 class ParticipationErased(Refusal):
@@ -29,7 +32,6 @@ class Person:
     study: int
     annotator: int
     seed: int
-    n_planned: int
     n_answered: int
     has_ended: bool
     is_member: bool  # who may take part in other studies of the project too
@@ -41,23 +43,12 @@ class Person:
     side: str
     favours_wide: bool  # the study stops pairs adaptively or is ordered by a model
     core_percent: int
-    n_practice: int
-    n_warm_up: int
-    n_checks: int
-    repeat_percent: int
-    repeat_distance: int
     asks_cues: bool
+    plan: SessionPlan
 
     @property
-    def plan(self) -> SessionPlan:
-        return SessionPlan(
-            self.n_planned,
-            self.n_practice,
-            self.n_warm_up,
-            self.n_checks,
-            self.repeat_percent,
-            self.repeat_distance,
-        )
+    def n_planned(self) -> int:
+        return self.plan.size
 
     @property
     def is_open(self) -> bool:
@@ -70,34 +61,16 @@ class Person:
     @cached_property
     def has_few_originals(self) -> bool:
         """Whether the study has fewer originals than the session has pairs: only then versions may come again."""
-        groups = fetch_all(GROUPS, self.study, self.n_planned)
-        return len(groups) < self.n_planned
-
-
-LOCK = """
-SELECT p.id, p.public_id, p.study_id, p.annotator_id, p.seed, p.n_planned, p.n_answered,
-  p.finished_at IS NOT NULL OR p.withdrawn_at IS NOT NULL,
-  n.user_id IS NOT NULL,
-  s.mode, s.state, s."window", s.lease_seconds, s.spacing, s.side,
-  s.stops_adaptively OR s.is_ordered_by_model, s.core_percent,
-  s.n_practice, s.n_warm_up, s.n_checks, s.repeat_percent, s.repeat_distance, s.asks_cues
-FROM annotation_participation p
-JOIN annotation_annotator n ON n.id = p.annotator_id
-JOIN annotation_study s ON s.id = p.study_id
-WHERE p.id = %s {lock_participation}"""
-
-LOCK_ANNOTATOR = "SELECT id FROM annotation_annotator WHERE id = %s {lock}"
-
-GROUPS = """
-SELECT DISTINCT "group" FROM annotation_item WHERE study_id = %s AND role = 'main' AND state = 'open' LIMIT %s"""
+        originals = fetch_all(statements.ORIGINALS, study=self.study, n=self.n_planned)
+        return len(originals) < self.n_planned
 
 
 def locked(participation: int) -> Person:
     """The participation, held until the transaction ends: of two tabs the second waits here. Call within `atomic`."""
-    row = fetch_one(LOCK, participation)
+    row = fetch_one(statements.LOCK, participation=participation)
     if row is None:
         raise ParticipationErased
-    person = Person(*row)
+    person = Person(*row[:-N_OF_PLAN], SessionPlan(*row[-N_OF_PLAN:]))
     if person.is_member:
-        fetch_one(LOCK_ANNOTATOR, person.annotator)
+        fetch_one(statements.LOCK_ANNOTATOR, annotator=person.annotator)
     return person

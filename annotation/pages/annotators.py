@@ -6,14 +6,21 @@ from uuid import UUID, uuid4
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.access import ACTS_FOR, acts_for, participation_required, remember, remembered, resume_token, resumed_id
+from annotation.access import (
+    participation_required,
+    picture_of,
+    remember,
+    remembered,
+    resume_token,
+    resumed_id,
+)
 from annotation.answering.cues import MAX_CUES, MIN_SIDE
 from annotation.answering.introduction import (
     LEAST_PICTURE,
@@ -42,7 +49,6 @@ from annotation.languages import in_their_language, language_now
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Remark, Report
 from annotation.models.studies import Study, StudyText
-from annotation.sql import fetch_one, uuid_value
 from annotation.studies.forecast import MINUTES_AROUND
 from annotation.studies.wording import supplied_texts, texts_for
 from datasets.access import LoggedIn
@@ -298,33 +304,8 @@ def _said(request: HttpRequest) -> dict[str, Any]:
 @login_not_required
 @require_GET
 def picture(request: HttpRequest, participation: UUID, key: UUID) -> HttpResponseBase:
-    """A picture of a pair that this person holds or has rated. One query finds it and says whether they may see it.
-
-    What went back to others unanswered is theirs no more; once the study is closed, neither is what they have rated,
-    since they cannot change it any longer.
-    """
-    found = fetch_one(SHOWN, *[uuid_value(key)] * 3, *acts_for(request, participation))
-    if found is None:
-        raise Http404("no such picture, or not for this person")
-    name, content_type = found
-    return picture_response(request, name, content_type)
-
-
-SHOWN = (
-    """
-SELECT image.display, image.content_type FROM annotation_assignment a
-JOIN annotation_participation p ON p.id = a.participation_id
-JOIN annotation_annotator n ON n.id = p.annotator_id
-JOIN annotation_item i ON i.id = a.item_id
-JOIN datasets_pair pair ON pair.id = i.pair_id
-JOIN datasets_image image
-  ON image.id = CASE WHEN a.anonymized_key = %s THEN pair.anonymized_id ELSE pair.original_id END
-JOIN annotation_study study ON study.id = i.study_id
-WHERE (a.anonymized_key = %s OR a.original_key = %s) AND a.served_at IS NOT NULL AND a.skipped_at IS NULL
-AND (a.returned_at IS NULL OR a.answered_at IS NOT NULL) AND (study.state <> 'closed' OR a.answered_at IS NULL)
-AND i.state = 'open' AND p.withdrawn_at IS NULL AND p.finished_at IS NULL AND"""
-    + ACTS_FOR
-)
+    """A picture of a pair, for the person it was sent to."""
+    return picture_response(request, *picture_of(request, participation, key))
 
 
 # Stopping ----------------------------------------------------------------------------------------------------------
