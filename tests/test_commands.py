@@ -328,7 +328,7 @@ def test_flags_are_shown_and_decided_by_command() -> None:
     study = panel()
     odd = straight(study)
     name, person = f"{study.project.slug}/{study.campaign.slug}/HA2", odd.annotator.pseudonym
-    assert f"{person}: the same score again and again. The same score 40 times" in run("quality", name, "--look")
+    assert f"{person}: the same score again and again. The same score 40 times" in run("quality", name, "--check")
     with pytest.raises(CommandError, match="Say why with --reason"):
         run("quality", name, "--person", person, "--use", "no")
     run("quality", name, "--person", person, "--use", "no", "--reason", "five throughout")

@@ -64,7 +64,7 @@ class Flag(models.Model):
     participation = models.ForeignKey(Participation, on_delete=models.CASCADE, related_name="flags")
     reason = models.CharField(max_length=19, choices=Reason)
     evidence = models.JSONField(default=dict)  # the numbers and the threshold
-    is_current = models.BooleanField(default=True)  # whether the last look found it again
+    is_current = models.BooleanField(default=True)  # whether the last check found it again
     raised_at = models.DateTimeField(auto_now_add=True)
     settled_at = models.DateTimeField(null=True, blank=True)
     settled_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")

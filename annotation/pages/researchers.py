@@ -32,7 +32,7 @@ from datasets.forms import errors_in_words
 from datasets.models.jobs import Job
 from datasets.telling import told_in, told_on
 
-UNASKED = (connectivity.KIND, assessment.KIND)  # what workers look at by themselves
+UNASKED = (connectivity.KIND, assessment.KIND)  # what workers check by themselves
 
 
 def csv_download(study: Study, what: str, lines: Iterator[str]) -> StreamingHttpResponse:
@@ -114,7 +114,7 @@ def study(request: LoggedIn, study: UUID) -> HttpResponse:
         "invitations": invitations,
         "invitation_form": InvitationForm(),
         "steps": [state for state, before in life.STEPS.items() if found.state in before],
-        "connectivity": background.last_look(found, connectivity.KIND),
+        "connectivity": background.last_check(found, connectivity.KIND),
         "goal_form": GoalForm(initial={"goal": found.goal}, auto_id="id_goal_%s"),
         "completion_form": CompletionForm(instance=found),
         "changes": found.changes.select_related("changed_by"),

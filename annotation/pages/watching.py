@@ -40,8 +40,8 @@ def quality(request: LoggedIn, study: UUID) -> HttpResponse:
     flagged = _people(found).filter(flags__in=Flag.objects.to_decide()).distinct()
     page = Paginator(_people(found), PEOPLE_PER_PAGE).get_page(request.GET.get("page"))
     context = _context(found) | {
-        "look": background.last_look(found, assessment.KIND),
-        "is_looking": background.looks_of(found, assessment.KIND).unfinished().exists(),
+        "last_check": background.last_check(found, assessment.KIND),
+        "is_checking": background.checks_of(found, assessment.KIND).unfinished().exists(),
         "reports": reports_of(found)[:REPORTS_SHOWN],
         "flagged": [_facts(person) for person in flagged[:PEOPLE_PER_PAGE]],
         "n_more_flagged": max(0, people.n_flagged(found) - PEOPLE_PER_PAGE),
@@ -52,9 +52,9 @@ def quality(request: LoggedIn, study: UUID) -> HttpResponse:
 
 
 @require_POST
-def look_again(request: LoggedIn, study: UUID) -> HttpResponse:
+def check_again(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
-    background.request_look(found, assessment.KIND, by=request.user)
+    background.request_check(found, assessment.KIND, by=request.user)
     messages.success(request, "A worker looks at everybody's answers now; load this page again in a moment.")
     return redirect("annotation:quality", found.public_id)
 
@@ -101,7 +101,7 @@ def _annotator_page(request: LoggedIn, study: Study, person: Participation, *, r
         "repeats": people.repeated_answers(person),
         "history": person.decisions.select_related("decided_by"),
         "form": refused or ReasonForm(),
-        "look": background.last_look(study, assessment.KIND),
+        "last_check": background.last_check(study, assessment.KIND),
     }
     return render(request, "annotation/annotator.html", context, status=400 if refused else 200)
 

@@ -30,10 +30,10 @@ from annotation.models.people import Participation
 from annotation.models.quality import Card, Flag
 from annotation.models.ratings import Assignment, Report
 from annotation.models.studies import Item, Study
-from annotation.watching import background
 from annotation.watching.answers import NO_ROWS, PURPOSES, Answers, answers, answers_of
+from annotation.watching.background import checks_studies
 from annotation.watching.flags import MIN_PEOPLE, MIN_RATINGS, flags_of
-from datasets.jobs import Attempt, handles, repeats
+from datasets.jobs import Attempt
 from scoring.measures import conduct
 
 KIND = "assess_quality"
@@ -184,15 +184,8 @@ def _share(is_so: np.ndarray) -> float | None:
 # In the background --------------------------------------------------------------------------------------------------
 
 
-@repeats(every=background.LOOK_EVERY)
-def request_due_assessments() -> None:
-    background.request_due_looks(KIND)
-
-
-@handles(KIND)
-def assess_quality(attempt: Attempt) -> dict[str, Any]:
-    study = background.study_of(attempt)
-    n_answered = background.n_answered(study)
+@checks_studies(KIND)
+def assess_quality(attempt: Attempt, study: Study) -> dict[str, Any]:
     found = assess(study)
     people = iter(found.people.items())
     n_done = 0
@@ -200,9 +193,7 @@ def assess_quality(attempt: Attempt) -> dict[str, Any]:
         n_done += len(batch)
         with attempt.writing(n_done=n_done, n_total=len(found.people)):
             _store(batch, found.study)
-    with attempt.writing():
-        background.forget_earlier(attempt, study)
-    return {"n_answered": n_answered, **found.study}
+    return found.study
 
 
 def _store(cards: Mapping[int, dict[str, Any]], study: Mapping[str, Any]) -> None:

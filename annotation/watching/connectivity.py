@@ -14,8 +14,8 @@ from django.db.models import QuerySet
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
-from annotation.watching import background
-from datasets.jobs import Attempt, handles, repeats
+from annotation.watching.background import checks_studies
+from datasets.jobs import Attempt
 from scoring.measures.graph import Components
 
 KIND = "check_connectivity"
@@ -23,20 +23,11 @@ BATCH = 20_000  # ratings in memory at a time
 N_LISTED = 10  # components whose sizes are kept, the largest first
 
 
-@repeats(every=background.LOOK_EVERY)
-def request_due_checks() -> None:
-    background.request_due_looks(KIND)
-
-
-@handles(KIND)
-def check_connectivity(attempt: Attempt) -> dict[str, Any]:
+@checks_studies(KIND)
+def check_connectivity(attempt: Attempt, study: Study) -> dict[str, Any]:
     """`components`: the number of annotators and pairs in each, the largest first."""
-    study = background.study_of(attempt)
-    n_answered = background.n_answered(study)
     sizes = components(study, attempt=attempt)
-    with attempt.writing():
-        background.forget_earlier(attempt, study)
-    return {"n_answered": n_answered, "n_components": len(sizes), "components": sizes[:N_LISTED]}
+    return {"n_components": len(sizes), "components": sizes[:N_LISTED]}
 
 
 def components(study: Study, *, attempt: Attempt | None = None) -> list[tuple[int, int]]:

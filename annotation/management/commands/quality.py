@@ -11,7 +11,7 @@ from annotation.models.quality import Flag, StudyPlan
 from annotation.models.studies import Study
 from annotation.studies import preregistration
 from annotation.watching import assessment, decisions, flags
-from annotation.watching.background import request_look
+from annotation.watching.background import request_check
 from annotation.watching.forms import PlanForm, ReasonForm
 from datasets.forms import errors_in_words
 from datasets.management.following import finish_here
@@ -25,7 +25,7 @@ class Command(TellingCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("study", help="PROJECT/CAMPAIGN/MODE")
-        parser.add_argument("--look", action="store_true", help="look at all answers first")
+        parser.add_argument("--check", action="store_true", help="check all answers first")
         parser.add_argument("--person", metavar="A-...", help="the annotator's name in the project")
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--use", choices=VERDICTS, help="with --person: whether the ratings are used")
@@ -36,8 +36,8 @@ class Command(TellingCommand):
 
     def handle(self, *args: Any, study: str, **options: Any) -> None:
         found = named_study(study)
-        if options["look"]:
-            finish_here(self, request_look(found, assessment.KIND))
+        if options["check"]:
+            finish_here(self, request_check(found, assessment.KIND))
         if options["plan"]:
             self.plan(found, options["plan"], options["reason"])
         elif options["use"] or options["pay"] or options["settle"]:

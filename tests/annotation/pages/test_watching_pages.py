@@ -13,7 +13,7 @@ from annotation.models.quality import Decision
 from annotation.models.studies import Item, Study
 from annotation.studies.preregistration import plan_of
 from annotation.watching import assessment
-from annotation.watching.background import looks_of, request_look
+from annotation.watching.background import checks_of, request_check
 from tests import make
 from tests.annotation.said import say
 from tests.annotation.watching.test_assessment import items, panel, straight
@@ -29,7 +29,7 @@ def study() -> Study:
 @pytest.fixture
 def odd(study: Study) -> Participation:
     person = straight(study)
-    make.done(request_look(study, assessment.KIND))
+    make.done(request_check(study, assessment.KIND))
     return person
 
 
@@ -89,7 +89,7 @@ def test_not_to_pay_is_proposed_only_after_two_instructions_that_were_not_follow
     asked = items(study)[:2]
     Item.objects.filter(pk__in=[item.pk for item in asked]).update(role="check", goal=0, instructed_score=7)
     other = say(make.participation(study), dict.fromkeys(asked, 2), purpose="check")
-    make.done(request_look(study, assessment.KIND))
+    make.done(request_check(study, assessment.KIND))
     page = text(researcher.get(address("annotator", study, other.public_id)))
     assert "a ground on which not to pay may be considered" in page
     assert "7, asked for in words" in page
@@ -115,8 +115,8 @@ def test_somebody_of_another_study_is_not_found_here(researcher: Client, study: 
 def test_a_look_can_be_asked_for(researcher: Client, study: Study) -> None:
     assert "Nobody's answers have been looked at yet" in text(researcher.get(address("quality", study)))
     for _ in range(2):
-        researcher.post(address("look-again", study))
-    assert looks_of(study, assessment.KIND).count() == 1
+        researcher.post(address("check-again", study))
+    assert checks_of(study, assessment.KIND).count() == 1
     assert "A worker is looking" in text(researcher.get(address("quality", study)))
 
 
@@ -125,7 +125,7 @@ def test_the_quality_page_costs_the_same_for_few_and_many(researcher: Client) ->
     for n_people in (3, 9):
         study = panel(n_people)
         researcher.force_login(make.member(study.project))
-        make.done(request_look(study, assessment.KIND))
+        make.done(request_check(study, assessment.KIND))
         with CaptureQueriesContext(connection) as captured:
             researcher.get(address("quality", study))
         costs.append(len(captured))

@@ -19,9 +19,9 @@ from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Item, Study
 from annotation.privacy import erase_participation
 from annotation.studies.life import change_state
-from annotation.watching import answers, assessment
+from annotation.watching import answers, assessment, background
 from annotation.watching.assessment import assess
-from annotation.watching.background import last_look, request_look
+from annotation.watching.background import last_check, request_check
 from annotation.watching.decisions import CannotDecide, decide, is_so, settle_flags
 from annotation.watching.flags import flags_of, proposes_no_pay
 from annotation.watching.roles import Mark, mark_item
@@ -48,8 +48,8 @@ def items(study: Study) -> list[Item]:
     return list(study.items.order_by("pk"))
 
 
-def look(study: Study) -> None:
-    make.done(request_look(study, assessment.KIND))
+def check(study: Study) -> None:
+    make.done(request_check(study, assessment.KIND))
 
 
 def reasons(person: Participation) -> set[str]:
@@ -140,7 +140,7 @@ def test_whoever_skips_every_check_is_seen_and_flagged_for_nothing() -> None:
         assert flags_of(card, found.study) == {}
         assert not proposes_no_pay(card)
     assert (found.study["n_people"], assess(study, cutoff=before).people) == (1, {})
-    look(study)
+    check(study)
     researcher = Client()
     researcher.force_login(make.member(study.project))
     people = researcher.get(reverse("annotation:quality", args=[study.public_id])).content.decode()
@@ -206,7 +206,7 @@ def test_the_number_of_queries_does_not_grow_with_people_or_ratings() -> None:
 def test_whoever_always_gives_the_same_score_is_flagged_and_the_others_are_not() -> None:
     study = panel()
     odd = straight(study)
-    look(study)
+    check(study)
     assert reasons(odd) == {"straight_lining"}
     assert set(Flag.objects.values_list("participation", flat=True)) == {odd.pk}
     assert odd.flags.get().evidence["longest_run"] == N_PAIRS
@@ -217,7 +217,7 @@ def test_whoever_turns_the_scale_around_is_flagged() -> None:
     first = study.participations.order_by("pk")[0]
     scores = dict(first.assignments.values_list("item", "rating__score"))
     odd = say(make.participation(study), {item: 11 - scores[item.pk] for item in items(study)})
-    look(study)
+    check(study)
     assert "disagrees" in reasons(odd)
 
 
@@ -229,18 +229,18 @@ def test_whoever_hurries_or_looks_elsewhere_is_flagged() -> None:
     fast = say(make.participation(study), same, seconds=0.3)
     away = say(make.participation(study), same, hidden=30.0)
     slow = say(make.participation(study), same, seconds=300.0)
-    look(study)
+    check(study)
     assert (reasons(fast), reasons(away), reasons(slow)) == ({"fast"}, {"hidden"}, set())
 
 
 def test_a_flag_that_is_no_longer_true_waits_for_nobody() -> None:
     study = panel()
     odd = straight(study)
-    look(study)
+    check(study)
     changed = Rating.objects.filter(assignment__participation=odd)
     for k, pk in enumerate(changed.values_list("pk", flat=True)):
         Revision.objects.filter(rating=pk).update(score=k % 10 + 1)
-    look(study)
+    check(study)
     assert "straight_lining" not in reasons(odd)
     assert odd.flags.get(reason="straight_lining").evidence["longest_run"] == N_PAIRS
 
@@ -248,22 +248,23 @@ def test_a_flag_that_is_no_longer_true_waits_for_nobody() -> None:
 def test_a_second_look_writes_the_same_cards_and_no_second_flag() -> None:
     study = panel()
     straight(study)
-    look(study)
+    check(study)
     before = dict(Card.objects.values_list("participation", "figures"))
-    look(study)
+    check(study)
     assert dict(Card.objects.values_list("participation", "figures")) == before
     assert Flag.objects.count() == 1
-    assert last_look(study, assessment.KIND)["n_ratings"] == 5 * N_PAIRS  # type: ignore[index]
+    assert last_check(study, assessment.KIND)["n_ratings"] == 5 * N_PAIRS  # type: ignore[index]
 
 
-def test_workers_look_unasked() -> None:
-    assert assessment.request_due_assessments in jobs.repeated
+def test_workers_check_unasked() -> None:
+    assert background.request_due_checks in jobs.repeated
+    assert assessment.KIND in background.kinds
 
 
 def test_what_is_known_of_a_person_goes_with_them() -> None:
     study = panel()
     odd = straight(study)
-    look(study)
+    check(study)
     decide(odd, "use", verdict=False, reason="the same score throughout")
     erase_participation(odd)
     assert not Flag.objects.exists()
@@ -281,7 +282,7 @@ def test_who_is_erased_while_a_worker_looks_is_left_out(monkeypatch: pytest.Monk
         return found
 
     monkeypatch.setattr(assessment, "assess", assessed_before)
-    look(study)
+    check(study)
     assert Card.objects.count() == 4
 
 
@@ -292,7 +293,7 @@ def test_who_is_erased_while_a_worker_looks_is_left_out(monkeypatch: pytest.Monk
 def odd() -> Participation:
     study = panel()
     person = straight(study)
-    look(study)
+    check(study)
     return person
 
 
@@ -340,7 +341,7 @@ def test_a_decision_settles_the_flags_and_they_stay_settled(
 ) -> None:
     settles(odd)
     assert reasons(odd) == set()
-    look(odd.study)
+    check(odd.study)
     assert reasons(odd) == set()
     assert "seen" in odd.flags.get().settlement
 
@@ -348,7 +349,7 @@ def test_a_decision_settles_the_flags_and_they_stay_settled(
 def test_cards_are_of_everybody_whatever_was_decided(odd: Participation) -> None:
     before = Card.objects.get(participation=odd).figures
     decide(odd, "use", verdict=False, reason="the same score throughout")
-    look(odd.study)
+    check(odd.study)
     assert Card.objects.get(participation=odd).figures == before
 
 

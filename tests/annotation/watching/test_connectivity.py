@@ -15,8 +15,8 @@ from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
 from annotation.studies.pairs import add_items, further_pairs
 from annotation.watching import connectivity
-from annotation.watching.background import last_look, looks_of, request_look
-from annotation.watching.connectivity import KIND, components, request_due_checks
+from annotation.watching.background import checks_of, kinds, last_check, request_check, request_due_checks
+from annotation.watching.connectivity import KIND, components
 from datasets import jobs
 from datasets.models.jobs import Job
 from tests import make
@@ -110,7 +110,7 @@ def test_who_comes_while_the_check_reads_is_left_to_the_next_one(apart: Study, m
 
 
 def test_a_study_that_falls_apart_is_warned_of_on_its_page(apart: Study) -> None:
-    make.done(request_look(apart, KIND))
+    make.done(request_check(apart, KIND))
     page = study_page(apart)
     assert "2 groups of people who share no pair" in page
     assert "2 people with 2 pairs;" in page
@@ -120,29 +120,29 @@ def test_a_study_that_falls_apart_is_warned_of_on_its_page(apart: Study) -> None
 def test_a_study_that_hangs_together_is_not_warned_of() -> None:
     study = make.study(n_pairs=3)
     said(study, [[5, 5], [None, 5, 5]])
-    make.done(request_look(study, KIND))
-    assert last_look(study, KIND)["n_components"] == 1  # type: ignore[index]
+    make.done(request_check(study, KIND))
+    assert last_check(study, KIND)["n_components"] == 1  # type: ignore[index]
     assert "fall apart" not in study_page(study)
 
 
 def test_neither_a_study_without_ratings_nor_one_without_a_check_is_warned_of(apart: Study) -> None:
     empty = make.study(n_pairs=2)
-    make.done(request_look(empty, KIND))
-    assert last_look(empty, KIND)["n_components"] == 0  # type: ignore[index]
+    make.done(request_check(empty, KIND))
+    assert last_check(empty, KIND)["n_components"] == 0  # type: ignore[index]
     assert "fall apart" not in study_page(empty) + study_page(apart)
 
 
 def test_a_study_that_was_joined_since_is_warned_of_no_more(apart: Study) -> None:
-    make.done(request_look(apart, KIND))
+    make.done(request_check(apart, KIND))
     said(apart, [[5, 5, 5]])
-    make.done(request_look(apart, KIND))
+    make.done(request_check(apart, KIND))
     assert "fall apart" not in study_page(apart)
-    assert looks_of(apart, KIND).count() == 1  # the earlier one is gone
+    assert checks_of(apart, KIND).count() == 1  # the earlier one is gone
 
 
 def test_a_check_of_a_study_that_is_gone_says_so() -> None:
     study = make.study(n_pairs=1, is_open=False)
-    job = request_look(study, KIND)
+    job = request_check(study, KIND)
     study.delete()
     jobs.run(job.pk)
     job.refresh_from_db()
@@ -150,7 +150,7 @@ def test_a_check_of_a_study_that_is_gone_says_so() -> None:
 
 
 def test_checks_do_not_crowd_the_projects_page(apart: Study) -> None:
-    make.done(request_look(apart, KIND))
+    make.done(request_check(apart, KIND))
     researcher = Client()
     researcher.force_login(make.member(apart.project))
     page = researcher.get(reverse("annotation:project", args=[apart.project.slug])).content.decode()
@@ -175,17 +175,18 @@ def n_due() -> int:
     """How many checks the worker asks for."""
     before = set(Job.objects.values_list("pk", flat=True))
     request_due_checks()
-    return Job.objects.exclude(pk__in=before).count()
+    return Job.objects.filter(kind=KIND).exclude(pk__in=before).count()
 
 
-def test_workers_look_unasked() -> None:
+def test_workers_check_unasked() -> None:
     assert request_due_checks in jobs.repeated
+    assert KIND in kinds
 
 
 def test_an_open_study_with_ratings_is_checked_and_once_only(apart: Study) -> None:
     make.study(n_pairs=1)
     assert [n_due(), n_due()] == [1, 0]
-    assert Job.objects.get().arguments == {"study": apart.pk}
+    assert Job.objects.get(kind=KIND).arguments == {"study": apart.pk}
 
 
 @pytest.mark.parametrize("state", ["paused", "closed", "draft"])
@@ -195,7 +196,7 @@ def test_a_study_that_is_not_open_is_left_alone(apart: Study, state: str) -> Non
 
 
 def test_a_study_is_checked_again_after_a_while_if_there_are_new_answers(apart: Study) -> None:
-    job = make.done(request_look(apart, KIND))
+    job = make.done(request_check(apart, KIND))
     rewind(job, minutes=11)
     assert n_due() == 0  # nothing new
     said(apart, [[None, None, None, None, 2]])
@@ -206,7 +207,7 @@ def test_a_study_is_checked_again_after_a_while_if_there_are_new_answers(apart: 
 
 
 def test_a_check_that_takes_long_is_made_more_rarely(apart: Study) -> None:
-    job = make.done(request_look(apart, KIND))
+    job = make.done(request_check(apart, KIND))
     said(apart, [[5]])
     ended = timezone.now() - timedelta(minutes=11)
     Job.objects.filter(pk=job.pk).update(started_at=ended - timedelta(minutes=1), finished_at=ended)
@@ -218,11 +219,11 @@ def test_a_check_that_takes_long_is_made_more_rarely(apart: Study) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_workers_that_look_at_once_ask_for_one_check() -> None:
+def test_workers_that_find_a_study_due_at_once_ask_for_one_check() -> None:
     study = make.study(n_pairs=2)
     said(study, [[5, 5]])
     at_once(*[request_due_checks] * 4)
-    assert looks_of(study, KIND).count() == 1
+    assert checks_of(study, KIND).count() == 1
 
 
 @pytest.mark.services
@@ -230,5 +231,5 @@ def test_a_real_worker_checks_a_study_that_nobody_asked_about(start_worker: Star
     study = make.study(n_pairs=2)
     said(study, [[5, None], [None, 5]])
     start_worker()
-    wait_until(lambda: last_look(study, KIND))
-    assert last_look(study, KIND)["n_components"] == 2  # type: ignore[index]
+    wait_until(lambda: last_check(study, KIND))
+    assert last_check(study, KIND)["n_components"] == 2  # type: ignore[index]
