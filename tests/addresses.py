@@ -33,7 +33,7 @@ RESEARCHERS = {
         "annotation": (
             "project", "study-new", "planner", "study", "wording", "wording-in", "state", "goal", "completion",
             "more-pairs", "delete-draft", "invite", "revoke", "freeze", "ratings", "beside", "cues", "quality",
-            "check-again", "annotator", "decide", "settle", "items", "items-csv", "item", "mark",
+            "check-again", "annotator", "decide", "settle", "items", "items-csv", "item", "give-role",
             "withdraw", "seen", "plan",
         ),
         "datasets": (
