@@ -32,7 +32,7 @@ RESEARCHERS = {
     for app, names in {
         "annotation": (
             "project", "study-new", "planner", "study", "wording", "wording-in", "state", "goal", "completion",
-            "more-pairs", "delete-draft", "invite", "revoke", "freeze", "ratings", "beside", "cues", "quality",
+            "more-pairs", "delete-draft", "invite", "revoke", "freeze", "ratings", "remarks", "cues", "quality",
             "check-again", "annotator", "decide", "settle", "items", "items-csv", "item", "give-role",
             "withdraw", "seen", "plan",
         ),
