@@ -42,8 +42,8 @@ from datasets.releases import (
 )
 from scoring.measures.consensus import corrected_scores
 
-BATCH = 100  # labels per transaction
-SET_ASIDE_BATCH = 2000  # ratings
+LABELS_AT_ONCE = 100  # in one transaction
+RATINGS_AT_ONCE = 2000  # that are set aside, in one transaction
 COUNTING_RULE = (
     "The newest answer to each main assignment, given before the study was frozen, late ones included (marked), of "
     "people who have not withdrawn and whom no decision sets aside."
@@ -154,7 +154,7 @@ def _write_set_aside(attempt: Attempt, release: Release, said: list[_Said], used
     is_used = {each.participation for each in used}
     numbers = {item: number for number, item in enumerate(dict.fromkeys(each.item for each in used), start=1)}
     rest = iter([each for each in said if each.participation not in is_used])
-    while batch := list(islice(rest, SET_ASIDE_BATCH)):
+    while batch := list(islice(rest, RATINGS_AT_ONCE)):
         items = _items(each.item for each in batch)
         cues = _cues(release, items, {each.participation for each in batch})
         with attempt.writing():
@@ -277,7 +277,7 @@ def _plan(study: Study, cutoff: datetime) -> dict[str, Any] | None:
 def _write(attempt: Attempt, release: Release, said: list[_Said], *, has_core: bool) -> int:
     n_done = 0
     pairs = _released_pairs(release, said, has_core=has_core)
-    while batch := list(islice(pairs, BATCH)):
+    while batch := list(islice(pairs, LABELS_AT_ONCE)):
         with attempt.writing(n_done=n_done + len(batch)):
             write_labels(release, batch, first_number=n_done + 1)
         n_done += len(batch)
@@ -290,7 +290,7 @@ def _released_pairs(release: Release, said: list[_Said], *, has_core: bool) -> I
     consensus = corrected_scores(items, people, np.array([each.score for each in said], dtype=float))
     place = {int(item): i for i, item in enumerate(codes)}
     by_item = ((item, list(answers)) for item, answers in groupby(said, key=attrgetter("item")))
-    while batch := list(islice(by_item, BATCH)):
+    while batch := list(islice(by_item, LABELS_AT_ONCE)):
         rows = _items(item for item, _ in batch)
         cues = _cues(release, rows)
         for item, answers in batch:

@@ -21,7 +21,7 @@ DIALECTS = {
         "lock_row": "",
         "lock_from_erasure": "",
         "skip_locked": "",
-        "skip_being_marked": "",
+        "skip_changing_role": "",
     },
     "postgresql": {
         "now": "STATEMENT_TIMESTAMP()",
@@ -31,7 +31,7 @@ DIALECTS = {
         "lock_row": "FOR NO KEY UPDATE",
         "lock_from_erasure": "FOR KEY SHARE",  # in the way of nobody but who deletes the row
         "skip_locked": "FOR NO KEY UPDATE OF i SKIP LOCKED",
-        "skip_being_marked": "FOR KEY SHARE OF i SKIP LOCKED",  # in the way of nobody but who marks the pair
+        "skip_changing_role": "FOR KEY SHARE OF i SKIP LOCKED",  # in the way of nobody but who changes the pair's role
     },
 }
 

@@ -18,7 +18,7 @@ from annotation.models.studies import Campaign, Study
 from annotation.studies import pairs as study_pairs
 from annotation.studies.wording import standard_wording, write_texts
 from annotation.watching import assessment
-from bench.study import BATCH
+from bench.study import ROWS_AT_ONCE
 from datasets import ingest, jobs
 from datasets.jobs import claim, queue_job
 from datasets.models.jobs import Job
@@ -43,11 +43,11 @@ def prepare_pairs(n_pairs: int) -> None:
                 Image(project=made, sha256=f"{side}{n_pairs}-{number}", display_sha256="", width=1, height=1, n_bytes=1)
                 for number in range(n_images)
             ],
-            batch_size=BATCH,
+            batch_size=ROWS_AT_ONCE,
         )
         for side in "oa"
     ]
-    for first in range(0, n_pairs, BATCH):
+    for first in range(0, n_pairs, ROWS_AT_ONCE):
         Pair.objects.bulk_create(
             Pair(
                 project=made,
@@ -57,7 +57,7 @@ def prepare_pairs(n_pairs: int) -> None:
                 source=source,
                 anonymized_path=f"{number}.png",
             )
-            for number in range(first, min(first + BATCH, n_pairs))
+            for number in range(first, min(first + ROWS_AT_ONCE, n_pairs))
         )
 
 

@@ -25,7 +25,7 @@ SESSION_SIZE = 200
 GOAL = 10
 MIN_BYTES = 200_000  # of a picture
 SIZE = (1024, 768)
-BATCH = 5000
+ROWS_AT_ONCE = 5000
 
 
 def build_studies(sizes: Sequence[int]) -> list[Invitation]:
@@ -66,8 +66,8 @@ def add_pairs(project: Project, n_pairs: int, *, size: tuple[int, int] = SIZE) -
     stored = [_stored(project, number, size) for number in range(N_FILES)]
     source = Source.objects.create(project=project, name="noise")
     n_groups = -(-n_pairs // VERSIONS)
-    originals = Image.objects.bulk_create(_images(stored, "original", n_groups), batch_size=BATCH)
-    versions = Image.objects.bulk_create(_images(stored, "version", n_pairs), batch_size=BATCH)
+    originals = Image.objects.bulk_create(_images(stored, "original", n_groups), batch_size=ROWS_AT_ONCE)
+    versions = Image.objects.bulk_create(_images(stored, "version", n_pairs), batch_size=ROWS_AT_ONCE)
     rows = (
         Pair(
             project=project,
@@ -79,7 +79,7 @@ def add_pairs(project: Project, n_pairs: int, *, size: tuple[int, int] = SIZE) -
         )
         for number, version in enumerate(versions)
     )
-    Pair.objects.bulk_create(rows, batch_size=BATCH)
+    Pair.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE)
 
 
 def _stored(project: Project, number: int, size: tuple[int, int]) -> Image:

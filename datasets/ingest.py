@@ -26,8 +26,8 @@ from datasets.rows import BadManifest, BadRow, ManifestRow, manifest_rows
 from datasets.tables import spellings
 from datasets.uploads import discard_old_uploads, is_upload
 
-BATCH = 20  # pairs per transaction: some 80 ms at most, so that nobody who rates has to wait for long
-BATCH_BYTES = 64_000_000
+PAIRS_AT_ONCE = 20  # in one transaction: some 80 ms at most, so that nobody who rates has to wait for long
+BYTES_AT_ONCE = 64_000_000
 SHOWN_PROBLEMS = 20
 MANIFEST_NAME = "manifest.csv"
 _LINE = struct.Struct("<6I")  # a line's number, and so many bits of the hash of each of its five facts
@@ -160,10 +160,10 @@ def _check(attempt: Attempt, root: Root) -> int:
     """Read everything, keep nothing: how many rows there are, or JobFailed with the first problems."""
     picture, problems, n_rows = _reader(root), list[str](), 0
     told, rows = _Told(attempt.job.project), _rows(root)
-    while batch := list(islice(rows, BATCH)):
+    while batch := list(islice(rows, PAIRS_AT_ONCE)):
         n_rows += len(batch)
         problems += told.problems([_said(row, picture) for row in batch])
-        if n_rows % BATCH == 0:
+        if n_rows % PAIRS_AT_ONCE == 0:
             attempt.progress(0, n_rows)
         if len(problems) > SHOWN_PROBLEMS:
             break
@@ -281,7 +281,7 @@ def _store(attempt: Attempt, root: Root, n_rows: int) -> dict[str, Any]:
             raise JobFailed(f"The manifest changed while it was imported: {row} Import it again.")
         batch.append((row, picture(row.original) if row.original else None, picture(row.anonymized)))
         n_bytes = sum(len(each.original) for _, *pictures in batch for each in pictures if each)
-        if len(batch) == BATCH or n_bytes > BATCH_BYTES:
+        if len(batch) == PAIRS_AT_ONCE or n_bytes > BYTES_AT_ONCE:
             flush()
     flush()
     return {"n_rows": n_rows, "n_new": n_new, "n_known": n_rows - n_new}

@@ -18,7 +18,7 @@ from datasets.pictures import PictureRefused, open_display
 from scoring.measures import pixels
 from scoring.models import BaselineScore
 
-BATCH = 10  # labels per transaction; scoring one takes some tenths of a second
+LABELS_AT_ONCE = 10  # in one transaction; scoring one takes some tenths of a second
 METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     BaselineScore.Metric.PSNR: pixels.psnr,
     BaselineScore.Metric.MSE: pixels.mse,
@@ -44,7 +44,7 @@ def score_labels(attempt: Attempt, labels: QuerySet[Label]) -> int:
     waiting = unscored.select_related("original", "anonymized").order_by("pk")
     n_total, n_done = waiting.count(), 0
     found = iter(list(waiting))
-    while batch := list(islice(found, BATCH)):
+    while batch := list(islice(found, LABELS_AT_ONCE)):
         scores = [score for label in batch for score in _scores(label)]
         n_done += len(batch)
         with attempt.writing(n_done=n_done, n_total=n_total):

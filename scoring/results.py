@@ -17,7 +17,7 @@ from datasets.models.projects import Project
 from scoring.compare import request_comparison
 from scoring.models import Checkpoint, Prediction, TrainingRun
 
-BATCH = 500  # predictions per transaction, so that nobody who rates has to wait
+PREDICTIONS_AT_ONCE = 500  # in one transaction, so that nobody who rates has to wait
 
 
 def take_in(attempt: Attempt, run: TrainingRun, folder: Path) -> Checkpoint:
@@ -57,7 +57,7 @@ def _store_predictions(attempt: Attempt, run: TrainingRun, folder: Path) -> None
     label_ids = dict(run.release.labels.values_list("number", "pk"))
     with (folder / "predictions.csv").open(newline="") as file:
         rows = csv.DictReader(file)
-        while batch := list(islice(rows, BATCH)):
+        while batch := list(islice(rows, PREDICTIONS_AT_ONCE)):
             predictions = [
                 Prediction(
                     run=run,
@@ -85,12 +85,13 @@ def priorities_for(project: Project, mode: str, pair_ids: Iterable[int]) -> dict
     checkpoint = Checkpoint.objects.filter(project=project, mode=mode, in_use=True).first()
     if checkpoint is None:
         return {}
-    said = Prediction.objects.filter(run=checkpoint.run_id).order_by()
-    rows = said.values_list("label__original", "label__anonymized", "score")
-    predicted = {(original, picture): round(score) for original, picture, score in rows.iterator(chunk_size=BATCH)}
+    predictions = Prediction.objects.filter(run=checkpoint.run_id).order_by()
+    rows = predictions.values_list("label__original", "label__anonymized", "score")
+    scores = rows.iterator(chunk_size=PREDICTIONS_AT_ONCE)
+    predicted = {(original, picture): round(score) for original, picture, score in scores}
     times = Counter(predicted.values())
     wanted, found = iter(pair_ids), {}
-    while batch := list(islice(wanted, BATCH)):
+    while batch := list(islice(wanted, PREDICTIONS_AT_ONCE)):
         pairs = Pair.objects.filter(project=project, pk__in=batch).values_list("pk", "original", "anonymized")
         for pk, original, picture in pairs:
             if (original, picture) in predicted:

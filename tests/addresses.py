@@ -32,8 +32,8 @@ RESEARCHERS = {
     for app, names in {
         "annotation": (
             "project", "study-new", "planner", "study", "wording", "wording-in", "state", "goal", "completion",
-            "more-pairs", "delete-draft", "invite", "revoke", "freeze", "ratings", "beside", "cues", "quality",
-            "check-again", "annotator", "decide", "settle", "items", "items-csv", "item", "mark",
+            "more-pairs", "delete-draft", "invite", "revoke", "freeze", "ratings", "remarks", "cues", "quality",
+            "check-again", "annotator", "decide", "settle", "items", "items-csv", "item", "give-role",
             "withdraw", "seen", "plan",
         ),
         "datasets": (

@@ -25,7 +25,7 @@ from annotation.models.people import Annotator, Participation
 from annotation.models.ratings import Assignment, Cue, Rating, Remark, Report, Revision
 from annotation.models.studies import Item, Study, StudyText
 from annotation.studies import life
-from annotation.watching.roles import Mark, mark_item
+from annotation.watching.roles import PairRole, give_role
 from datasets.jobs import queue_job
 from datasets.models.projects import Project
 from datasets.models.releases import Release
@@ -45,7 +45,12 @@ ID = re.compile(rb"(?<![\w.-])2034\d{6}(?![\w.-])")
 ANY_UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 N_MAIN = 16
-MARKS = [Mark("practice", 8, 9), Mark("check", 2, 3), Mark("check", 7, 8), Mark("check", instructed_score=4)]
+ROLES = [
+    PairRole("practice", 8, 9),
+    PairRole("check", 2, 3),
+    PairRole("check", 7, 8),
+    PairRole("check", instructed_score=4),
+]
 # Every purpose occurs: one practice pair, warm-up, checks, and repeats of pairs that counted.
 SESSION = {"session_size": 16, "n_practice": 1, "n_warm_up": 2, "n_checks": 3, "repeat_percent": 13}
 RULES = {"repeat_distance": 3, "goal": 50, "asks_who": True, "asks_cues": True}
@@ -98,11 +103,11 @@ def write_pairs(folder: Path, n: int) -> Path:
 def study(project: Project, folder: Path, *, mode: str, name: str = "Night walk", **rules: Any) -> Study:
     """An open study over planted pairs in which three people have said what they think, and a model has too."""
     if not project.pairs.exists():
-        manifest = write_pairs(folder, N_MAIN + len(MARKS))
+        manifest = write_pairs(folder, N_MAIN + len(ROLES))
         make.done(queue_job("import_pairs", project, root=str(folder), manifest=str(manifest)))
     made = make.study(project, n_pairs=0, mode=mode, name=name, is_open=False, **SESSION | RULES | rules)
-    for item, mark in zip(made.items.order_by("pk")[: len(MARKS)], MARKS, strict=True):
-        mark_item(made, item, mark)
+    for item, role in zip(made.items.order_by("pk")[: len(ROLES)], ROLES, strict=True):
+        give_role(made, item, role)
     life.change_state(made, Study.State.OPEN)
     _said_by_others(made)
     trained.compared(trained.run(make.release(made), score=lambda label: PREDICTION))

@@ -120,7 +120,7 @@ def test_a_sources_licence_citation_and_legal_basis_are_told_and_kept_until_told
         (("study", "here/c/HA1", "--delete"), "no study 'here/c/HA1'"),
         (("quality", "here/c/HA2", "--use", "no", "--person", "A-nobody", "--reason", "x"), "Name somebody"),
         (("quality", "here/c/HA2", "--plan", "nowhere.json"), "cannot be read as JSON"),
-        (("mark_pairs", "here/c/HA2", "nowhere.csv"), "cannot be read as CSV"),
+        (("give_roles", "here/c/HA2", "nowhere.csv"), "cannot be read as CSV"),
         (("source", "here", "nothing"), "no source 'nothing'. Sources of here: test"),
         (("source", "here", "test", "--licence", "x" * 121), "licence: Ensure this value has at most 120"),
         (("source", "here", "test", "--citation", "\x00"), "citation: Null characters"),

@@ -89,7 +89,7 @@ UNSPOILT = {
 
 # Draws --------------------------------------------------------------------------------------------------------------
 
-# {skip_being_marked}: where no place is taken, and so no row changed, whoever marks the pair meanwhile
+# {skip_changing_role}: where no place is taken, and so no row changed, whoever changes the pair's role meanwhile
 # (watching/roles.py) would see that nobody has been given it, and make it something else. They lock its row and are
 # passed by, or wait until it is given.
 
@@ -103,7 +103,7 @@ FIRST = """
 SELECT i.id FROM annotation_item i
 WHERE i.study_id = %(study)s AND i.state = 'open' AND i.n_held < i.goal AND i.n_held = %(n_held)s
 AND i.shuffle >= %(start)s AND {allowed} AND {unspoilt}
-ORDER BY i.shuffle LIMIT 1 {skip_being_marked}"""
+ORDER BY i.shuffle LIMIT 1 {skip_changing_role}"""
 
 TAKE_FIRST = """
 UPDATE annotation_item SET n_held = n_held + 1 WHERE id = (
@@ -130,13 +130,13 @@ CHECK = """
 SELECT i.id FROM annotation_item i
 WHERE i.study_id = %(study)s AND i.state = 'open' AND NOT (i.role = 'main') AND i.role = %(role)s
 AND i.shuffle >= %(start)s AND {allowed} AND {unspoilt}
-ORDER BY i.shuffle LIMIT 1 {skip_being_marked}"""
+ORDER BY i.shuffle LIMIT 1 {skip_changing_role}"""
 
 SATED = """
 SELECT i.id FROM annotation_item i
 WHERE i.study_id = %(study)s AND i.state = 'open' AND i.role = 'main' AND i.n_held >= i.goal
 AND {allowed} AND {unspoilt}
-AND i."group" >= %(from_group)s ORDER BY i."group" LIMIT 1 {skip_being_marked}"""
+AND i."group" >= %(from_group)s ORDER BY i."group" LIMIT 1 {skip_changing_role}"""
 
 AGAIN = """
 SELECT a.item_id FROM annotation_assignment a

@@ -325,7 +325,7 @@ class StudyChange(models.Model):
         GOAL = "goal"
         PAIRS = "pairs", "pairs added"
         PLAN = "plan", "plan changed"
-        MARKS = "marks", "pairs marked"
+        ROLES = "roles", "roles changed"
         WITHDRAWN = "withdraw", "pair withdrawn"
         COMPLETION = "complete", "last page changed"
 

@@ -25,7 +25,6 @@ from annotation.studies.invitations import revoke_invitation
 from annotation.studies.setup import set_up_study
 from annotation.studies.wording import supplied_texts, write_texts
 from annotation.watching import agreement, assessment, background, connectivity, decisions, downloads, items, people
-from annotation.watching.downloads import beside_lines
 from annotation.watching.progress import progress_of, study_progress
 from datasets.access import LoggedIn, managed_project
 from datasets.forms import errors_in_words
@@ -243,10 +242,10 @@ def ratings(request: LoggedIn, study: UUID) -> StreamingHttpResponse:
 
 
 @require_GET
-def beside(request: LoggedIn, study: UUID) -> StreamingHttpResponse:
+def remarks(request: LoggedIn, study: UUID) -> StreamingHttpResponse:
     """Viewing conditions, notes, skips and reports: for the project's researchers, never for publication."""
     found = managed_study(request, study)
-    return csv_download(found, "beside", beside_lines(found))
+    return csv_download(found, "remarks", downloads.remark_lines(found))
 
 
 @require_GET

@@ -18,7 +18,7 @@ from annotation.models.studies import Item, Study
 from annotation.pages.researchers import csv_download
 from annotation.studies import preregistration
 from annotation.watching import assessment, background, decisions, flags, people, role_files, roles
-from annotation.watching.forms import DecisionForm, MarkForm, PlanForm, ReasonForm, mark_initial
+from annotation.watching.forms import DecisionForm, PlanForm, ReasonForm, RoleForm, role_initial
 from annotation.watching.items import SHOWS, answers_to, cues_on, items_to_show, reports_of, reports_on, with_statistics
 from datasets.access import LoggedIn
 from datasets.telling import told_in, told_on
@@ -167,7 +167,7 @@ def items(request: LoggedIn, study: UUID) -> HttpResponse:
 
 @require_GET
 def items_csv(request: LoggedIn, study: UUID) -> StreamingHttpResponse:
-    """All pairs with their numbers and their names in the import, to find one's own pictures again and mark them."""
+    """All pairs with numbers, names in the import and roles: to find one's own pictures again, and give them roles."""
     found = managed_study(request, study)
     return csv_download(found, "pairs", role_files.pair_lines(found))
 
@@ -181,12 +181,12 @@ def item(request: LoggedIn, study: UUID, item: int) -> HttpResponse:
 
 
 @require_POST
-def mark(request: LoggedIn, study: UUID, item: int) -> HttpResponse:
+def give_role(request: LoggedIn, study: UUID, item: int) -> HttpResponse:
     found = managed_study(request, study)
-    one, form = _item(found, item), MarkForm(request.POST)
+    one, form = _item(found, item), RoleForm(request.POST)
     if form.is_valid():
         with told_in(form):
-            roles.mark_item(found, one, form.cleaned_data["mark"], by=request.user)
+            roles.give_role(found, one, form.cleaned_data["pair_role"], by=request.user)
             messages.success(request, "Saved.")
             return redirect("annotation:item", found.public_id, one.pk)
     return _item_page(request, found, one, refused=form)
@@ -223,7 +223,7 @@ def _item(study: Study, pk: int) -> Item:
     return get_object_or_404(with_pictures, pk=pk)
 
 
-def _item_page(request: LoggedIn, study: Study, one: Item, *, refused: MarkForm | None = None) -> HttpResponse:
+def _item_page(request: LoggedIn, study: Study, one: Item, *, refused: RoleForm | None = None) -> HttpResponse:
     [statistics] = with_statistics([one])
     said = list(answers_to(one))
     context = _context(study) | {
@@ -233,7 +233,7 @@ def _item_page(request: LoggedIn, study: Study, one: Item, *, refused: MarkForm 
         "cues": list(cues_on(one)) if study.asks_cues else [],
         "cue_number_size": max(one.pair.anonymized.width, one.pair.anonymized.height) / CUE_NUMBERS,
         "reports": reports_on(one),
-        "mark_form": refused or MarkForm(initial=mark_initial(one)),
+        "role_form": refused or RoleForm(initial=role_initial(one)),
         "reason_form": ReasonForm(auto_id="id_withdraw_%s"),
         "was_given": one.assignments.exists(),
     }

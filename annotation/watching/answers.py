@@ -10,7 +10,7 @@ import numpy as np
 from annotation.models.ratings import Assignment, Revision
 from annotation.models.studies import Study
 
-BATCH = 10_000  # answers read at a time
+ANSWERS_AT_ONCE = 10_000  # read from the database
 PURPOSES = list(Assignment.Purpose.values)
 COLUMNS = (
     "rating__assignment__participation",
@@ -51,9 +51,9 @@ class Answers:
 def answers(study: Study, cutoff: datetime) -> Answers:
     """Of everybody who has not withdrawn, for whatever purpose a pair was shown."""
     rows = Revision.objects.newest_by(cutoff).not_withdrawn().of_study(study).order_by(*COLUMNS[:1], COLUMNS[2])
-    found = rows.values_list("rating__assignment__purpose", *COLUMNS).iterator(chunk_size=BATCH)
+    found = rows.values_list("rating__assignment__purpose", *COLUMNS).iterator(chunk_size=ANSWERS_AT_ONCE)
     parts = [NO_ROWS]
-    while batch := list(islice(found, BATCH)):
+    while batch := list(islice(found, ANSWERS_AT_ONCE)):
         parts.append(np.array([(PURPOSES.index(purpose), *rest) for purpose, *rest in batch], dtype=float))
     return answers_of(np.concatenate(parts))
 

@@ -112,11 +112,11 @@ def _compare_with_others(main: Answers, people: dict[int, dict[str, Any]]) -> di
 
 
 def _count_checks(said: Answers, study: Study, people: dict[int, dict[str, Any]]) -> None:
-    marked = study.items.exclude(role=Item.Role.MAIN).in_bulk()
+    serving = study.items.exclude(role=Item.Role.MAIN).in_bulk()
     for purpose in (Purpose.CHECK, Purpose.PRACTICE):
         asked = said.of(purpose)
         for pk, item, score in zip(asked.participation, asked.item, asked.score, strict=True):
-            if (expects := marked.get(int(item))) and (passed := expects.passes(score)) is not None:
+            if (expects := serving.get(int(item))) and (passed := expects.passes(score)) is not None:
                 tally = people[int(pk)][_kind(purpose, expects)]
                 tally["n"] += 1
                 tally["n_failed"] += not passed

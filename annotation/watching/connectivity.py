@@ -19,7 +19,7 @@ from datasets.jobs import Attempt
 from scoring.measures.graph import Components
 
 KIND = "check_connectivity"
-BATCH = 20_000  # ratings in memory at a time
+ROWS_AT_ONCE = 20_000  # in memory
 N_LISTED = 10  # components whose sizes are kept, the largest first
 
 
@@ -58,13 +58,13 @@ def components(study: Study, *, attempt: Attempt | None = None) -> list[tuple[in
 
 def _ids(rows: QuerySet[Any]) -> np.ndarray:
     ids = rows.order_by("pk").values_list("pk", flat=True)
-    return np.fromiter(ids.iterator(chunk_size=BATCH), dtype=np.int64)
+    return np.fromiter(ids.iterator(chunk_size=ROWS_AT_ONCE), dtype=np.int64)
 
 
 def _edges(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Who rated what, in batches of parallel arrays of ids."""
     rated = Assignment.objects.counting().of_study(study).exclude(answered_at=None)
-    rows = rated.order_by().values_list("participation_id", "item_id").iterator(chunk_size=BATCH)
-    while batch := list(islice(rows, BATCH)):
+    rows = rated.order_by().values_list("participation_id", "item_id").iterator(chunk_size=ROWS_AT_ONCE)
+    while batch := list(islice(rows, ROWS_AT_ONCE)):
         pairs = np.array(batch, dtype=np.int64)
         yield pairs[:, 0], pairs[:, 1]

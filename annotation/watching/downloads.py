@@ -45,8 +45,8 @@ def cue_lines(study: Study) -> Iterator[str]:
         "image_height": f"{rating}item__pair__anonymized__height",
         "used": f"{rating}participation",
     }
-    marked = cues_of(study).order_by(f"{rating}item", f"{rating}participation", "pk")
-    return _lines_with_use(study, columns, marked)
+    cues = cues_of(study).order_by(f"{rating}item", f"{rating}participation", "pk")
+    return _lines_with_use(study, columns, cues)
 
 
 def _lines_with_use(study: Study, columns: Mapping[str, str], found: QuerySet[Any]) -> Iterator[str]:
@@ -75,7 +75,7 @@ VIEWING = [*(f"{mode}_seconds" for mode in MODES), *LIMITS]
 COLUMNS = [*ANSWER, *VIEWING]
 
 
-def beside_lines(study: Study) -> Iterator[str]:
+def remark_lines(study: Study) -> Iterator[str]:
     """One line for each pair that somebody has answered or skipped, for whatever purpose it was shown."""
     rows = _answers(study).values_list(*ANSWER.values(), "rating__viewing").iterator(chunk_size=ROWS_AT_ONCE)
     return csv_lines(COLUMNS, map(_cells, rows))

@@ -104,7 +104,7 @@ class DecisionForm(ReasonForm):
         return kind, said == "yes"
 
 
-class MarkForm(forms.Form):
+class RoleForm(forms.Form):
     """What a pair is for, and what it expects."""
 
     role = forms.ChoiceField(
@@ -140,26 +140,26 @@ class MarkForm(forms.Form):
         if self.errors:
             return data
         with told_in(self):
-            data["mark"] = self._mark(data)
-            data["mark"].check()
+            data["pair_role"] = self._pair_role(data)
+            data["pair_role"].check()
         return data
 
-    def _mark(self, data: dict[str, Any]) -> roles.Mark:
+    def _pair_role(self, data: dict[str, Any]) -> roles.PairRole:
         low = high = None
         if data["expected"] is not None:
             tolerance = 1 if data["tolerance"] is None else data["tolerance"]
             low, high = roles.expected_range(data["expected"], tolerance, data["direction"] or roles.NEAR)
-        return roles.Mark(data["role"], low, high, data["instructed_score"])
+        return roles.PairRole(data["role"], low, high, data["instructed_score"])
 
 
-def mark_initial(item: Item) -> dict[str, Any]:
+def role_initial(item: Item) -> dict[str, Any]:
     """A range as the form would say it: a middle with a tolerance, or one end of the scale."""
-    said: dict[str, Any] = {"role": item.role, "tolerance": 1, "instructed_score": item.instructed_score}
+    initial: dict[str, Any] = {"role": item.role, "tolerance": 1, "instructed_score": item.instructed_score}
     low, high = item.expected_low, item.expected_high
     if low is None or high is None:
-        return said
+        return initial
     if low == MIN_SCORE:
-        return said | {"expected": high, "tolerance": 0, "direction": roles.AT_MOST}
+        return initial | {"expected": high, "tolerance": 0, "direction": roles.AT_MOST}
     if high == MAX_SCORE:
-        return said | {"expected": low, "tolerance": 0, "direction": roles.AT_LEAST}
-    return said | {"expected": (low + high) // 2, "tolerance": (high - low + 1) // 2, "direction": roles.NEAR}
+        return initial | {"expected": low, "tolerance": 0, "direction": roles.AT_LEAST}
+    return initial | {"expected": (low + high) // 2, "tolerance": (high - low + 1) // 2, "direction": roles.NEAR}

@@ -1,4 +1,4 @@
-"""A study's pairs as a CSV file, and such a file, edited, as marks: what serves as check and for practice.
+"""A study's pairs as a CSV file, and such a file, edited, as their roles: what serves as check and for practice.
 
 Both have the same columns, so that whoever has downloaded the pairs fills roles in and sends the file back.
 """
@@ -12,13 +12,13 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q
 
 from annotation.models.studies import Item, Study
-from annotation.watching.forms import MarkForm, mark_initial
-from annotation.watching.roles import AlreadyGiven, CannotMark, Mark, given_among, is_marked_so, mark_items
+from annotation.watching.forms import RoleForm, role_initial
+from annotation.watching.roles import AlreadyGivenOut, CannotServe, PairRole, give_roles, given_out, role_of
 from datasets.forms import errors_in_words
 from datasets.refusals import Refusal
 from datasets.tables import csv_lines, path_cell, spellings_from_here
 
-BATCH = 100  # rows at a time: those who draw one of their pairs wait for as long as it takes to mark them
+ROWS_AT_ONCE = 100  # those who draw one of their pairs wait for as long as it takes to give them their roles
 NAMES: Mapping[str, Callable[[Item], str]] = {
     "original": lambda item: path_cell(item.pair.original_path),
     "anonymized": lambda item: path_cell(item.pair.anonymized_path),
@@ -26,12 +26,13 @@ NAMES: Mapping[str, Callable[[Item], str]] = {
     "scope": lambda item: item.pair.scope,
     "method": lambda item: item.pair.method,
 }
-MARKS = ("role", "expected", "tolerance", "direction", "instructed_score")
-COLUMNS = ("pair", *NAMES, "group", "state", "is_core", *MARKS)
+ROLE_COLUMNS = ("role", "expected", "tolerance", "direction", "instructed_score")
+COLUMNS = ("pair", *NAMES, "group", "state", "is_core", *ROLE_COLUMNS)
 PATHS = ("original", "anonymized")  # one of them at least names a pair
+NOTHING_DONE = "No pair was given a role."
 
 
-class BadMarks(Refusal):
+class BadRoles(Refusal):
     """The file cannot be used; the message names the line and says what to change."""
 
 
@@ -39,84 +40,84 @@ class BadMarks(Refusal):
 
 
 def pair_lines(study: Study) -> Iterator[str]:
-    """The study's pairs, line by line: numbers, names in the import, and how they are marked."""
+    """The study's pairs, line by line: numbers, names in the import, and what they are for."""
     items = study.items.select_related("pair__source").order_by("pk").iterator(chunk_size=2000)
     return csv_lines(COLUMNS, map(_cells, items))
 
 
 def _cells(item: Item) -> list[object]:
-    mark = mark_initial(item) if item.role != Item.Role.MAIN else {"role": item.role}
+    role = role_initial(item) if item.role != Item.Role.MAIN else {"role": item.role}
     named = [name(item) for name in NAMES.values()]
-    marked = [mark.get(column, "") for column in MARKS]
-    return [item.pair_id, *named, item.group, item.state, int(item.is_core), *marked]
+    serving = [role.get(column, "") for column in ROLE_COLUMNS]
+    return [item.pair_id, *named, item.group, item.state, int(item.is_core), *serving]
 
 
 # In ----------------------------------------------------------------------------------------------------------------
 
 Row = tuple[int, dict[str, str]]  # with the number of its line, the header being line 1
-Marks = list[tuple[int, Item, Mark]]
+Wanted = list[tuple[int, Item, PairRole]]
 
 
-def mark_from_file(study: Study, file: TextIO, *, by: AbstractBaseUser | None = None) -> int:
-    """Mark a study's pairs as a CSV file says; how many it names. The file must be one that can be read twice.
+def give_roles_from_file(study: Study, file: TextIO, *, by: AbstractBaseUser | None = None) -> int:
+    """Give a study's pairs the roles of a CSV file; how many it names. The file must be one that can be read twice.
 
-    All of it is checked before anything is written. Raises BadMarks.
+    All of it is checked before anything is written. Raises BadRoles.
     """
     _check(study, file)
     n = 0
-    for marks in _batches(study, file):
+    for wanted in _batches(study, file):
         try:
-            mark_items(study, {item.pk: mark for _, item, mark in marks if not is_marked_so(item, mark)}, by=by)
-        except AlreadyGiven as given:  # since it was checked
-            line = min(number for number, item, _ in marks if item.pk in given.items)
-            raise BadMarks(
-                f"Line {line}: {given} {n} pairs of the lines before were marked; mend this one and run it again."
+            give_roles(study, {item.pk: role for _, item, role in wanted if role_of(item) != role}, by=by)
+        except AlreadyGivenOut as given:  # since it was checked
+            line = min(number for number, item, _ in wanted if item.pk in given.items)
+            raise BadRoles(
+                f"Line {line}: {given} Of the lines before it {n} are done; mend this one and run it again."
             ) from given
-        n += len(marks)
+        n += len(wanted)
     return n
 
 
 def _check(study: Study, file: TextIO) -> None:
-    """Raises BadMarks for the first line that cannot be followed."""
+    """Raises BadRoles for the first line that cannot be followed."""
     line_of: dict[int, int] = {}  # by item
-    for marks in _batches(study, file):
-        given = given_among(item for _, item, mark in marks if not is_marked_so(item, mark))
-        for number, item, _ in marks:
+    for wanted in _batches(study, file):
+        given = given_out(item for _, item, role in wanted if role_of(item) != role)
+        for number, item, _ in wanted:
             if item.pk in given:
-                raise BadMarks(f"Line {number}: {AlreadyGiven([item.pk])} Nothing was marked.")
+                raise BadRoles(f"Line {number}: {AlreadyGivenOut([item.pk])} {NOTHING_DONE}")
             if (first := line_of.setdefault(item.pk, number)) != number:
-                raise BadMarks(f"Line {number}: names the same pair as line {first}. Nothing was marked.")
+                raise BadRoles(f"Line {number}: names the same pair as line {first}. {NOTHING_DONE}")
 
 
-def _batches(study: Study, file: TextIO) -> Iterator[Marks]:
+def _batches(study: Study, file: TextIO) -> Iterator[Wanted]:
     file.seek(0)
     reader = csv.DictReader(file)
     columns = set(reader.fieldnames or ())
     if "role" not in columns:
-        raise BadMarks("The file has no column role.")
+        raise BadRoles("The file has no column role.")
     if not columns & {"pair", *PATHS}:
-        raise BadMarks("The file has no column pair, and no column original or anonymized.")
+        raise BadRoles("The file has no column pair, and no column original or anonymized.")
     rows = _rows(reader)
-    while batch := list(islice(rows, BATCH)):
+    while batch := list(islice(rows, ROWS_AT_ONCE)):
         find = _finder(study, [row for _, row in batch])
-        yield [_marked(number, row, find) for number, row in batch]
+        yield [_wanted(number, row, find) for number, row in batch]
 
 
 def _rows(reader: "csv.DictReader[str]") -> Iterator[Row]:
     for row in reader:
-        cells = {name: (row.get(name) or "").strip() for name in ("pair", *NAMES, *MARKS)}
+        cells = {name: (row.get(name) or "").strip() for name in ("pair", *NAMES, *ROLE_COLUMNS)}
         yield reader.line_num, cells
 
 
-def _marked(number: int, row: dict[str, str], find: Callable[[dict[str, str]], Item]) -> tuple[int, Item, Mark]:
+def _wanted(number: int, row: dict[str, str], find: Callable[[dict[str, str]], Item]) -> tuple[int, Item, PairRole]:
     try:
         item = find(row)
-        form = MarkForm(row)
+        form = RoleForm(row)
         if not form.is_valid():
-            raise CannotMark(errors_in_words(form))
-    except CannotMark as error:
-        raise BadMarks(f"Line {number}: {error} Nothing was marked.") from error
-    return number, item, form.cleaned_data["mark"]
+            raise CannotServe(errors_in_words(form))
+    except CannotServe as error:
+        raise BadRoles(f"Line {number}: {error} {NOTHING_DONE}") from error
+    return number, item, form.cleaned_data["pair_role"]
 
 
 # Which pair a row means ----------------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ def _finder(study: Study, rows: list[dict[str, str]]) -> Callable[[dict[str, str
         if row["pair"]:
             number = _number(row["pair"])
             if number not in by_number:
-                raise CannotMark(f"the study has no pair {row['pair']!r}.")
+                raise CannotServe(f"the study has no pair {row['pair']!r}.")
             return by_number[number]
         return _only(row, by_path)
 
@@ -156,14 +157,14 @@ def _named_as(rows: Iterable[dict[str, str]]) -> Q:
 def _only(row: dict[str, str], items: list[Item]) -> Item:
     said = {name: cell for name in NAMES if (cell := row[name])}
     if not said.keys() & set(PATHS):
-        raise CannotMark("name the pair: its number, or the original or anonymized path that the import gave.")
+        raise CannotServe("name the pair: its number, or the original or anonymized path that the import gave.")
     found = [item for item in items if all(_is_named(item, name, cell) for name, cell in said.items())]
     if len(found) == 1:
         return found[0]
     named = ", ".join(f"{name} {cell!r}" for name, cell in said.items())
     if not found:
-        raise CannotMark(f"the study has no pair with {named}.")
-    raise CannotMark(f"{len(found)} pairs have {named}; say more of it, or its number.")
+        raise CannotServe(f"the study has no pair with {named}.")
+    raise CannotServe(f"{len(found)} pairs have {named}; say more of it, or its number.")
 
 
 def _is_named(item: Item, name: str, cell: str) -> bool:

@@ -5,7 +5,6 @@ A pair that somebody has been given keeps its role: what was said of it would me
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
@@ -20,11 +19,11 @@ NEAR, AT_MOST, AT_LEAST = "near", "at_most", "at_least"
 DIRECTIONS = {NEAR: "about so high", AT_MOST: "at most so high", AT_LEAST: "at least so high"}
 
 
-class CannotMark(Refusal):
+class CannotServe(Refusal):
     """The pair cannot serve so; the message says why and what to do."""
 
 
-class AlreadyGiven(CannotMark):
+class AlreadyGivenOut(CannotServe):
     """Somebody has been given these pairs (ids of items)."""
 
     def __init__(self, items: Iterable[int]) -> None:
@@ -33,8 +32,8 @@ class AlreadyGiven(CannotMark):
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A role, and what it expects: a range of scores, or for a check the one score that the question asks for."""
+class PairRole:
+    """What a pair is for, and what it expects: a range of scores, or the one that a check's question asks for."""
 
     role: str
     expected_low: int | None = None
@@ -44,75 +43,70 @@ class Mark:
     def check(self) -> None:
         has_range, instructed = self.expected_low is not None, self.instructed_score
         if self.role == Item.Role.MAIN and (has_range or instructed is not None):
-            raise CannotMark("A pair of the study proper expects no score; leave the expected scores empty.")
+            raise CannotServe("A pair of the study proper expects no score; leave the expected scores empty.")
         if self.role == Item.Role.PRACTICE and (not has_range or instructed is not None):
-            raise CannotMark("A practice pair needs an expected score for its feedback, and no instruction.")
+            raise CannotServe("A practice pair needs an expected score for its feedback, and no instruction.")
         if self.role == Item.Role.CHECK and has_range == (instructed is not None):
-            raise CannotMark("A check needs either an expected score or a score to ask for in words.")
+            raise CannotServe("A check needs either an expected score or a score to ask for in words.")
         if has_range and (self.expected_low, self.expected_high) == (MIN_SCORE, MAX_SCORE):
-            raise CannotMark("That range holds every score, so nobody could fail; choose a smaller tolerance.")
+            raise CannotServe("That range holds every score, so nobody could fail; choose a smaller tolerance.")
 
 
-MARKED = [each.name for each in fields(Mark)]
+FIELDS = [each.name for each in fields(PairRole)]
 
 
 def expected_range(score: int, tolerance: int, direction: str) -> tuple[int, int]:
     """The scores that pass: an image against itself must score low, a blank one high, and not to the point."""
     if score not in SCORES or tolerance < 0:
-        raise CannotMark(f"Expect a score from {MIN_SCORE} to {MAX_SCORE}, with a tolerance of 0 or more.")
+        raise CannotServe(f"Expect a score from {MIN_SCORE} to {MAX_SCORE}, with a tolerance of 0 or more.")
     low = MIN_SCORE if direction == AT_MOST else max(MIN_SCORE, score - tolerance)
     high = MAX_SCORE if direction == AT_LEAST else min(MAX_SCORE, score + tolerance)
     return low, high
 
 
-def mark_item(study: Study, item: Item, mark: Mark, *, by: AbstractBaseUser | None = None) -> None:
-    """Give a pair its role. Raises CannotMark where it has been given to somebody."""
-    mark_items(study, {item.pk: mark}, by=by)
+def give_role(study: Study, item: Item, role: PairRole, *, by: AbstractBaseUser | None = None) -> None:
+    """Give a pair its role. Raises CannotServe where it has been given to somebody."""
+    give_roles(study, {item.pk: role}, by=by)
 
 
 @transaction.atomic
-def mark_items(study: Study, wanted: Mapping[int, Mark], *, by: AbstractBaseUser | None = None) -> None:
+def give_roles(study: Study, wanted: Mapping[int, PairRole], *, by: AbstractBaseUser | None = None) -> None:
     """Give some hundred pairs at most, by the ids of their items, their roles: all or none.
 
-    Raises CannotMark for a mark that does not fit together, AlreadyGiven where somebody has been given such a pair.
+    Raises CannotServe for a role that does not fit together, AlreadyGivenOut where somebody has been given such a pair.
     """
-    for mark in wanted.values():
-        mark.check()
+    for role in wanted.values():
+        role.check()
     study = locked_study(study)
     # Whoever draws one of the pairs at this moment, for whatever purpose, holds its row until they hold the pair.
     locked = study.items.select_for_update().filter(pk__in=wanted).order_by("pk")
-    changed = [item for item in locked if not is_marked_so(item, wanted[item.pk])]
-    if given := given_among(changed):
-        raise AlreadyGiven(given)
-    before = {str(item.pair_id): said_of(item) for item in changed}
+    changed = [item for item in locked if role_of(item) != wanted[item.pk]]
+    if given := given_out(changed):
+        raise AlreadyGivenOut(given)
+    before = {str(item.pair_id): asdict(role_of(item)) for item in changed}
     for item in changed:
-        _give_role(item, wanted[item.pk], study)
-    Item.objects.bulk_update(changed, ["goal", *MARKED])
+        _set_role(item, wanted[item.pk], study)
+    Item.objects.bulk_update(changed, ["goal", *FIELDS])
     if study.has_begun and changed:
-        after = {str(item.pair_id): said_of(item) for item in changed}
-        record_change(study, StudyChange.Kind.MARKS, before=before, after=after, by=by)
+        after = {str(item.pair_id): asdict(role_of(item)) for item in changed}
+        record_change(study, StudyChange.Kind.ROLES, before=before, after=after, by=by)
 
 
-def is_marked_so(item: Item, mark: Mark) -> bool:
-    return said_of(item) == asdict(mark)
+def role_of(item: Item) -> PairRole:
+    return PairRole(**{name: getattr(item, name) for name in FIELDS})
 
 
-def given_among(items: Iterable[Item]) -> set[int]:
+def given_out(items: Iterable[Item]) -> set[int]:
     """Those (ids) that somebody has been given: they keep their roles."""
     by_id = {item.pk: item for item in items}
     given = Assignment.objects.filter(item__in=by_id).order_by().values_list("item_id", flat=True).distinct()
     return set(given) | {pk for pk, item in by_id.items() if item.n_held}
 
 
-def _give_role(item: Item, mark: Mark, study: Study) -> None:
-    item.goal = study.goal if mark.role == Item.Role.MAIN else 0
-    for name, value in asdict(mark).items():
+def _set_role(item: Item, role: PairRole, study: Study) -> None:
+    item.goal = study.goal if role.role == Item.Role.MAIN else 0
+    for name, value in asdict(role).items():
         setattr(item, name, value)
-
-
-def said_of(item: Item) -> dict[str, Any]:
-    """The mark that a pair has."""
-    return {name: getattr(item, name) for name in MARKED}
 
 
 @transaction.atomic

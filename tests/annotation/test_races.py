@@ -27,7 +27,7 @@ from annotation.studies.life import change_state
 from annotation.studies.wording import current_texts
 from annotation.watching import roles
 from annotation.watching.decisions import CannotDecide, decide
-from annotation.watching.roles import CannotMark, Mark, mark_item, mark_items
+from annotation.watching.roles import CannotServe, PairRole, give_role, give_roles
 from datasets import jobs
 from datasets.models.releases import FrozenRating, Release
 from tests import make
@@ -493,25 +493,29 @@ def test_of_decisions_at_once_one_is_made_and_the_others_are_told() -> None:
     assert sorted(at_once(*[decided] * 6)) == ["False", *["told"] * 5]
 
 
-def test_a_pair_is_marked_or_given_and_never_both() -> None:
+def test_a_pair_gets_a_role_or_is_given_out_and_never_both() -> None:
     for _ in range(REPEATS):
         study = make.study(n_pairs=1, goal=3)
         item, people = study.items.get(), [make.participation(study) for _ in range(3)]
 
-        def marked(study: Study = study, item: Item = item) -> bool:
+        def got_its_role(study: Study = study, item: Item = item) -> bool:
             try:
-                mark_item(study, item, Mark("check", 1, 2))
-            except CannotMark:
+                give_role(study, item, PairRole("check", 1, 2))
+            except CannotServe:
                 return False
             return True
 
-        was_marked, *_ = at_once(marked, *[partial(next_pairs, person) for person in people])
+        got_one, *_ = at_once(got_its_role, *[partial(next_pairs, person) for person in people])
         given = Assignment.objects.filter(item=item, purpose="main").exists()
-        assert was_marked != given
+        assert got_one != given
         assert_places_add_up(study)
 
 
-MARKS = {"main": Mark("main"), "check": Mark("check", instructed_score=4), "practice": Mark("practice", 1, 2)}
+ROLES = {
+    "main": PairRole("main"),
+    "check": PairRole("check", instructed_score=4),
+    "practice": PairRole("practice", 1, 2),
+}
 
 
 @pytest.mark.parametrize(
@@ -524,43 +528,43 @@ MARKS = {"main": Mark("main"), "check": Mark("check", instructed_score=4), "prac
         ("practice", "check", {"n_practice": 2}),
     ],
 )
-@pytest.mark.parametrize("first", ["draw", "mark"])
-def test_a_pair_that_is_drawn_without_a_place_is_not_marked_meanwhile(
+@pytest.mark.parametrize("first", ["draw", "role"])
+def test_a_pair_that_is_drawn_without_a_place_gets_no_role_meanwhile(
     serves_as: str, becomes: str, session: dict[str, int], first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The draw and the mark each stand still, in turn, where the other would slip in between."""
+    """The draw and the role each stand still, in turn, where the other would slip in between."""
     study = make.study(n_pairs=9, is_open=False, **{"session_size": 5, "goal": 9} | session)
     targets = list(study.items.order_by("pk")[:5])
-    mark_items(study, {item.pk: MARKS[serves_as] for item in targets})
+    give_roles(study, {item.pk: ROLES[serves_as] for item in targets})
     if session.get("goal") == 1:
         study.items.filter(pk__in=[item.pk for item in targets]).update(goal=0)
     change_state(study, Study.State.OPEN)
-    drawn, marked = Event(), Event()
-    assign_one, given_among = leases._assign, roles.given_among
+    drawn, looked = Event(), Event()
+    assign_one, given_out = leases._assign, roles.given_out
 
     def drawn_slowly(*args: Any) -> None:
         drawn.set()
-        marked.wait(0.3 if first == "draw" else 0)
+        looked.wait(0.3 if first == "draw" else 0)
         assign_one(*args)
 
-    def marked_slowly(*args: Any) -> Any:
-        found = given_among(*args)
-        marked.set()
-        drawn.wait(0.3 if first == "mark" else 0)
+    def looked_slowly(*args: Any) -> Any:
+        found = given_out(*args)
+        looked.set()
+        drawn.wait(0.3 if first == "role" else 0)
         sleep(0.1)
         return found
 
     monkeypatch.setattr(leases, "_assign", drawn_slowly)
-    monkeypatch.setattr(roles, "given_among", marked_slowly)
+    monkeypatch.setattr(roles, "given_out", looked_slowly)
 
-    def mark_all() -> None:
+    def give_all_roles() -> None:
         if first == "draw":
             drawn.wait(5)
-        with suppress(CannotMark):
-            mark_items(study, {item.pk: MARKS[becomes] for item in targets})
+        with suppress(CannotServe):
+            give_roles(study, {item.pk: ROLES[becomes] for item in targets})
 
     people = [make.participation(study) for _ in range(2)]
-    at_once(mark_all, *[partial(next_pairs, person) for person in people])
+    at_once(give_all_roles, *[partial(next_pairs, person) for person in people])
     fitting = {"main": {"main", "warm_up"}, "check": {"check"}, "practice": {"practice"}}
     given = Assignment.objects.filter(item__study=study).values_list("purpose", "item__role")
     assert given

@@ -17,7 +17,7 @@ import json
 from django.contrib.auth.models import User
 from django.db.models import F
 from annotation import studies
-from annotation.marks import Mark, mark_item
+from annotation.watching.roles import PairRole, give_role
 from annotation.wording import standard_wording
 from datasets.models.projects import Membership, Project
 project = Project.objects.get()
@@ -50,8 +50,8 @@ words = {"question": "Wie anonym ist das Bild?", "low_label": "gar nicht", "high
 words = standard_wording("HA2") | words
 asked = begin("Asked", language="de", wording=words, n_practice=1, n_checks=1, session_size=4)
 practice, check = asked.items.order_by("pk")[:2]
-mark_item(asked, practice, Mark("practice", expected_low=2, expected_high=4))
-mark_item(asked, check, Mark("check", instructed_score=3))
+give_role(asked, practice, PairRole("practice", expected_low=2, expected_high=4))
+give_role(asked, check, PairRole("check", instructed_score=3))
 studies.change_state(asked, "open")
 anna = User.objects.create_user("anna", password="{password}")
 Membership.objects.create(project=project, user=anna, role="annotator")

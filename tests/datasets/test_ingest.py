@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from datasets import files, ingest, jobs
 from datasets.files import media_path
-from datasets.ingest import BATCH, Archive, _check, _root, _rows, _Said, _store, _Told
+from datasets.ingest import PAIRS_AT_ONCE, Archive, _check, _root, _rows, _Said, _store, _Told
 from datasets.jobs import JobFailed, LostLease, claim, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
@@ -268,8 +268,8 @@ def test_a_check_keeps_less_than_250_bytes_of_a_row(project):
     told, n_rows = _Told(project), 20_000
     facts = {"group": "g", "source": "s", "method": "m", "scope": "face", "parameters": {"r": 9}}
     tracemalloc.start()
-    for number in range(0, n_rows, BATCH):
-        batch = [_Said(line, "", f"{line:064x}", facts) for line in range(number, number + BATCH)]
+    for number in range(0, n_rows, PAIRS_AT_ONCE):
+        batch = [_Said(line, "", f"{line:064x}", facts) for line in range(number, number + PAIRS_AT_ONCE)]
         assert told.problems(batch) == []
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -501,7 +501,7 @@ def test_a_cancelled_import_keeps_no_half_batch(project, folder):
 def test_an_import_that_is_cancelled_half_way_says_what_stays_and_goes_on_when_tried_again(
     project, folder, monkeypatch
 ):
-    monkeypatch.setattr(ingest, "BATCH", 1)
+    monkeypatch.setattr(ingest, "PAIRS_AT_ONCE", 1)
     store_pair = ingest._store_pair
 
     def store_pair_and_cancel(*arguments: Any) -> bool:

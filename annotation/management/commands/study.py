@@ -16,17 +16,16 @@ from annotation.studies.forms.study_page import CompletionForm
 from annotation.studies.wording import write_texts
 from annotation.watching import downloads
 from annotation.watching.agreement import study_agreement
-from annotation.watching.downloads import beside_lines
 from annotation.watching.progress import study_progress
 from datasets.forms import errors_in_words
 from datasets.management.following import finish_here
 from datasets.models.jobs import Job
 from datasets.telling import TellingCommand
 
-PRINTED = {"ratings": downloads.rating_lines, "beside": beside_lines, "cues": downloads.cue_lines}
+PRINTED = {"ratings": downloads.rating_lines, "remarks": downloads.remark_lines, "cues": downloads.cue_lines}
 PRINTED_WORDS = {
     "ratings": "the ratings so far",
-    "beside": "viewing conditions and remarks",
+    "remarks": "viewing conditions and remarks",
     "cues": "boxes on what gives something away",
 }
 STATES = {"open": Study.State.OPEN, "pause": Study.State.PAUSED, "close": Study.State.CLOSED}

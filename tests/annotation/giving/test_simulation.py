@@ -18,7 +18,7 @@ from annotation.models.studies import Campaign, Item, Study
 from annotation.studies import invitations, life, setup
 from annotation.studies.forecast import Pay, forecast
 from annotation.studies.wording import current_texts
-from annotation.watching.roles import Mark, mark_items
+from annotation.watching.roles import PairRole, give_roles
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from tests import make
@@ -72,8 +72,8 @@ def opened(n_originals: int, n_versions: int, **settings: Any) -> Study:
     campaign = Campaign.objects.create(project=project, slug="c", name="C")
     pairs = Pair.objects.filter(project=project)
     study = setup.create_study(project, campaign=campaign, mode="HA2", name="S", pairs=pairs, **settings)
-    marked = study.items.order_by("pk")[: settings.get("n_checks", 0)]
-    mark_items(study, {item.pk: Mark("check", instructed_score=4) for item in marked})
+    checks = study.items.order_by("pk")[: settings.get("n_checks", 0)]
+    give_roles(study, {item.pk: PairRole("check", instructed_score=4) for item in checks})
     life.change_state(study, Study.State.OPEN)
     return study
 

@@ -165,15 +165,15 @@ def test_listing_many_pairs_costs_what_few_cost(researcher: Client) -> None:
     assert costs[0] == costs[1]
 
 
-def test_a_pair_is_marked_by_page_with_tolerance_and_direction(researcher: Client) -> None:
+def test_a_pair_is_given_its_role_by_page_with_tolerance_and_direction(researcher: Client) -> None:
     study = make.study()
     item = items(study)[0]
     researcher.force_login(make.member(study.project))
     sent = {"role": "check", "expected": 2, "tolerance": 1, "direction": "at_most"}
-    assert researcher.post(address("mark", study, item.pk), sent).status_code == 302
+    assert researcher.post(address("give-role", study, item.pk), sent).status_code == 302
     item.refresh_from_db()
     assert (item.role, item.expected_low, item.expected_high) == ("check", 1, 3)
-    form = researcher.get(address("item", study, item.pk)).context["mark_form"]
+    form = researcher.get(address("item", study, item.pk)).context["role_form"]
     assert (form["expected"].value(), form["tolerance"].value(), form["direction"].value()) == (3, 0, "at_most")
     assert "Check: 1 to 3" in text(researcher.get(address("items", study), {"show": "check"}))
 
@@ -190,10 +190,10 @@ def test_a_pair_is_marked_by_page_with_tolerance_and_direction(researcher: Clien
         {},
     ],
 )
-def test_a_mark_that_does_not_fit_is_refused_with_words(researcher: Client, sent: dict[str, Any]) -> None:
+def test_a_role_that_does_not_fit_is_refused_with_words(researcher: Client, sent: dict[str, Any]) -> None:
     study = make.study()
     researcher.force_login(make.member(study.project))
-    reply = researcher.post(address("mark", study, items(study)[0].pk), sent)
+    reply = researcher.post(address("give-role", study, items(study)[0].pk), sent)
     assert reply.status_code == 400
     assert "errorlist" in text(reply)
     assert set(study.items.values_list("role", flat=True)) == {"main"}
@@ -202,7 +202,7 @@ def test_a_mark_that_does_not_fit_is_refused_with_words(researcher: Client, sent
 def test_a_pair_that_was_given_offers_no_other_role(researcher: Client, study: Study) -> None:
     page = text(researcher.get(address("item", study, items(study)[0].pk)))
     assert "so it keeps its role" in page
-    reply = researcher.post(address("mark", study, items(study)[0].pk), {"role": "check", "expected": 2})
+    reply = researcher.post(address("give-role", study, items(study)[0].pk), {"role": "check", "expected": 2})
     assert "has been given to somebody already" in text(reply)
 
 

@@ -24,7 +24,7 @@ from annotation.watching.assessment import assess
 from annotation.watching.background import last_check, request_check
 from annotation.watching.decisions import CannotDecide, decide, is_so, settle_flags
 from annotation.watching.flags import flags_of, proposes_no_pay
-from annotation.watching.roles import Mark, mark_item
+from annotation.watching.roles import PairRole, give_role
 from datasets import jobs
 from scoring.measures.agreement import krippendorff_alpha
 from tests import make
@@ -112,10 +112,10 @@ def test_checks_instructions_and_practice_are_counted_apart() -> None:
 def test_whoever_skips_every_check_is_seen_and_flagged_for_nothing() -> None:
     study = make.study(n_pairs=20, is_open=False, session_size=20, n_practice=1, n_checks=3)
     practice, plain, *asked = items(study)[:4]
-    mark_item(study, practice, Mark("practice", 9, 10))
-    mark_item(study, plain, Mark("check", 1, 3))
+    give_role(study, practice, PairRole("practice", 9, 10))
+    give_role(study, plain, PairRole("check", 1, 3))
     for item in asked:
-        mark_item(study, item, Mark("check", instructed_score=4))
+        give_role(study, item, PairRole("check", instructed_score=4))
     change_state(study, "open")
     person, only_skips = make.participation(study), make.participation(study)
     before = timezone.now() - timedelta(seconds=1)
@@ -197,7 +197,7 @@ def test_the_number_of_queries_does_not_grow_with_people_or_ratings() -> None:
         with CaptureQueriesContext(connection) as captured:
             assess(study)
         counts.append(len(captured))
-    assert counts[0] == counts[1] == 3  # answers, marked pairs, skips
+    assert counts[0] == counts[1] == 3  # answers, checks, skips
 
 
 # Flags -------------------------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def rewind(job: Job, **ago: float) -> None:
 def test_people_who_share_no_pair_are_components_of_their_own(
     apart: Study, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr(connectivity, "BATCH", batch)
+    monkeypatch.setattr(connectivity, "ROWS_AT_ONCE", batch)
     assert components(apart) == [(2, 2), (1, 2)]
 
 

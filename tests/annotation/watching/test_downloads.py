@@ -33,12 +33,12 @@ def researcher(study: Study) -> Client:
 
 
 def address(study: Study) -> str:
-    return reverse("annotation:beside", args=[study.public_id])
+    return reverse("annotation:remarks", args=[study.public_id])
 
 
 def downloaded(study: Study) -> list[dict[str, str]]:
     reply = researcher(study).get(address(study))
-    assert reply["Content-Disposition"].endswith(f'{study.mode}-beside.csv"')
+    assert reply["Content-Disposition"].endswith(f'{study.mode}-remarks.csv"')
     return list(csv.DictReader(StringIO(reply.getvalue().decode(), newline="")))
 
 
@@ -153,7 +153,7 @@ def test_the_studys_page_links_to_it_and_the_command_prints_the_same(
     study = person.study
     page = researcher(study).get(reverse("annotation:study", args=[study.public_id])).content.decode()
     assert f'href="{address(study)}"' in page
-    call_command("study", f"{study.project.slug}/{study.campaign.slug}/{study.mode}", "--beside")
+    call_command("study", f"{study.project.slug}/{study.campaign.slug}/{study.mode}", "--remarks")
     assert capsys.readouterr().out == researcher(study).get(address(study)).getvalue().decode()
 
 

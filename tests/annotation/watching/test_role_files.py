@@ -1,4 +1,4 @@
-"""A study's pairs leave as a file and come back as marks: all checked first, each fault with its line."""
+"""A study's pairs leave as a file and come back as roles: all checked first, each fault with its line."""
 
 import csv
 from pathlib import Path
@@ -38,11 +38,11 @@ def named(study: Study) -> str:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "marks.csv"
+    return tmp_path / "roles.csv"
 
 
-def mark(study: Study, file: Path, capsys: Any) -> str:
-    call_command("mark_pairs", named(study), str(file))
+def give_roles(study: Study, file: Path, capsys: Any) -> str:
+    call_command("give_roles", named(study), str(file))
     return str(capsys.readouterr().out)
 
 
@@ -67,7 +67,7 @@ def text_of(reply: Any) -> str:
 # Out --------------------------------------------------------------------------------------------------------------
 
 
-def test_all_pairs_come_with_number_names_kind_and_mark(study: Study) -> None:
+def test_all_pairs_come_with_number_names_kind_and_role(study: Study) -> None:
     Item.objects.filter(pk=item(study, "mask/b.png").pk).update(role="check", goal=0, expected_low=1, expected_high=3)
     Item.objects.filter(pk=item(study, "blur/b.png").pk).update(role="check", goal=0, instructed_score=4)
     rows = list(csv.DictReader(text_of(downloaded(study)).splitlines()))
@@ -111,7 +111,7 @@ def test_no_path_is_a_formula_and_is_found_again_all_the_same(study: Study, file
     type(evil).objects.filter(pk=evil.pk).update(anonymized_path="=cmd.png")
     assert "./=cmd.png" in text_of(downloaded(study))
     file.write_text("anonymized,role,instructed_score\n./=cmd.png,check,4\n")
-    mark(study, file, capsys)
+    give_roles(study, file, capsys)
     assert item(study, "=cmd.png").instructed_score == 4
 
 
@@ -125,9 +125,9 @@ def test_a_file_that_comes_back_as_it_was_changes_nothing(study: Study, file: Pa
     make.leases(make.participation(study))  # what has been given may be named too, as it is
     before = list(study.items.order_by("pk").values())
     file.write_text(text_of(downloaded(study)))
-    assert mark(study, file, capsys) == "4 pairs marked.\n"
+    assert give_roles(study, file, capsys) == "Pairs that have the roles of the file: 4.\n"
     assert list(study.items.order_by("pk").values()) == before
-    assert not study.changes.filter(kind="marks").exists()
+    assert not study.changes.filter(kind="roles").exists()
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_pair_is_found_by_its_names_in_the_import(
     study: Study, file: Path, capsys: Any, header: str, row: str, path: str
 ) -> None:
     file.write_text(f"{header},role,instructed_score\n{row},check,4\n")
-    assert mark(study, file, capsys) == "1 pairs marked.\n"
+    assert give_roles(study, file, capsys) == "Pairs that have the roles of the file: 1.\n"
     assert [each.pair.anonymized_path for each in study.items.exclude(role="main")] == [path]
 
 
@@ -152,19 +152,19 @@ def test_accents_match_in_composed_and_decomposed_spelling(study: Study, file: P
     pair = item(study, "blur/a.png").pair
     type(pair).objects.filter(pk=pair.pk).update(anonymized_path="Zo\u00e9.png")
     file.write_text("anonymized,role,instructed_score\nZoe\u0301.png,check,4\n")
-    mark(study, file, capsys)
+    give_roles(study, file, capsys)
     assert item(study, "Zo\u00e9.png").role == "check"
 
 
-def test_marks_come_in_batches_each_with_its_record(
+def test_roles_come_in_batches_each_with_its_record(
     study: Study, file: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(role_files, "BATCH", 2)
+    monkeypatch.setattr(role_files, "ROWS_AT_ONCE", 2)
     change_state(study, "open")
     rows = "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair", flat=True)[:3])
     file.write_text(HEADER + rows)
-    assert mark(study, file, capsys) == "3 pairs marked.\n"
-    assert [len(change.after) for change in study.changes.filter(kind="marks")] == [2, 1]
+    assert give_roles(study, file, capsys) == "Pairs that have the roles of the file: 3.\n"
+    assert [len(change.after) for change in study.changes.filter(kind="roles")] == [2, 1]
     assert sorted(roles(study)) == ["check", "check", "check", "main"]
 
 
@@ -184,27 +184,27 @@ BAD_ROWS = {
 
 @pytest.mark.parametrize("batch", [1, 100])
 @pytest.mark.parametrize(("bad", "complaint"), BAD_ROWS.items())
-def test_one_bad_row_is_named_by_its_line_and_nothing_is_marked(
+def test_one_bad_row_is_named_by_its_line_and_no_role_is_given(
     study: Study, file: Path, bad: str, complaint: str, batch: int, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(role_files, "BATCH", batch)
+    monkeypatch.setattr(role_files, "ROWS_AT_ONCE", batch)
     first, second, third, _ = study.items.order_by("pk").values_list("pair", flat=True)
     good = f"{first},check,2,1,at_most,\n{second},practice,9,1,at_least,\n"
     file.write_text(HEADER + good + bad.format(first=first, third=third))
     with pytest.raises(CommandError, match=complaint):
-        mark(study, file, capsys)
+        give_roles(study, file, capsys)
     assert roles(study) == ["main"] * 4
     file.write_text(HEADER + good)
-    assert mark(study, file, capsys) == "2 pairs marked.\n"
-    marked = study.items.exclude(role="main").order_by("pk").values_list("role", "expected_low", "expected_high")
-    assert list(marked) == [("check", 1, 3), ("practice", 8, 10)]
+    assert give_roles(study, file, capsys) == "Pairs that have the roles of the file: 2.\n"
+    given = study.items.exclude(role="main").order_by("pk").values_list("role", "expected_low", "expected_high")
+    assert list(given) == [("check", 1, 3), ("practice", 8, 10)]
 
 
 def test_names_that_fit_several_pairs_or_none_say_so(study: Study, file: Path, capsys: Any) -> None:
     for row, complaint in {"a.png": "Line 2: 2 pairs have original 'a.png'", "c.png": "no pair with original"}.items():
         file.write_text(f"original,role,instructed_score\n{row},check,4\n")
         with pytest.raises(CommandError, match=complaint):
-            mark(study, file, capsys)
+            give_roles(study, file, capsys)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_names_that_fit_several_pairs_or_none_say_so(study: Study, file: Path, c
 def test_a_file_of_another_kind_is_refused(study: Study, file: Path, text: str, complaint: str, capsys: Any) -> None:
     file.write_text(text)
     with pytest.raises(CommandError, match=complaint):
-        mark(study, file, capsys)
+        give_roles(study, file, capsys)
 
 
 def test_a_pair_that_has_been_given_stops_all_before_anything_is_written(study: Study, file: Path, capsys: Any) -> None:
@@ -227,15 +227,15 @@ def test_a_pair_that_has_been_given_stops_all_before_anything_is_written(study: 
     given = make.leases(make.participation(study, n_planned=3))[0].item
     free = study.items.exclude(pk=given.pk).exclude(n_held=1).get()
     file.write_text(HEADER + f"{free.pair_id},check,,,,4\n{given.pair_id},check,,,,4\n")
-    with pytest.raises(CommandError, match=r"Line 3: This pair has been given to somebody already.*Nothing was marked"):
-        mark(study, file, capsys)
+    with pytest.raises(CommandError, match=r"Line 3: This pair has been given to somebody already.*No pair was given"):
+        give_roles(study, file, capsys)
     assert roles(study) == ["main"] * 4
 
 
-def test_a_pair_that_is_given_after_the_check_is_named_with_what_was_marked_before(
+def test_a_pair_that_is_given_after_the_check_is_named_with_what_was_done_before(
     study: Study, file: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(role_files, "BATCH", 1)
+    monkeypatch.setattr(role_files, "ROWS_AT_ONCE", 1)
     change_state(study, "open")
     check = role_files._check
 
@@ -245,5 +245,5 @@ def test_a_pair_that_is_given_after_the_check_is_named_with_what_was_marked_befo
 
     monkeypatch.setattr(role_files, "_check", given_meanwhile)
     file.write_text(HEADER + "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair", flat=True)))
-    with pytest.raises(CommandError, match=r"Line \d: This pair has been given .* [01] pairs of the lines before were"):
-        mark(study, file, capsys)
+    with pytest.raises(CommandError, match=r"Line \d: This pair .* Of the lines before it [01] are done"):
+        give_roles(study, file, capsys)

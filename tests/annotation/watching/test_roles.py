@@ -9,10 +9,10 @@ from annotation.watching.roles import (
     AT_LEAST,
     AT_MOST,
     NEAR,
-    CannotMark,
-    Mark,
+    CannotServe,
+    PairRole,
     expected_range,
-    mark_item,
+    give_role,
     put_back_item,
     withdraw_item,
 )
@@ -41,34 +41,34 @@ def test_a_score_with_tolerance_and_direction_is_a_range(said: tuple[int, int, s
 
 @pytest.mark.parametrize("said", [(0, 1, NEAR), (11, 1, NEAR), (5, -1, NEAR)])
 def test_a_score_off_the_scale_expects_nothing(said: tuple[int, int, str]) -> None:
-    with pytest.raises(CannotMark):
+    with pytest.raises(CannotServe):
         expected_range(*said)
 
 
 @pytest.mark.parametrize(
-    "mark",
+    "role",
     [
-        Mark("main", 1, 3),
-        Mark("main", instructed_score=3),
-        Mark("practice"),
-        Mark("practice", instructed_score=3),
-        Mark("check"),
-        Mark("check", 1, 3, 2),
-        Mark("check", 1, 10),
+        PairRole("main", 1, 3),
+        PairRole("main", instructed_score=3),
+        PairRole("practice"),
+        PairRole("practice", instructed_score=3),
+        PairRole("check"),
+        PairRole("check", 1, 3, 2),
+        PairRole("check", 1, 10),
     ],
 )
-def test_what_does_not_fit_together_is_refused_and_nothing_is_stored(mark: Mark) -> None:
+def test_what_does_not_fit_together_is_refused_and_nothing_is_stored(role: PairRole) -> None:
     study = make.study()
-    with pytest.raises(CannotMark):
-        mark_item(study, first(study), mark)
+    with pytest.raises(CannotServe):
+        give_role(study, first(study), role)
     assert set(study.items.values_list("role", flat=True)) == {"main"}
 
 
-def test_a_marked_pair_is_served_in_its_place_and_gives_feedback_only_in_practice() -> None:
+def test_a_pair_with_a_role_is_served_in_its_place_and_gives_feedback_only_in_practice() -> None:
     study = make.study(n_pairs=12, is_open=False, session_size=8, n_practice=1, n_checks=1)
     practice, check = study.items.order_by("pk")[:2]
-    mark_item(study, practice, Mark("practice", 9, 10))
-    mark_item(study, check, Mark("check", instructed_score=4))
+    give_role(study, practice, PairRole("practice", 9, 10))
+    give_role(study, check, PairRole("check", instructed_score=4))
     change_state(study, Study.State.OPEN)
     person = make.participation(study)
     make.rate_all(person)
@@ -76,13 +76,13 @@ def test_a_marked_pair_is_served_in_its_place_and_gives_feedback_only_in_practic
     assert shown == {practice.pk: "practice", check.pk: "check"}
 
 
-def test_a_marked_pair_wants_no_ratings_and_an_unmarked_one_wants_them_again() -> None:
+def test_a_check_wants_no_ratings_and_a_pair_of_the_study_wants_them_again() -> None:
     study = make.study(goal=3)
     item = first(study)
-    mark_item(study, item, Mark("check", 1, 2))
+    give_role(study, item, PairRole("check", 1, 2))
     item.refresh_from_db()
     assert (item.goal, item.role) == (0, "check")
-    mark_item(study, item, Mark("main"))
+    give_role(study, item, PairRole("main"))
     item.refresh_from_db()
     assert (item.goal, item.role, item.expected_low) == (3, "main", None)
 
@@ -90,17 +90,17 @@ def test_a_marked_pair_wants_no_ratings_and_an_unmarked_one_wants_them_again() -
 def test_a_pair_that_somebody_has_been_given_keeps_its_role() -> None:
     study = make.study()
     given = make.leases(make.participation(study))[0].item
-    with pytest.raises(CannotMark, match="given to somebody"):
-        mark_item(study, given, Mark("check", 1, 2))
+    with pytest.raises(CannotServe, match="given to somebody"):
+        give_role(study, given, PairRole("check", 1, 2))
     given.refresh_from_db()
     assert given.role == "main"
 
 
-def test_marks_made_after_the_opening_are_in_the_history() -> None:
+def test_roles_given_after_the_opening_are_in_the_history() -> None:
     study, boss = make.study(), make.user()
-    mark_item(study, first(study), Mark("check", 1, 2), by=boss)
-    mark_item(study, first(study), Mark("check", 1, 2), by=boss)  # the same again
-    [change] = study.changes.filter(kind="marks")
+    give_role(study, first(study), PairRole("check", 1, 2), by=boss)
+    give_role(study, first(study), PairRole("check", 1, 2), by=boss)  # the same again
+    [change] = study.changes.filter(kind="roles")
     assert change.changed_by == boss
     assert change.after == {
         str(first(study).pair_id): {"role": "check", "expected_low": 1, "expected_high": 2, "instructed_score": None}

@@ -6,15 +6,15 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from annotation.management.naming import named_study
-from annotation.watching.role_files import MARKS, mark_from_file
+from annotation.watching.role_files import ROLE_COLUMNS, give_roles_from_file
 from datasets.telling import TellingCommand
 
 
 class Command(TellingCommand):
     help = (
-        "Mark pairs of a study as checks or practice, from a CSV file as the study's page of pairs gives it. Its "
-        f"columns: {', '.join(MARKS)}; and to name the pair: pair, or original and anonymized, with source, scope and "
-        "method where these do not suffice."
+        "Make pairs of a study checks or practice, by a CSV file as the study's page of pairs gives it. Its "
+        f"columns: {', '.join(ROLE_COLUMNS)}; and to name the pair: pair, or original and anonymized, with source, "
+        "scope and method where these do not suffice."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -25,7 +25,7 @@ class Command(TellingCommand):
         found = named_study(study)
         try:
             with file.open(newline="", encoding="utf-8-sig") as opened:
-                n = mark_from_file(found, opened)
+                n = give_roles_from_file(found, opened)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise CommandError(f"{file} cannot be read as CSV: {error}") from error
-        self.stdout.write(f"{n} pairs marked.")
+        self.stdout.write(f"Pairs that have the roles of the file: {n}.")
