@@ -73,4 +73,4 @@ screenshots: $(VENV)/.dev
 # This version's database, on SQLite and PostgreSQL, from which later versions are upgraded in a test.
 dump: $(VENV)/.dev
 	$(PY) -m tests.upgrades.make_dump
-	DATABASE_URL=$(TEST_POSTGRES) $(PY) -m tests.upgrades.make_dump
+	DATABASE_URL=$${TEST_POSTGRES:-postgres://postgres@127.0.0.1:5432/test} $(PY) -m tests.upgrades.make_dump

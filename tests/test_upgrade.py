@@ -31,7 +31,7 @@ from scoring.models import TrainingRun
 from tests import make
 from tests.upgrades.make_dump import UPGRADES
 
-pytestmark = pytest.mark.services
+pytestmark = pytest.mark.postgres
 
 VERSIONS = sorted(path.parent.name for path in UPGRADES.glob("*/sqlite.sql"))
 # What a later version takes away or changes on purpose, as TABLE.COLUMN, and why. All else must be there after it.

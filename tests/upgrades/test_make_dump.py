@@ -16,6 +16,7 @@ def test_a_dump_says_nothing_of_the_machine_on_which_it_was_made(dump: Path) -> 
     assert re.findall(r"^(?:SET |\\|.*\bOWNER TO\b).*", text, re.MULTILINE) == []
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("media_of_its_own")
 def test_the_next_version_can_be_dumped(tmp_path: Path) -> None:
