@@ -139,18 +139,17 @@ def studies(folder: Path) -> None:
     manage("study", f"{PROJECT}/paused/HA2", step="open")
     manage("study", f"{PROJECT}/paused/HA2", step="pause", reason="A holiday.")
     manage("study", f"{PROJECT}/by-a-model/HA2", step="open")
-    as_people_go()
+    by_the_page()
 
 
-def as_people_go() -> None:
-    """A study set up on the page, where a whole session need not be reserved."""
+def by_the_page() -> None:
+    """A study set up on the page, with what its form begins with."""
     page, browser = f"/projects/{PROJECT}/studies/new/", logged_in("ben")
     fields = {field.name: field.value() for field in browser.get(page).context["form"]}
     form = {name: value for name, value in fields.items() if value is not None and value is not False}
-    form.pop("reserves_session", None)  # as a browser sends a box that is not ticked
-    chosen = {"name": "As people go", "campaign": "new", "new_campaign": "As people go", "mode": "HA1"}
+    chosen = {"name": "By the page", "campaign": "new", "new_campaign": "By the page", "mode": "HA1", "language": "en"}
     expect(browser.post(page, form | chosen), 302)
-    manage("study", f"{PROJECT}/as-people-go/HA1", step="open")
+    manage("study", f"{PROJECT}/by-the-page/HA1", step="open")
 
 
 def people_rate() -> None:
@@ -171,14 +170,14 @@ def people_rate() -> None:
     distressed = Person(manage("study", HA1, invite="personal", note="by post").strip())
     distressed.skip("distressing")
     distressed.rate(2, score=lambda pair: 3)
-    for name in ("as-people-go/HA1", "by-a-model/HA2"):
+    for name in ("by-the-page/HA1", "by-a-model/HA2"):
         Person(manage("study", f"{PROJECT}/{name}", invite="many").strip()).rate(4, score=lambda pair: 4)
 
 
 def judge() -> None:
     """What workers find, and what a person decides of it."""
     for name in (HA1, HA2):
-        manage("quality", name, look=True)
+        manage("quality", name, check=True)
     first, second, _, contrary, *_ = names_in(HA2)
     manage("quality", HA2, person=contrary, use="no", reason="Chose 1 whatever was asked for.")
     manage("quality", HA2, person=contrary, pay="no", reason="Twice chose another score than was asked for in words.")
@@ -300,7 +299,8 @@ def logged_in(name: str) -> Any:
 
 
 def expect(response: Any, status: int) -> Any:
-    assert response.status_code == status, (response.status_code, response.content.decode()[:2000])
+    said = response.content.decode()
+    assert response.status_code == status, (response.status_code, re.findall(r"errorlist.*?</ul>", said) or said)
     return response
 
 
