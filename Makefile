@@ -8,7 +8,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),$(VENV)/bin/uv)
 INSTALL := $(UV) pip install --quiet --python $(PY) --compile-bytecode --constraint requirements.lock
 export PORT ?= 8000
 
-.PHONY: demo test test-long check lint lock bench screenshots words
+.PHONY: demo test test-long check lint lock bench screenshots words dump
 
 demo: $(VENV)/.demo var/studio.env var/static/staticfiles.json
 	@$(PY) manage.py migrate --verbosity 0
@@ -69,3 +69,8 @@ words: $(VENV)/.dev var/studio.env
 
 screenshots: $(VENV)/.dev
 	$(PY) docs/screenshots.py
+
+# This version's database, on SQLite and PostgreSQL, from which later versions are upgraded in a test.
+dump: $(VENV)/.dev
+	$(PY) -m tests.upgrades.make_dump
+	DATABASE_URL=$${TEST_POSTGRES:-postgres://postgres@127.0.0.1:5432/test} $(PY) -m tests.upgrades.make_dump

@@ -1,0 +1,224 @@
+"""A site that began as an earlier version goes on as this one: each version's dump is loaded, migrated and used.
+
+The dumps are those of tests/upgrades/VERSION, made by tests/upgrades/make_dump.py.
+"""
+
+import hashlib
+import re
+import sqlite3
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client, override_settings
+from django.urls import reverse
+
+from annotation.models.people import Participation
+from annotation.models.ratings import Rating
+from annotation.models.studies import Study, StudyText
+from bench.audit import wrong_counts
+from datasets.export import content_hash
+from datasets.models.releases import Release
+from scoring.models import TrainingRun
+from tests import make
+from tests.upgrades.make_dump import UPGRADES
+
+pytestmark = pytest.mark.postgres
+
+VERSIONS = sorted(path.parent.name for path in UPGRADES.glob("*/sqlite.sql"))
+# What a later version takes away or changes on purpose, as TABLE.COLUMN, and why. All else must be there after it.
+MEANT = {"annotation_study.reserves_session": "a session is always set aside; what is left of one, at the next turn"}
+# Where Django notes what there is, and each upgrade adds to it.
+GROWING = ("django_migrations.", "django_content_type.", "auth_permission.")
+
+Contents = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    before: Contents
+    after: Contents
+    new: str  # the name of a database that this version has made from nothing
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def upgrade(
+    request: pytest.FixtureRequest,
+    django_db_setup: None,
+    django_db_blocker: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Upgrade]:
+    """The site of an earlier version, migrated: every test of it works on the same one."""
+    kept, folder = UPGRADES / request.param, tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(kept / "pictures.zip") as pictures:
+        pictures.extractall(folder)
+    dump, of_tests = (kept / f"{connection.vendor}.sql").read_text(), connection.settings_dict["NAME"]
+    with django_db_blocker.unblock(), override_settings(MEDIA_ROOT=folder), database_from(dump, folder):
+        before = contents()
+        call_command("migrate", verbosity=0)
+        yield Upgrade(before, contents(), of_tests)
+
+
+@contextmanager
+def database_from(dump: str, folder: Path) -> Iterator[None]:
+    """A database of its own in the place of the tests'."""
+    of_tests = connection.settings_dict["NAME"]
+    connection.close()
+    load = {"sqlite": into_sqlite, "postgresql": into_postgresql}[connection.vendor]
+    with load(dump, folder) as name:
+        connection.settings_dict["NAME"] = name
+        try:
+            yield
+        finally:
+            connection.close()
+            connection.settings_dict["NAME"] = of_tests
+
+
+@contextmanager
+def into_sqlite(dump: str, folder: Path) -> Iterator[str]:
+    path = str(folder / "studio.sqlite3")
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(dump)
+    yield path
+
+
+@contextmanager
+def into_postgresql(dump: str, folder: Path) -> Iterator[str]:
+    given = connection.get_connection_params()
+    server = {key: given[key] for key in ("host", "port", "user", "password") if key in given}
+    name = f"{given['dbname']}_{folder.name}"
+    with psycopg.connect(**server, dbname=given["dbname"], autocommit=True) as beside:
+        beside.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        beside.execute(f'CREATE DATABASE "{name}"')
+        with psycopg.connect(**server, dbname=name) as database:
+            database.execute(dump)
+        yield name
+        beside.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def contents() -> Contents:
+    """The values of every column, by TABLE.COLUMN, in the order of the rows' keys."""
+    found: Contents = {}
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            key = connection.introspection.get_primary_key_column(cursor, table)
+            cursor.execute(f'SELECT * FROM "{table}" ORDER BY "{key}"')  # noqa: S608  names of our own tables
+            names, rows = [f"{table}.{column[0]}" for column in cursor.description], cursor.fetchall()
+            found |= {name: [row[n] for row in rows] for n, name in enumerate(names)}
+    return found
+
+
+def schema(of: Any) -> dict[str, Any]:
+    """Columns, indexes and constraints of every table of a connection's database."""
+    found, ask = {}, of.introspection
+    with of.cursor() as cursor:
+        for table in ask.table_names(cursor):
+            columns = {column.name: column for column in ask.get_table_description(cursor, table)}
+            found[table] = columns, ask.get_constraints(cursor, table)
+    return found
+
+
+# What stays ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_row_and_no_value_is_lost(upgrade: Upgrade) -> None:
+    lost = {name for name, values in upgrade.before.items() if upgrade.after.get(name) != values}
+    assert {name for name in lost if not is_meant(name, upgrade)} == set()
+
+
+def is_meant(name: str, upgrade: Upgrade) -> bool:
+    before, after = upgrade.before[name], upgrade.after.get(name, [])
+    return name in MEANT or (name.startswith(GROWING) and after[: len(before)] == before)
+
+
+@pytest.mark.django_db  # for then there is one to compare it with
+def test_its_database_is_like_that_of_a_new_site(upgrade: Upgrade) -> None:
+    call_command("makemigrations", check_changes=True, dry_run=True, verbosity=0)
+    new = connection.copy()
+    new.settings_dict["NAME"] = upgrade.new
+    with closing(new):
+        assert schema(connection) == schema(new)
+
+
+def test_what_the_database_decides_holds_of_every_row(upgrade: Upgrade) -> None:
+    connection.check_constraints()
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("PRAGMA integrity_check")  # NOT NULL, UNIQUE and CHECK too
+            assert cursor.fetchall() == [("ok",)]
+        else:
+            cursor.execute("SELECT conname FROM pg_constraint WHERE NOT convalidated")
+            assert cursor.fetchall() == []
+
+
+def test_counts_and_places_add_up(upgrade: Upgrade) -> None:
+    assert [wrong for study in Study.objects.all() for wrong in wrong_counts(study)] == []
+
+
+def test_texts_that_people_have_read_are_what_their_hashes_say(upgrade: Upgrade) -> None:
+    for text in StudyText.objects.all():
+        assert hashlib.sha256(text.body.encode()).hexdigest() == text.sha256
+
+
+def test_a_release_and_its_archive_are_what_its_hash_says(upgrade: Upgrade) -> None:
+    for release in Release.objects.frozen():
+        assert content_hash(release) == release.content_hash
+        with zipfile.ZipFile(make.archive(release)) as archive:
+            sums = dict(reversed(line.split("  ")) for line in archive.read("SHA256SUMS").decode().splitlines())
+            assert {name: hashlib.sha256(archive.read(name)).hexdigest() for name in sums} == sums
+            assert sums.keys() == {*archive.namelist()} - {"SHA256SUMS"}
+            named = re.search(r"`sha256sum ([a-z].+)`", archive.read("README.md").decode())
+            assert named
+            lines = "".join(f"{sums[name]}  {name}\n" for name in named[1].split())
+            assert hashlib.sha256(lines.encode()).hexdigest() == release.content_hash
+
+
+# What goes on -------------------------------------------------------------------------------------------------------
+
+
+def test_whoever_had_stopped_goes_on_and_is_heard(upgrade: Upgrade) -> None:
+    unfinished = Participation.objects.active().filter(study__state=Study.State.OPEN)
+    assert unfinished.values("study").distinct().count() == 4
+    for person in unfinished.filter(annotator__user=None):
+        browser, n_ratings = make.browser(person), Rating.objects.count()
+        page = browser.get(reverse("annotation:rate", args=[person.public_id]))
+        answer = make.answer(page.context["lease"]["assignment"])
+        address = reverse("annotation:answer", args=[person.public_id])
+        said = browser.post(address, {"answers": [answer]}, content_type="application/json")
+        assert [each["status"] for each in said.json()["acknowledgements"]] == ["stored"]
+        assert Rating.objects.count() == n_ratings + 1
+
+
+def test_its_study_is_frozen_anew(upgrade: Upgrade) -> None:
+    first = Release.objects.frozen().get(version=1)
+    second = make.release(Study.objects.get(name="Rooms, HA2"))
+    assert (second.slug, second.version) == (first.slug, 2)
+
+
+def test_researchers_find_their_pages(upgrade: Upgrade) -> None:
+    browser = Client()
+    browser.force_login(User.objects.get(username="ben"), "django.contrib.auth.backends.ModelBackend")
+    missing = {page: status for page in pages() if (status := browser.get(page).status_code) != 200}
+    assert missing == {}
+
+
+def pages() -> Iterator[str]:
+    for study in Study.objects.all():
+        for name in ("study", "wording", "quality", "plan", "items", "ratings", "beside", "cues"):
+            yield reverse(f"annotation:{name}", args=[study.public_id])
+        for person in study.participations.all():
+            yield reverse("annotation:annotator", args=[study.public_id, person.public_id])
+        yield reverse("annotation:item", args=[study.public_id, study.items.first().pk])
+    for release in Release.objects.frozen():
+        yield reverse("datasets:release", args=[release.project.slug, release.slug, release.version])
+    for run in TrainingRun.objects.all():
+        yield reverse("scoring:run", args=[run.public_id])
+        yield reverse("scoring:predictions", args=[run.public_id])
