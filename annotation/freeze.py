@@ -18,7 +18,7 @@ from annotation.models.people import Participation
 from annotation.models.ratings import Cue, Revision
 from annotation.models.studies import Item, Study, StudyText
 from annotation.sql import fetch_all
-from annotation.studies.preregistration import Rule, deviations, plan_of
+from annotation.studies.preregistration import ExclusionRule, deviations, preregistration_of
 from annotation.watching.assessment import assess
 from annotation.watching.decisions import set_aside
 from datasets.export import content_hash
@@ -174,11 +174,11 @@ def _write_set_aside(attempt: Attempt, release: Release, said: list[_Said], used
 
 
 def _out_by_rule(study: Study, cutoff: datetime) -> set[int] | None:
-    """Whom the rule that was fixed before the first rating sets aside; None without a plan."""
-    plan = plan_of(study)
-    if plan.fixed is None:
+    """Whom the rule that was fixed before the first rating sets aside; None where none was."""
+    fixed = preregistration_of(study).fixed
+    if fixed is None:
         return None
-    rule, cards = Rule.of(plan.fixed["rule"]), assess(study, cutoff=cutoff).people
+    rule, cards = ExclusionRule.of(fixed["rule"]), assess(study, cutoff=cutoff).people
     return {participation for participation, card in cards.items() if rule.sets_aside(card)}
 
 
@@ -249,17 +249,17 @@ def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said]
         "n_annotators": len(people_used),
         "n_ratings": len(used),
         "n_set_aside": len(people - people_used),
-        "plan": _plan(study, cutoff),
+        "plan": _preregistration(study, cutoff),
         "n_withdrawn": Participation.objects.filter(study=study).exclude(withdrawn_at=None).count(),
         "sources": list(sources.values("name", "licence", "citation")),
         "texts": list(texts.values("kind", "language", "version", "sha256", "body")),
     }
 
 
-def _plan(study: Study, cutoff: datetime) -> dict[str, Any] | None:
-    """The plan as it was fixed, and everything in which the study departed from it."""
-    plan = plan_of(study)
-    if plan.fixed is None or plan.fixed_at is None:
+def _preregistration(study: Study, cutoff: datetime) -> dict[str, Any] | None:
+    """What was fixed, and everything in which the study departed from it."""
+    kept = preregistration_of(study)
+    if kept.fixed is None or kept.fixed_at is None:
         return None
     changes = [
         {
@@ -271,7 +271,7 @@ def _plan(study: Study, cutoff: datetime) -> dict[str, Any] | None:
         }
         for each in deviations(study).filter(changed_at__lte=cutoff)
     ]
-    return {"fixed": plan.fixed, "sha256": plan.sha256, "fixed_at": plan.fixed_at.isoformat(), "deviations": changes}
+    return {"fixed": kept.fixed, "sha256": kept.sha256, "fixed_at": kept.fixed_at.isoformat(), "deviations": changes}
 
 
 def _write(attempt: Attempt, release: Release, said: list[_Said], *, has_core: bool) -> int:

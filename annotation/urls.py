@@ -25,7 +25,7 @@ urlpatterns = [
     path("rate/<uuid:participation>/picture/<uuid:key>/", annotators.picture, name="picture"),
     path("projects/<slug:project>/", researchers.project, name="project"),
     path("projects/<slug:project>/studies/new/", researchers.study_new, name="study-new"),
-    path("projects/<slug:project>/planner/", planning.planner, name="planner"),
+    path("projects/<slug:project>/forecast/", planning.forecast, name="forecast"),
     path("studies/<uuid:study>/", researchers.study, name="study"),
     path("studies/<uuid:study>/wording/", researchers.wording, name="wording"),
     path("studies/<uuid:study>/wording/<slug:language>/", researchers.wording, name="wording-in"),
@@ -51,5 +51,5 @@ urlpatterns = [
     path("studies/<uuid:study>/items/<int:item>/role/", watching.give_role, name="give-role"),
     path("studies/<uuid:study>/items/<int:item>/withdraw/", watching.withdraw, name="withdraw"),
     path("studies/<uuid:study>/items/<int:item>/seen/", watching.seen, name="seen"),
-    path("studies/<uuid:study>/plan/", watching.plan, name="plan"),
+    path("studies/<uuid:study>/preregistration/", planning.preregistration, name="preregistration"),
 ]

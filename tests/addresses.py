@@ -31,10 +31,10 @@ RESEARCHERS = {
     f"{app}:{name}"
     for app, names in {
         "annotation": (
-            "project", "study-new", "planner", "study", "wording", "wording-in", "state", "goal", "completion",
+            "project", "study-new", "forecast", "study", "wording", "wording-in", "state", "goal", "completion",
             "more-pairs", "delete-draft", "invite", "revoke", "freeze", "ratings", "remarks", "cues", "quality",
             "check-again", "annotator", "decide", "settle", "items", "items-csv", "item", "give-role",
-            "withdraw", "seen", "plan",
+            "withdraw", "seen", "preregistration",
         ),
         "datasets": (
             "pairs", "import", "picture", "release", "export", "download", "job", "job-cancel", "job-retry",

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotation.models.people import Invitation, Participation
-from annotation.models.quality import Decision, StudyPlan
+from annotation.models.quality import Decision, Preregistration
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Study, StudyChange
 from datasets.models.jobs import Job
@@ -61,7 +61,7 @@ def traces() -> tuple[int, ...]:
         Membership,
         TrainingRun,
         StudyChange,
-        StudyPlan,
+        Preregistration,
         Decision,
     )
     n_in_use = Checkpoint.objects.filter(in_use=True).count()

@@ -119,7 +119,7 @@ def test_a_sources_licence_citation_and_legal_basis_are_told_and_kept_until_told
         (("create_study", " ", "--project", "here", "--campaign", "d", "--mode", "HA1"), "name: This field is req"),
         (("study", "here/c/HA1", "--delete"), "no study 'here/c/HA1'"),
         (("quality", "here/c/HA2", "--use", "no", "--person", "A-nobody", "--reason", "x"), "Name somebody"),
-        (("quality", "here/c/HA2", "--plan", "nowhere.json"), "cannot be read as JSON"),
+        (("quality", "here/c/HA2", "--preregistration", "nowhere.json"), "cannot be read as JSON"),
         (("give_roles", "here/c/HA2", "nowhere.csv"), "cannot be read as CSV"),
         (("source", "here", "nothing"), "no source 'nothing'. Sources of here: test"),
         (("source", "here", "test", "--licence", "x" * 121), "licence: Ensure this value has at most 120"),
@@ -339,9 +339,9 @@ def test_flags_are_shown_and_decided_by_command() -> None:
     assert [(each.kind, each.verdict) for each in odd.decisions.all()] == [("use", False), ("use", True)]
 
 
-def test_a_plan_comes_from_a_file_and_a_bad_one_is_refused(tmp_path: Path) -> None:
+def test_a_preregistration_comes_from_a_file_and_a_bad_one_is_refused(tmp_path: Path) -> None:
     study = make.study(is_open=False)
-    name, file = f"{study.project.slug}/{study.campaign.slug}/HA2", tmp_path / "plan.json"
+    name, file = f"{study.project.slug}/{study.campaign.slug}/HA2", tmp_path / "preregistration.json"
     for said, complaint in (
         ('{"failed": 2}', "may hold correlation_below"),
         ("[]", "JSON object"),
@@ -351,12 +351,12 @@ def test_a_plan_comes_from_a_file_and_a_bad_one_is_refused(tmp_path: Path) -> No
     ):
         file.write_text(said)
         with pytest.raises(CommandError, match=complaint):
-            run("quality", name, "--plan", str(file))
+            run("quality", name, "--preregistration", str(file))
     file.write_text('{"failed_checks": 2}')
-    assert run("quality", name, "--plan", str(file)) == "The plan is saved.\n"
+    assert run("quality", name, "--preregistration", str(file)) == "The preregistration is saved.\n"
     run("study", name, "--open")
     file.write_text("{}")
     with pytest.raises(CommandError, match="reason: This field is required"):
-        run("quality", name, "--plan", str(file))
-    run("quality", name, "--plan", str(file), "--reason", "too strict")
+        run("quality", name, "--preregistration", str(file))
+    run("quality", name, "--preregistration", str(file), "--reason", "too strict")
     assert study.changes.get(kind="plan").reason == "too strict"

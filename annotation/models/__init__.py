@@ -1,7 +1,7 @@
 """Django looks for models here; everything else imports from the module that owns the model."""
 
 from annotation.models.people import Annotator, Invitation, Participation
-from annotation.models.quality import Card, Decision, Flag, StudyPlan
+from annotation.models.quality import Card, Decision, Flag, Preregistration
 from annotation.models.ratings import Assignment, Cue, Rating, Remark, Report, Revision
 from annotation.models.studies import Campaign, Item, Study, StudyChange, StudyText
 
@@ -16,12 +16,12 @@ __all__ = [
     "Invitation",
     "Item",
     "Participation",
+    "Preregistration",
     "Rating",
     "Remark",
     "Report",
     "Revision",
     "Study",
     "StudyChange",
-    "StudyPlan",
     "StudyText",
 ]

@@ -1,4 +1,4 @@
-"""What is known of how people rated, what was planned to be done about it, and what a person decided."""
+"""What is known of how people rated, what was preregistered to be done about it, and what a person decided."""
 
 from typing import Self
 
@@ -9,7 +9,7 @@ from annotation.models.people import Participation
 from annotation.models.studies import Study
 
 
-class StudyPlan(models.Model):
+class Preregistration(models.Model):
     """What is decided before anybody has rated: the headline figure and whom the study's rule sets aside.
 
     Draft until the study first opens. Then `fixed` keeps it, with the goal and the design, under a hash; what is
@@ -21,15 +21,15 @@ class StudyPlan(models.Model):
         ORDINAL = "ordinal", "Krippendorff's alpha, ordinal"
         NOMINAL = "nominal", "Krippendorff's alpha, nominal"
 
-    study = models.OneToOneField(Study, on_delete=models.CASCADE, related_name="plan")
+    study = models.OneToOneField(Study, on_delete=models.CASCADE, related_name="preregistration")
     headline = models.CharField(max_length=8, choices=Headline, default=Headline.INTERVAL)
-    rule = models.JSONField(default=dict, blank=True)  # the fields of `plans.Rule` that are used
+    rule = models.JSONField(default=dict, blank=True)  # the fields of `preregistration.ExclusionRule` that are used
     fixed = models.JSONField(null=True, editable=False)
     sha256 = models.CharField(max_length=64, blank=True, editable=False)  # of `fixed` as canonical JSON
     fixed_at = models.DateTimeField(null=True, editable=False)
 
     def __str__(self) -> str:
-        return f"plan of {self.study}"
+        return f"preregistration of {self.study}"
 
 
 class Card(models.Model):

@@ -324,7 +324,7 @@ class StudyChange(models.Model):
         STATE = "state"
         GOAL = "goal"
         PAIRS = "pairs", "pairs added"
-        PLAN = "plan", "plan changed"
+        PREREGISTRATION = "plan", "preregistration changed"
         ROLES = "roles", "roles changed"
         WITHDRAWN = "withdraw", "pair withdrawn"
         COMPLETION = "complete", "last page changed"

@@ -1,19 +1,25 @@
-"""The planner's page: what a study will take, from numbers that anybody can change."""
+"""What is settled before anybody rates: what a study will take, and what is fixed when it first opens."""
 
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
 
+from annotation.access import managed_study
 from annotation.models.studies import Study
 from annotation.studies.forecast import ASSUMED_RELIABILITY, ASSUMED_SD, MINUTES_AROUND
 from annotation.studies.forms.forecast import ForecastForm
+from annotation.studies.forms.preregistration import PreregistrationForm
+from annotation.studies.preregistration import ExclusionRule, change_preregistration, deviations, preregistration_of
 from annotation.studies.settings import SESSION
 from annotation.watching import agreement, progress
 from datasets.access import LoggedIn, managed_project
 from datasets.models.projects import Project
+from datasets.telling import told_on
 from scoring.measures.means import Spread
 
 SOME_PAY = 12  # per hour; a number to begin with
@@ -21,23 +27,23 @@ EXAMPLE = {"n_pairs": 700, "n_originals": 100}  # of a project that has no pairs
 
 
 @require_GET
-def planner(request: LoggedIn, project: str) -> HttpResponse:
-    """A forecast for numbers in the address; at first those of a study, or of all pairs of the project."""
+def forecast(request: LoggedIn, project: str) -> HttpResponse:
+    """From numbers in the address; at first those of a study, or of all pairs of the project."""
     found = managed_project(request, project)
     study = _study(found, request.GET["study"]) if "study" in request.GET else None
     measured = agreement.study_spread(study) if study else None
     numbers = _of_study(study, measured) if study else _of_project(found)
     form = ForecastForm(numbers | request.GET.dict())
-    forecast = form.forecast()
+    foretold = form.forecast()
     context = {
         "project": found,
         "study": study,
         "measured": measured,
         "assumed": {"sd": ASSUMED_SD, "reliability": ASSUMED_RELIABILITY},
         "form": form,
-        "forecast": forecast,
+        "forecast": foretold,
     }
-    return render(request, "annotation/planner.html", context, status=200 if forecast else 400)
+    return render(request, "annotation/forecast.html", context, status=200 if foretold else 400)
 
 
 def _study(project: Project, public_id: str) -> Study:
@@ -71,3 +77,27 @@ def _settings(study: Study) -> dict[str, Any]:
         "sd": ASSUMED_SD,
         "reliability": ASSUMED_RELIABILITY,
     }
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+@told_on("annotation:preregistration")
+def preregistration(request: LoggedIn, study: UUID) -> HttpResponse:
+    found = managed_study(request, study)
+    current = preregistration_of(found)
+    form = PreregistrationForm(found, current, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        headline, reason = form.cleaned_data["headline"], form.cleaned_data.get("reason", "")
+        done = change_preregistration(found, headline=headline, rule=form.rule(), by=request.user, reason=reason)
+        messages.success(request, done)
+        return redirect("annotation:preregistration", found.public_id)
+    context = {
+        "study": found,
+        "project": found.project,
+        "preregistration": current,
+        "fixed_rule": ExclusionRule.of(current.fixed["rule"]).in_words() if current.fixed else None,
+        "rule": ExclusionRule.of(current.rule).in_words(),
+        "deviations": deviations(found).select_related("changed_by"),
+        "form": form,
+    }
+    return render(request, "annotation/preregistration.html", context, status=400 if form.errors else 200)

@@ -1,4 +1,4 @@
-"""The pages on which somebody watches over a study: flags to decide, people, pairs, and the plan."""
+"""The pages on which somebody watches over a study: flags to decide, people and pairs."""
 
 from typing import Any
 from uuid import UUID
@@ -9,16 +9,15 @@ from django.db.models import Prefetch, QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from annotation.access import managed_study
 from annotation.models.people import Participation
 from annotation.models.quality import Decision, Flag
 from annotation.models.studies import Item, Study
 from annotation.pages.researchers import csv_download
-from annotation.studies import preregistration
 from annotation.watching import assessment, background, decisions, flags, people, role_files, roles
-from annotation.watching.forms import DecisionForm, PlanForm, ReasonForm, RoleForm, role_initial
+from annotation.watching.forms import DecisionForm, ReasonForm, RoleForm, role_initial
 from annotation.watching.items import SHOWS, answers_to, cues_on, items_to_show, reports_of, reports_on, with_statistics
 from datasets.access import LoggedIn
 from datasets.telling import told_in, told_on
@@ -238,39 +237,6 @@ def _item_page(request: LoggedIn, study: Study, one: Item, *, refused: RoleForm 
         "was_given": one.assignments.exists(),
     }
     return render(request, "annotation/item.html", context, status=400 if refused else 200)
-
-
-# The plan ----------------------------------------------------------------------------------------------------------
-
-
-@never_cache
-@require_http_methods(["GET", "POST"])
-@told_on("annotation:plan")
-def plan(request: LoggedIn, study: UUID) -> HttpResponse:
-    found = managed_study(request, study)
-    current = preregistration.plan_of(found)
-    form = PlanForm(found, current, request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        said = form.cleaned_data
-        why = said.get("reason", "")
-        done = preregistration.change_plan(
-            found,
-            headline=said["headline"],
-            rule=form.rule(),
-            by=request.user,
-            reason=why,
-        )
-        messages.success(request, done)
-        return redirect("annotation:plan", found.public_id)
-    fixed = current.fixed
-    context = _context(found) | {
-        "plan": current,
-        "fixed_rule": preregistration.Rule.of(fixed["rule"]).in_words() if fixed else None,
-        "rule": preregistration.Rule.of(current.rule).in_words(),
-        "deviations": preregistration.deviations(found).select_related("changed_by"),
-        "form": form,
-    }
-    return render(request, "annotation/plan.html", context, status=400 if form.errors else 200)
 
 
 def _context(study: Study) -> dict[str, Any]:

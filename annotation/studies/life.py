@@ -15,7 +15,7 @@ from annotation.studies.core import choose_core
 from annotation.studies.filling import fillings
 from annotation.studies.history import NotPossible, locked_study, record_change
 from annotation.studies.pairs import PAIRS_AT_ONCE
-from annotation.studies.preregistration import fix_plan
+from annotation.studies.preregistration import preregister
 from annotation.studies.wording import current_texts, mark_shown
 from datasets.jobs import cancel_job
 
@@ -84,7 +84,7 @@ def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None
 
 def _begin(study: Study) -> None:
     """What is decided before the first rating, and never again."""
-    fix_plan(study)
+    preregister(study)
     if study.has_core:
         choose_core(study)
 

@@ -1,6 +1,6 @@
 """What a study decides before anybody has rated: its headline figure, and the rule by which people are set aside.
 
-The plan is fixed and hashed in the transaction that first opens the study. Later changes are possible and stay visible:
+It is fixed and hashed in the transaction that first opens the study. Later changes are possible and stay visible:
 each is a dated deviation, and a release reports what the fixed rule says as well.
 """
 
@@ -15,21 +15,21 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from annotation.models.quality import StudyPlan
+from annotation.models.quality import Preregistration
 from annotation.models.studies import Study, StudyChange
 from annotation.studies.history import locked_study, record_change
 from annotation.studies.settings import DESIGN
 from datasets.refusals import Refusal
 
-DEVIATIONS = (StudyChange.Kind.GOAL, StudyChange.Kind.PLAN)
+DEVIATIONS = (StudyChange.Kind.GOAL, StudyChange.Kind.PREREGISTRATION)
 
 
 class ReasonMissing(Refusal):
-    """The study has opened: its plan is departed from only with a reason."""
+    """The study has opened: its preregistration is departed from only with a reason."""
 
 
 @dataclass(frozen=True)
-class Rule:
+class ExclusionRule:
     """Sets a person aside whose card meets any part; None: the part is not used. Shares are percentages.
 
     What a card does not know sets nobody aside: no repeats, no inconsistency.
@@ -79,60 +79,60 @@ WORDS = {
 }
 
 
-def plan_of(study: Study) -> StudyPlan:
-    """The study's plan; a new draft, not yet stored, where there is none."""
-    return StudyPlan.objects.filter(study=study).first() or StudyPlan(study=study)
+def preregistration_of(study: Study) -> Preregistration:
+    """The study's; a new draft, not yet stored, where there is none."""
+    return Preregistration.objects.filter(study=study).first() or Preregistration(study=study)
 
 
-def fix_plan(study: Study) -> None:
-    """Keep the plan for good, with goal and design. Called in the transaction that opens a study for the first time."""
-    plan = plan_of(study)
-    plan.fixed = {
-        "headline": plan.headline,
-        "rule": plan.rule,
+def preregister(study: Study) -> None:
+    """Keep it for good, with goal and design. Called in the transaction that opens a study for the first time."""
+    kept = preregistration_of(study)
+    kept.fixed = {
+        "headline": kept.headline,
+        "rule": kept.rule,
         "goal": study.goal,
         "n_pairs": study.items.rated().count(),
         "design": {name: getattr(study, name) for name in DESIGN},
     }
-    plan.sha256 = plan_hash(plan.fixed)
-    plan.fixed_at = timezone.now()
-    plan.save()
+    kept.sha256 = hash_of(kept.fixed)
+    kept.fixed_at = timezone.now()
+    kept.save()
 
 
-def plan_hash(fixed: Mapping[str, Any]) -> str:
-    """SHA-256 of the plan as JSON: keys sorted, no spaces, UTF-8."""
+def hash_of(fixed: Mapping[str, Any]) -> str:
+    """SHA-256 of what was fixed, as JSON: keys sorted, no spaces, UTF-8."""
     text = json.dumps(fixed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return sha256(text.encode()).hexdigest()
 
 
 @transaction.atomic
-def change_plan(
-    study: Study, *, headline: str, rule: Rule, by: AbstractBaseUser | None = None, reason: str = ""
+def change_preregistration(
+    study: Study, *, headline: str, rule: ExclusionRule, by: AbstractBaseUser | None = None, reason: str = ""
 ) -> str:
-    """Replace a draft's plan; after the first opening the change is a deviation. What was done, in words.
+    """Replace a draft's; after the first opening the change is a deviation. What was done, in words.
 
     Raises ReasonMissing for a deviation without one.
     """
     study = locked_study(study)
-    plan = plan_of(study)
-    before, after = said_by(plan), {"headline": headline, "rule": rule.used()}
+    kept = preregistration_of(study)
+    before, after = said_by(kept), {"headline": headline, "rule": rule.used()}
     if before == after:
-        return "The plan says so already; nothing has changed."
-    if study.has_begun and not reason:  # it may have opened since somebody began to write the plan
-        raise ReasonMissing("This study has been open, and its plan is fixed; say why you depart from it.")
-    plan.headline, plan.rule = headline, rule.used()
-    plan.save()
+        return "The preregistration says so already; nothing has changed."
+    if study.has_begun and not reason:  # it may have opened since somebody began to write
+        raise ReasonMissing("This study has been open, and its preregistration is fixed; say why you depart from it.")
+    kept.headline, kept.rule = headline, rule.used()
+    kept.save()
     if not study.has_begun:
-        return "The plan is saved."
-    record_change(study, StudyChange.Kind.PLAN, before=before, after=after, by=by, reason=reason)
+        return "The preregistration is saved."
+    record_change(study, StudyChange.Kind.PREREGISTRATION, before=before, after=after, by=by, reason=reason)
     return "The change is recorded as a deviation."
 
 
-def said_by(plan: StudyPlan) -> dict[str, Any]:
-    return {"headline": plan.headline, "rule": plan.rule}
+def said_by(kept: Preregistration) -> dict[str, Any]:
+    return {"headline": kept.headline, "rule": kept.rule}
 
 
 def deviations(study: Study) -> QuerySet[StudyChange]:
-    """What was changed of the plan since it was fixed, in order."""
-    fixed_at = StudyPlan.objects.filter(study=study).values("fixed_at")
+    """What was changed since it was fixed, in order."""
+    fixed_at = Preregistration.objects.filter(study=study).values("fixed_at")
     return study.changes.filter(kind__in=DEVIATIONS, changed_at__gt=fixed_at)

@@ -15,7 +15,7 @@ import pytest
 from annotation.freeze import request_freeze
 from annotation.models.studies import Study
 from annotation.studies.life import change_goal, change_state
-from annotation.studies.preregistration import Rule, change_plan
+from annotation.studies.preregistration import ExclusionRule, change_preregistration
 from annotation.watching.decisions import decide
 from datasets.models.releases import Release
 from tests import make
@@ -30,7 +30,7 @@ def frozen() -> Release:
     """Three people who agree, one whom the rule sets aside (few ratings), one whom a person decided against, who alone
     rated the last pair."""
     study = make.study(n_pairs=6, is_open=False, goal=5)
-    change_plan(study, headline="ordinal", rule=Rule(fewer_ratings_than=4))
+    change_preregistration(study, headline="ordinal", rule=ExclusionRule(fewer_ratings_than=4))
     change_state(study, Study.State.OPEN)
     said(study, [[2, 4, 6, 8, 3], [2, 5, 6, 9, 3], [1, 4, 7, 8, 2], [9, 1, 5]])
     odd = say(make.participation(study), dict(zip(study.items.order_by("pk"), [9, 9, 1, 2, 8, 5], strict=True)))
@@ -125,13 +125,14 @@ def test_a_release_without_decisions_has_no_such_file() -> None:
 
 def test_the_rule_is_the_one_that_was_fixed_not_the_one_it_was_changed_to() -> None:
     study = make.rated_study(n_people=3)
-    change_plan(study, headline="interval", rule=Rule(fewer_ratings_than=1000), reason="an afterthought")
+    rule = ExclusionRule(fewer_ratings_than=1000)
+    change_preregistration(study, headline="interval", rule=rule, reason="an afterthought")
     assert make.release(study).agreement["sets"]["by_rule"]["excluded"] == []
 
 
 def test_a_rule_that_leaves_nobody_is_undefined_and_says_why() -> None:
     study = make.study(n_pairs=4, is_open=False, goal=5)
-    change_plan(study, headline="interval", rule=Rule(fewer_ratings_than=1000))
+    change_preregistration(study, headline="interval", rule=ExclusionRule(fewer_ratings_than=1000))
     change_state(study, Study.State.OPEN)
     said(study, [[2, 4, 6, 8], [2, 5, 6, 9]])
     by_rule = make.release(study).agreement["sets"]["by_rule"]
@@ -150,7 +151,7 @@ def test_what_is_decided_or_changed_after_a_freeze_was_asked_for_stays_out_of_it
     job = request_freeze(study)
     first = study.participations.order_by("pk")[0]
     decide(first, "use", verdict=False, reason="a moment too late")
-    change_plan(study, headline="nominal", rule=Rule(failed_checks=1), reason="a moment too late")
+    change_preregistration(study, headline="nominal", rule=ExclusionRule(failed_checks=1), reason="a moment too late")
     release = Release.objects.get(pk=make.done(job).result["release"])
     assert (release.origins["n_set_aside"], release.origins["plan"]["deviations"]) == (0, [])
     assert not release.set_aside.exists()

@@ -7,12 +7,13 @@ from django.core.management.base import CommandError
 
 from annotation.management.naming import named_study
 from annotation.models.people import Participation
-from annotation.models.quality import Flag, StudyPlan
+from annotation.models.quality import Flag, Preregistration
 from annotation.models.studies import Study
-from annotation.studies import preregistration
+from annotation.studies.forms.preregistration import PreregistrationForm
+from annotation.studies.preregistration import change_preregistration, preregistration_of
 from annotation.watching import assessment, decisions, flags
 from annotation.watching.background import request_check
-from annotation.watching.forms import PlanForm, ReasonForm
+from annotation.watching.forms import ReasonForm
 from datasets.forms import errors_in_words
 from datasets.management.following import finish_here
 from datasets.telling import TellingCommand
@@ -21,7 +22,7 @@ VERDICTS = {"yes": True, "no": False}
 
 
 class Command(TellingCommand):
-    help = "Flags of a study with their evidence; decide about a person; show or change the plan."
+    help = "Flags of a study with their evidence; decide about a person; change what is preregistered."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("study", help="PROJECT/CAMPAIGN/MODE")
@@ -31,15 +32,17 @@ class Command(TellingCommand):
         what.add_argument("--use", choices=VERDICTS, help="with --person: whether the ratings are used")
         what.add_argument("--pay", choices=VERDICTS, help="with --person: whether the person is paid")
         what.add_argument("--settle", action="store_true", help="with --person: settle the flags, decide nothing else")
-        what.add_argument("--plan", type=Path, help='JSON file: {"headline": "interval", "failed_checks": 2, ...}')
+        what.add_argument(
+            "--preregistration", type=Path, help='JSON file: {"headline": "interval", "failed_checks": 2, ...}'
+        )
         parser.add_argument("--reason", default="", help="why; kept for good")
 
     def handle(self, *args: Any, study: str, **options: Any) -> None:
         found = named_study(study)
         if options["check"]:
             finish_here(self, request_check(found, assessment.KIND))
-        if options["plan"]:
-            self.plan(found, options["plan"], options["reason"])
+        if path := options["preregistration"]:
+            self.preregister(found, path, options["reason"])
         elif options["use"] or options["pay"] or options["settle"]:
             self.decide(found, options)
         else:
@@ -66,23 +69,25 @@ class Command(TellingCommand):
             raise CommandError("Name somebody of this study with --person; their names are on its page.")
         return found
 
-    def plan(self, study: Study, path: Path, reason: str) -> None:
+    def preregister(self, study: Study, path: Path, reason: str) -> None:
         try:
             given = json.loads(path.read_text())
         except (OSError, ValueError, RecursionError) as error:  # the last: thousands of brackets in brackets
             raise CommandError(f"{path} cannot be read as JSON: {error}") from error
-        current = preregistration.plan_of(study)
-        known = set(PlanForm.base_fields) - {"reason"}
+        current = preregistration_of(study)
+        known = set(PreregistrationForm.base_fields) - {"reason"}
         if not isinstance(given, dict) or not given.keys() <= known or not all(map(is_plain, given.values())):
-            raise CommandError(f"A plan is a JSON object of texts and numbers; it may hold {', '.join(sorted(known))}.")
-        form = PlanForm(study, current, {"headline": StudyPlan.Headline.INTERVAL, "reason": reason} | given)
+            raise CommandError(
+                f"It must be a JSON object of texts and numbers; it may hold {', '.join(sorted(known))}."
+            )
+        form = PreregistrationForm(
+            study, current, {"headline": Preregistration.Headline.INTERVAL, "reason": reason} | given
+        )
         if not form.is_valid():
             raise CommandError(errors_in_words(form))
         said = form.cleaned_data
         self.stdout.write(
-            preregistration.change_plan(
-                study, headline=said["headline"], rule=form.rule(), reason=said.get("reason", "")
-            )
+            change_preregistration(study, headline=said["headline"], rule=form.rule(), reason=said.get("reason", ""))
         )
 
     def show(self, study: Study) -> None:

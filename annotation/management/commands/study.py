@@ -94,7 +94,7 @@ class Command(TellingCommand):
 
     def change_goal(self, study: Study, goal: int, reason: str) -> None:
         if study.has_begun and not reason:
-            raise CommandError("Say why with --reason: a new goal departs from the plan.")
+            raise CommandError("Say why with --reason: a new goal departs from the preregistration.")
         life.change_goal(study, goal, reason=reason)
         self.stdout.write(f"Each pair of {study} wants {study.goal} ratings now.")
 

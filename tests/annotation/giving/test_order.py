@@ -56,7 +56,7 @@ def test_a_session_holds_its_checks_and_repeats_where_there_is_room(plan: Sessio
 
 
 @given(plans, seeds)
-def test_as_many_positions_count_as_the_planner_says(plan: SessionPlan, seed: int) -> None:
+def test_as_many_positions_count_as_the_session_plan_says(plan: SessionPlan, seed: int) -> None:
     counted = Counter(session_purposes(plan, seed))
     assert plan.n_counted <= counted[Purpose.MAIN] <= plan.n_counted + counted[Purpose.CHECK]  # in a repeat's place
     if plan.n_checks == 0:

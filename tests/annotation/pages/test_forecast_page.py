@@ -1,4 +1,4 @@
-"""The planner's page: prefilled, computed without a script, and clear about what it cannot compute."""
+"""The page of the forecast: prefilled, computed without a script, and clear about what it cannot compute."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def researcher(project: Project) -> Client:
 
 
 def shown(researcher: Client, project: Project, status: int = 200, **numbers: Any) -> Any:
-    reply = researcher.get(reverse("annotation:planner", args=[project.slug]), numbers)
+    reply = researcher.get(reverse("annotation:forecast", args=[project.slug]), numbers)
     assert reply.status_code == status
     return reply
 
@@ -38,7 +38,7 @@ def field(reply: Any, name: str) -> Any:
     return reply.context["form"][name].value()
 
 
-def test_a_projects_planner_begins_with_its_pairs_and_originals(researcher: Client, project: Project) -> None:
+def test_a_projects_forecast_begins_with_its_pairs_and_originals(researcher: Client, project: Project) -> None:
     make.pairs(project, 6, per_group=3)
     reply = shown(researcher, project)
     assert (field(reply, "n_pairs"), field(reply, "n_originals")) == (6, 2)
@@ -58,7 +58,7 @@ def test_a_change_is_computed_and_the_rest_stays(researcher: Client, project: Pr
     assert field(reply, "seconds") == 12
 
 
-def test_a_studys_planner_has_its_settings(researcher: Client, project: Project) -> None:
+def test_a_studys_forecast_has_its_settings(researcher: Client, project: Project) -> None:
     study = make.study(project, n_pairs=4, per_group=2, goal=7, session_size=11, seconds_per_pair=20, n_warm_up=2)
     reply = shown(researcher, project, study=study.public_id)
     names = ("n_pairs", "n_originals", "goal", "session_size", "seconds", "n_warm_up")
@@ -113,9 +113,9 @@ def test_another_projects_study_is_not_found(researcher: Client, project: Projec
     shown(researcher, project, status=404, study=make.study().public_id)
 
 
-def test_the_planner_is_linked_from_project_and_study(researcher: Client, project: Project) -> None:
+def test_the_forecast_is_linked_from_project_and_study(researcher: Client, project: Project) -> None:
     study = make.study(project, n_pairs=2)
-    address = reverse("annotation:planner", args=[project.slug])
+    address = reverse("annotation:forecast", args=[project.slug])
     for page in (
         reverse("annotation:project", args=[project.slug]),
         reverse("annotation:study", args=[study.public_id]),
@@ -123,7 +123,7 @@ def test_the_planner_is_linked_from_project_and_study(researcher: Client, projec
         assert address in researcher.get(page).content.decode()
 
 
-def test_the_planner_costs_the_same_for_little_and_much(researcher: Client, project: Project) -> None:
+def test_the_forecast_costs_the_same_for_little_and_much(researcher: Client, project: Project) -> None:
     costs = []
     for n_pairs in (2, 12):
         study: Study = make.study(project, n_pairs=n_pairs)
@@ -135,7 +135,7 @@ def test_the_planner_costs_the_same_for_little_and_much(researcher: Client, proj
 
 
 @pytest.mark.parametrize("role", ["annotator", None])
-def test_the_planner_opens_to_nobody_else(project: Project, role: str | None) -> None:
+def test_the_forecast_opens_to_nobody_else(project: Project, role: str | None) -> None:
     other = Client()
     other.force_login(make.member(project if role else make.project(), role or "admin"))
     shown(other, project, status=404)

@@ -11,7 +11,6 @@ from django.urls import reverse
 from annotation.models.people import Participation
 from annotation.models.quality import Decision
 from annotation.models.studies import Item, Study
-from annotation.studies.preregistration import plan_of
 from annotation.watching import assessment
 from annotation.watching.background import checks_of, request_check
 from tests import make
@@ -218,44 +217,6 @@ def test_a_pair_is_withdrawn_and_put_back_with_a_reason(researcher: Client, stud
     researcher.post(address("withdraw", study, item.pk), {"reason": "mended", "verb": "put_back"})
     item.refresh_from_db()
     assert item.state == "open"
-
-
-# The plan ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_plan_is_made_by_page_before_the_first_rating(researcher: Client) -> None:
-    study = make.study(is_open=False)
-    researcher.force_login(make.member(study.project))
-    sent = {"headline": "ordinal", "failed_checks": 2, "fast_percent_above": 30}
-    assert researcher.post(address("plan", study), sent).status_code == 302
-    assert plan_of(study).rule == {"failed_checks": 2, "fast_percent_above": 30.0}
-    page = text(researcher.get(address("plan", study)))
-    assert "2 or more checks failed; more than 30.0 % of the answers very fast" in page
-
-
-def test_after_the_opening_a_change_needs_a_reason_and_is_a_deviation(researcher: Client, study: Study) -> None:
-    sent = {"headline": "nominal"}
-    assert researcher.post(address("plan", study), sent).status_code == 400
-    assert not study.changes.filter(kind="plan").exists()
-    assert researcher.post(address("plan", study), sent | {"reason": "asked by a reviewer"}).status_code == 302
-    page = text(researcher.get(address("plan", study)))
-    assert "asked by a reviewer" in page
-    assert plan_of(study).sha256 in page
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        {"headline": "best"},
-        {"headline": "interval", "failed_checks": -1},
-        {"headline": "interval", "correlation_below": "nan"},
-    ],
-)
-def test_a_plan_that_makes_no_sense_is_refused(researcher: Client, sent: dict[str, Any]) -> None:
-    study = make.study(is_open=False)
-    researcher.force_login(make.member(study.project))
-    assert researcher.post(address("plan", study), sent).status_code == 400
-    assert plan_of(study).pk is None or plan_of(study).rule == {}
 
 
 # How somebody began -----------------------------------------------------------------------------------------------

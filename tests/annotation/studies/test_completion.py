@@ -121,7 +121,7 @@ def test_only_the_projects_researchers_change_it(study: Study, role: str | None)
 
 def test_it_is_no_deviation_from_the_plan(researcher: Client, study: Study) -> None:
     sent(researcher, study, **NEW)
-    assert list(researcher.get(address("plan", study)).context["deviations"]) == []
+    assert list(researcher.get(address("preregistration", study)).context["deviations"]) == []
 
 
 def test_it_is_changed_by_command_under_the_same_rules(study: Study) -> None:

@@ -1,18 +1,17 @@
 """A study gets its pairs, at once or in the background, and nobody who rates has to wait for it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from math import ceil
 from threading import Thread
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
-from annotation.models.quality import StudyPlan
+from annotation.models.quality import Preregistration
 from annotation.models.studies import Study
 from annotation.studies.filling import add_further_pairs
 from annotation.studies.history import NotPossible
@@ -24,7 +23,7 @@ from datasets.models.jobs import Job
 from datasets.models.projects import Project
 from tests import make
 from tests.annotation.pages.test_pages import study_form
-from tests.races import at_once
+from tests.races import at_once, meanwhile
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 BATCH, MANY = 3, 10
@@ -48,24 +47,6 @@ def begun(project: Project, **fields: Any) -> tuple[Study, Job]:
 
 def n_pairs(study: Study) -> int:
     return study.items.count()
-
-
-@contextmanager
-def meanwhile(statement: str, act: Callable[[], Any], *, after: bool = False) -> Iterator[None]:
-    """Do this on the same connection each time that such a statement is about to be executed, or has been."""
-
-    def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if not sql.startswith(statement):
-            return execute(sql, params, many, context)
-        if not after:
-            act()
-        result = execute(sql, params, many, context)
-        if after:
-            act()
-        return result
-
-    with connection.execute_wrapper(watch):
-        yield
 
 
 def dying_in_batch(number: int) -> AbstractContextManager[None]:
@@ -101,7 +82,7 @@ def test_nobody_sees_a_small_study_before_all_its_pairs_are_in(project: Project)
         study, job = set_up_study(project, campaign="C", mode="HA2", name="S")
     assert (seen, job) == ([False], None)
     change_state(study, Study.State.OPEN)
-    assert StudyPlan.objects.get().fixed["n_pairs"] == MANY
+    assert Preregistration.objects.get().fixed["n_pairs"] == MANY
 
 
 @pytest.mark.django_db(transaction=True)
@@ -118,7 +99,7 @@ def test_nobody_opens_a_draft_between_the_further_pairs_that_it_gets() -> None:
     with meanwhile(WRITE, somebody_opens_it, after=True):
         assert add_further_pairs(study) == MANY
     opening.join()
-    assert StudyPlan.objects.get().fixed["n_pairs"] == 1 + MANY
+    assert Preregistration.objects.get().fixed["n_pairs"] == 1 + MANY
 
 
 def test_a_large_study_is_filled_by_a_job_and_opens_when_it_is_whole(project: Project) -> None:

@@ -1,4 +1,4 @@
-"""What the planner foretells, held against studies that are simulated to their end."""
+"""What is foretold, held against studies that are simulated to their end."""
 
 import hashlib
 from dataclasses import dataclass

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -19,7 +18,7 @@ from annotation.studies.pairs import add_items, further_pairs
 from datasets.models.pictures import Pair
 from tests import make
 from tests.annotation.said import said
-from tests.races import at_once
+from tests.races import at_once, meanwhile
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 State = Study.State
@@ -158,12 +157,10 @@ def test_a_change_that_is_refused_leaves_no_record() -> None:
 def test_a_change_that_fails_halfway_leaves_neither_record_nor_change() -> None:
     study = make.study(n_pairs=2, goal=2)
 
-    def fails_at_the_record(execute: Any, sql: str, *rest: Any) -> Any:
-        if sql.startswith('INSERT INTO "annotation_studychange"'):
-            raise RuntimeError
-        return execute(sql, *rest)
+    def fail() -> None:
+        raise RuntimeError
 
-    with connection.execute_wrapper(fails_at_the_record), pytest.raises(RuntimeError):
+    with meanwhile('INSERT INTO "annotation_studychange"', fail), pytest.raises(RuntimeError):
         change_goal(study, 5)
     study.refresh_from_db()
     assert (study.goal, goals(study)) == (2, [2, 2])
