@@ -60,6 +60,7 @@ def test_the_page_has_every_setting_once() -> None:
     assert sorted(on_the_page) == sorted(StudyForm.base_fields)
 
 
+@pytest.mark.postgres
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", NUMBERS)
 def test_the_database_stores_what_the_form_takes_and_the_model_refuses_what_lies_outside(name: str) -> None:
