@@ -7,6 +7,7 @@ from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.files.uploadedfile import UploadedFile
 
 from datasets.models.pictures import Source
+from datasets.refusals import Refusal
 
 
 def whole_characters(text: str) -> None:
@@ -52,8 +53,19 @@ class SourceForm(forms.ModelForm[Source]):
         return data
 
 
+class NotUnderstood(Refusal):
+    """A form holds what makes no sense."""
+
+
+def understood(form: forms.BaseForm, hint: str = "") -> dict[str, Any]:
+    """What a form says; refused with all that is wrong, behind a hint what to do."""
+    if not form.is_valid():
+        raise NotUnderstood(f"{hint} {errors_in_words(form)}".strip())
+    return form.cleaned_data
+
+
 def errors_in_words(form: forms.BaseForm) -> str:
-    """All that is wrong with a form in one line, for a command."""
+    """All that is wrong with a form in one line."""
     whole = [str(message) for message in form.non_field_errors()]
     fields = [f"{name}: {' '.join(map(str, said))}" for name, said in form.errors.items() if name != NON_FIELD_ERRORS]
     return " ".join(whole + fields)

@@ -1,9 +1,9 @@
-import json
 from pathlib import Path
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
+from annotation.management.json_file import read_json
 from annotation.studies.forms.wording import text_field
 from annotation.studies.wording import standard_wording
 
@@ -12,11 +12,7 @@ def wording(path: Path | None, mode: str) -> dict[str, str]:
     """The texts of a JSON file, every kind one that this mode has."""
     if path is None:
         return {}
-    try:
-        texts = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise CommandError(f"{path} cannot be read as JSON: {error}") from error
-    kinds = standard_wording(mode)
+    texts, kinds = read_json(path), standard_wording(mode)
     if (
         not isinstance(texts, dict)
         or not set(texts) <= set(kinds)

@@ -87,9 +87,7 @@ def preregistration(request: LoggedIn, study: UUID) -> HttpResponse:
     current = preregistration_of(found)
     form = PreregistrationForm(found, current, request.POST or None)
     if request.method == "POST" and form.is_valid():
-        headline, reason = form.cleaned_data["headline"], form.cleaned_data.get("reason", "")
-        done = change_preregistration(found, headline=headline, rule=form.rule(), by=request.user, reason=reason)
-        messages.success(request, done)
+        messages.success(request, change_preregistration(found, **form.decided(), by=request.user))
         return redirect("annotation:preregistration", found.public_id)
     context = {
         "study": found,

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.access import managed_study
 from annotation.freeze import request_freeze
 from annotation.languages import in_english
-from annotation.models.studies import Study
+from annotation.models.studies import MAX_GOAL, Study
 from annotation.studies import filling, life, pairs
 from annotation.studies.forms.setup import StudyForm
 from annotation.studies.forms.study_page import CompletionForm, GoalForm, InvitationForm
@@ -27,7 +27,7 @@ from annotation.studies.wording import supplied_texts, write_texts
 from annotation.watching import agreement, assessment, background, connectivity, decisions, downloads, items, people
 from annotation.watching.progress import progress_of, study_progress
 from datasets.access import LoggedIn, managed_project
-from datasets.forms import errors_in_words
+from datasets.forms import understood
 from datasets.models.jobs import Job
 from datasets.telling import told_in, told_on
 
@@ -161,12 +161,8 @@ def state(request: LoggedIn, study: UUID) -> HttpResponse:
 @told_on("annotation:study")
 def goal(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
-    form = GoalForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, "Say how many ratings each pair should have, from 1 to 1000, and why.")
-        return redirect("annotation:study", found.public_id)
-    wanted, reason = form.cleaned_data["goal"], form.cleaned_data["reason"]
-    life.change_goal(found, wanted, by=request.user, reason=reason)
+    hint = f"Say how many ratings each pair should have, from 1 to {MAX_GOAL}, and why."
+    life.change_goal(found, **understood(GoalForm(request.POST), hint), by=request.user)
     messages.success(request, f"Each pair wants {found.goal} ratings now.")
     return redirect("annotation:study", found.public_id)
 
@@ -176,11 +172,8 @@ def goal(request: LoggedIn, study: UUID) -> HttpResponse:
 def completion(request: LoggedIn, study: UUID) -> HttpResponse:
     """Another completion code, or address to go back to, on the last page."""
     found = managed_study(request, study)
-    form = CompletionForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, f"Nothing was changed. {errors_in_words(form)}")
-        return redirect("annotation:study", found.public_id)
-    life.change_completion(found, **form.cleaned_data, by=request.user)
+    said = understood(CompletionForm(request.POST), "Nothing was changed.")
+    life.change_completion(found, **said, by=request.user)
     messages.success(request, "The last page shows it from now on, also to whoever comes back to it.")
     return redirect("annotation:study", found.public_id)
 
@@ -207,14 +200,12 @@ def delete_draft(request: LoggedIn, study: UUID) -> HttpResponse:
 
 
 @require_POST
+@told_on("annotation:study")
 def invite(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
-    form = InvitationForm(request.POST)
-    if form.is_valid():
-        invite_by(found, kind=form.cleaned_data["kind"], note=form.cleaned_data["note"])
-        messages.success(request, "The link is ready: copy it below and send it.")
-    else:
-        messages.error(request, "Choose whether the link is for many people or for one.")
+    hint = "Choose whether the link is for many people or for one."
+    invite_by(found, **understood(InvitationForm(request.POST), hint))
+    messages.success(request, "The link is ready: copy it below and send it.")
     return redirect("annotation:study", found.public_id)
 
 

@@ -1,4 +1,4 @@
-"""Links into a study."""
+"""Links into a study: made, found again, taken back. Who comes in by one is for `annotation.giving.join`."""
 
 from django.db.models.functions import Now
 

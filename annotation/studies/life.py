@@ -62,14 +62,9 @@ def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None
     if locked.state not in STEPS[State(state)]:  # somebody else may have changed it a moment ago
         study.refresh_from_db(fields=["state"])
         raise NotPossible(f"This study is {locked.get_state_display()}; it cannot become {State(state).label}.")
-    if state == State.OPEN and not locked.has_begun and fillings(locked).unfinished().exists():
-        raise NotPossible("This study is still being filled with its pairs; open it once they are all there.")
-    if state == State.OPEN and not current_texts(locked):
-        raise NotPossible("This study has no wording yet; write it first.")
-    if state == State.OPEN and not locked.items.rated().exists():
-        raise NotPossible("This study has no pairs; import pairs and add them first.")
     stamps: dict[str, Any] = {}
     if state == State.OPEN:
+        _check_complete(locked)
         stamps["opened_at"] = locked.opened_at or Now()
     elif state == State.CLOSED:
         stamps["closed_at"] = Now()
@@ -80,6 +75,16 @@ def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None
         mark_shown(study)
         if not locked.has_begun:
             _begin(study)
+
+
+def _check_complete(study: Study) -> None:
+    """Whether there is all that people need who are about to rate in it."""
+    if not study.has_begun and fillings(study).unfinished().exists():
+        raise NotPossible("This study is still being filled with its pairs; open it once they are all there.")
+    if not current_texts(study):
+        raise NotPossible("This study has no wording yet; write it first.")
+    if not study.items.rated().exists():
+        raise NotPossible("This study has no pairs; import pairs and add them first.")
 
 
 def _begin(study: Study) -> None:
@@ -105,7 +110,7 @@ def change_goal(study: Study, goal: int, *, by: AbstractBaseUser | None = None, 
     items = locked.items.rated().filter(state=Item.State.OPEN)
     items = items.filter(is_core=True) if locked.stops_adaptively else items
     # People draw and return pairs meanwhile. Each row is decided by what it holds when it is reached.
-    in_order(items).update(goal=Greatest(F("n_held"), Value(goal)))
+    _in_order(items).update(goal=Greatest(F("n_held"), Value(goal)))
     record_change(locked, StudyChange.Kind.GOAL, before=locked.goal, after=goal, by=by, reason=reason)
     study.refresh_from_db(fields=["goal"])
 
@@ -134,7 +139,7 @@ def change_completion(
     study.refresh_from_db(fields=COMPLETION)
 
 
-def in_order(items: QuerySet[Item]) -> QuerySet[Item]:
+def _in_order(items: QuerySet[Item]) -> QuerySet[Item]:
     """The same items, for an update of many: locked by their ids first.
 
     Whoever gives back several pairs locks them in the same order, so neither waits for the other in a circle.

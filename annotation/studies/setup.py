@@ -46,12 +46,9 @@ def create_study(
     name: str,
     pairs: QuerySet[Pair],
     wording: Mapping[str, str] | None = None,
-    **settings: int | str | bool,
+    **settings: Any,
 ) -> Study:
-    """A draft study over these pairs, in the standard wording where none is given and its language is English.
-
-    Nobody sees it half filled.
-    """
+    """A draft over these pairs, all put in while one waits: nobody sees it half filled."""
     pairs = pairs.filter(project=project)
     check_fit(mode, pairs)
     study = begin_study(campaign, mode=mode, name=name, wording=wording, **settings)
@@ -63,7 +60,7 @@ def create_study(
 def begin_study(
     campaign: Campaign, *, mode: str, name: str, wording: Mapping[str, str] | None = None, **settings: Any
 ) -> Study:
-    """A draft that has no pairs yet."""
+    """A draft that has no pairs yet, in the standard wording where none is given and its language is English."""
     if campaign.studies.filter(mode=mode).exists():
         raise NotPossible(f"{campaign} already has an {mode} study; choose another campaign.")
     study = Study.objects.create(campaign=campaign, mode=mode, name=name, **settings)

@@ -1,10 +1,10 @@
-import json
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
 
+from annotation.management.json_file import read_json
 from annotation.management.naming import named_study
 from annotation.models.people import Participation
 from annotation.models.quality import Flag, Preregistration
@@ -14,7 +14,7 @@ from annotation.studies.preregistration import change_preregistration, preregist
 from annotation.watching import assessment, decisions, flags
 from annotation.watching.background import request_check
 from annotation.watching.forms import ReasonForm
-from datasets.forms import errors_in_words
+from datasets.forms import understood
 from datasets.management.following import finish_here
 from datasets.telling import TellingCommand
 
@@ -51,9 +51,7 @@ class Command(TellingCommand):
     def decide(self, study: Study, options: dict[str, Any]) -> None:
         person = self.person(study, options["person"])
         form = ReasonForm({"reason": options["reason"]})
-        if not form.is_valid():
-            raise CommandError(f"Say why with --reason; it is kept for good. {errors_in_words(form)}")
-        reason = form.cleaned_data["reason"]
+        reason = understood(form, "Say why with --reason; it is kept for good.")["reason"]
         if options["settle"]:
             n = decisions.settle_flags(person, reason=reason)
             self.stdout.write(f"{n} flag{'' if n == 1 else 's'} settled; nothing else has changed.")
@@ -70,25 +68,15 @@ class Command(TellingCommand):
         return found
 
     def preregister(self, study: Study, path: Path, reason: str) -> None:
-        try:
-            given = json.loads(path.read_text())
-        except (OSError, ValueError, RecursionError) as error:  # the last: thousands of brackets in brackets
-            raise CommandError(f"{path} cannot be read as JSON: {error}") from error
-        current = preregistration_of(study)
+        given, current = read_json(path), preregistration_of(study)
         known = set(PreregistrationForm.base_fields) - {"reason"}
         if not isinstance(given, dict) or not given.keys() <= known or not all(map(is_plain, given.values())):
-            raise CommandError(
-                f"It must be a JSON object of texts and numbers; it may hold {', '.join(sorted(known))}."
-            )
-        form = PreregistrationForm(
-            study, current, {"headline": Preregistration.Headline.INTERVAL, "reason": reason} | given
-        )
-        if not form.is_valid():
-            raise CommandError(errors_in_words(form))
-        said = form.cleaned_data
-        self.stdout.write(
-            change_preregistration(study, headline=said["headline"], rule=form.rule(), reason=said.get("reason", ""))
-        )
+            names = ", ".join(sorted(known))
+            raise CommandError(f"{path} must be a JSON object of texts and numbers; it may hold {names}.")
+        unsaid = {"headline": Preregistration.Headline.INTERVAL, "reason": reason}
+        form = PreregistrationForm(study, current, unsaid | given)
+        understood(form)
+        self.stdout.write(change_preregistration(study, **form.decided()))
 
     def show(self, study: Study) -> None:
         waiting = Flag.objects.to_decide().filter(participation__study=study)

@@ -17,7 +17,7 @@ from annotation.studies.wording import write_texts
 from annotation.watching import downloads
 from annotation.watching.agreement import study_agreement
 from annotation.watching.progress import study_progress
-from datasets.forms import errors_in_words
+from datasets.forms import understood
 from datasets.management.following import finish_here
 from datasets.models.jobs import Job
 from datasets.telling import TellingCommand
@@ -107,9 +107,7 @@ class Command(TellingCommand):
 
     def change_completion(self, study: Study, code: str, address: str, *, reason: str) -> None:
         form = CompletionForm({"completion_code": code, "completion_url": address, "reason": reason})
-        if not form.is_valid():
-            raise CommandError(errors_in_words(form))
-        life.change_completion(study, **form.cleaned_data)
+        life.change_completion(study, **understood(form))
         self.stdout.write(f"The last page of {study} is changed.")
 
     def show(self, study: Study) -> None:

@@ -72,5 +72,6 @@ class PreregistrationForm(Grouped, forms.Form):
         elif self.groups is PreregistrationForm.groups:
             self.groups = {**PreregistrationForm.groups, "Deviation": ["reason"]}
 
-    def rule(self) -> ExclusionRule:
-        return ExclusionRule.of(self.cleaned_data)
+    def decided(self) -> dict[str, Any]:
+        said = self.cleaned_data
+        return {"headline": said["headline"], "rule": ExclusionRule.of(said), "reason": said.get("reason", "")}

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from datasets.forms import SourceForm, errors_in_words
+from datasets.forms import SourceForm, understood
 from datasets.management.following import named_project
 from datasets.models.pictures import Source
 from datasets.models.projects import Project
@@ -39,6 +39,5 @@ def named_source(project: Project, name: str) -> Source:
 
 def change(source: Source, told: dict[str, str]) -> None:
     form = SourceForm({fact: getattr(source, fact) for fact in FACTS} | told, instance=source)
-    if not form.is_valid():
-        raise CommandError(errors_in_words(form))
+    understood(form)
     form.save()
