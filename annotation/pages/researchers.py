@@ -74,10 +74,9 @@ def study_new(request: LoggedIn, project: str) -> HttpResponse:
 
 def _created(form: StudyForm, *, by: AbstractBaseUser) -> tuple[Study, Job | None] | None:
     """The draft, and the job that fills it if any; or None: then the form says why not, and nothing is kept."""
-    chosen = {name: form.cleaned_data[name] for name in StudyForm.Meta.fields}
     try:
         with told_in(form):
-            return set_up_study(form.project, campaign=form.chosen_campaign(), kinds=form.kinds(), by=by, **chosen)
+            return set_up_study(form.project, **form.chosen(), by=by)
     except IntegrityError:  # the same form, sent twice at once
         form.add_error(None, "This study was set up a moment ago; you find it on the project's page.")
     return None

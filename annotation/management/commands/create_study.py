@@ -60,9 +60,8 @@ class Command(TellingCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         project = named_project(options["project"])
         form = checked_form(project, options)
-        chosen = {name: form.cleaned_data[name] for name in StudyForm.Meta.fields}
         words = wording(options["wording"], options["mode"])
-        study, job = set_up_study(project, campaign=form.chosen_campaign(), kinds=form.kinds(), wording=words, **chosen)
+        study, job = set_up_study(project, wording=words, **form.chosen())
         if job:
             self.stderr.write(f"{study} is being filled with its pairs; a worker goes on if this is interrupted.")
             finish_here(self, job)
@@ -112,7 +111,7 @@ def checked_form(project: Project, options: dict[str, Any]) -> StudyForm:
         if not pairs.pairs_of_kinds(project, [(source, scope, method)]).exists():
             raise CommandError(f"{project} has no pairs of source {source!r}, scope {scope!r} and method {method!r}.")
     campaign = setup.campaign_named(project, options["campaign"])
-    data = {name: options.get(name, SETTINGS[name].default) for name in SETTINGS}
+    data = {name: options[name] for name in SETTINGS}
     data |= {"campaign": str(campaign.pk) if campaign else NEW_CAMPAIGN, "new_campaign": options["campaign"]}
     data["methods"] = [json.dumps(kind) for kind in options["only"]]
     form = StudyForm(project, data)

@@ -106,7 +106,12 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
     def pairs(self) -> QuerySet[Pair]:
         return pairs_of_kinds(self.project, self.kinds())
 
-    def chosen_campaign(self) -> Campaign | str:
+    def chosen(self) -> dict[str, Any]:
+        """What the study is set up with."""
+        settings = {name: self.cleaned_data[name] for name in SETTINGS}
+        return settings | {"campaign": self._chosen_campaign(), "kinds": self.kinds()}
+
+    def _chosen_campaign(self) -> Campaign | str:
         """The campaign, or the name of the new one."""
         if self.cleaned_data["campaign"] != NEW_CAMPAIGN:
             return self.project.campaigns.get(pk=self.cleaned_data["campaign"])
