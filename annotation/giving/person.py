@@ -70,7 +70,7 @@ def locked(participation: int) -> Person:
     row = fetch_one(statements.LOCK, participation=participation)
     if row is None:
         raise ParticipationErased
-    person = Person(*row[:-N_OF_PLAN], SessionPlan(*row[-N_OF_PLAN:]))
+    person = Person(*(*row[:-N_OF_PLAN], SessionPlan(*row[-N_OF_PLAN:])))
     if person.is_member:
         fetch_one(statements.LOCK_ANNOTATOR, annotator=person.annotator)
     return person
