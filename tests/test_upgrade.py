@@ -212,7 +212,7 @@ def test_researchers_find_their_pages(upgrade: Upgrade) -> None:
 
 def pages() -> Iterator[str]:
     for study in Study.objects.all():
-        for name in ("study", "wording", "quality", "plan", "items", "ratings", "beside", "cues"):
+        for name in ("study", "wording", "quality", "plan", "items", "ratings", "remarks", "cues"):
             yield reverse(f"annotation:{name}", args=[study.public_id])
         for person in study.participations.all():
             yield reverse("annotation:annotator", args=[study.public_id, person.public_id])

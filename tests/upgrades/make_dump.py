@@ -125,7 +125,7 @@ def studies(folder: Path) -> None:
     for mode, further in (("HA1", {"limit": 24}), ("HA2", {"side": "balanced"} | end)):
         name = f"{PROJECT}/rooms/{mode}"
         manage("create_study", f"Rooms, {mode}", project=PROJECT, campaign="Rooms", mode=mode, **session | further)
-        manage("mark_pairs", name, roles_file(folder, mode))
+        manage("give_roles", name, roles_file(folder, mode))
         manage("study", name, wording=json_file(folder, {"question": "How anonymous is this room?"}))
         manage("quality", name, plan=json_file(folder, {"headline": "ordinal", "failed_instructions": 2}))
         manage("study", name, step="open")

@@ -1,6 +1,9 @@
 """Which pairs are checks and for practice: said before anybody sees them, and served so."""
 
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
@@ -105,6 +108,14 @@ def test_roles_given_after_the_opening_are_in_the_history() -> None:
     assert change.after == {
         str(first(study).pair_id): {"role": "check", "expected_low": 1, "expected_high": 2, "instructed_score": None}
     }
+
+
+def test_roles_that_were_called_marks_stay_in_the_history() -> None:
+    study = make.study()
+    give_role(study, first(study), PairRole("check", 1, 2))
+    study.changes.update(kind="marks")
+    import_module("annotation.migrations.0017_changes_of_roles").call_them_roles(apps, None)
+    assert [change.get_kind_display() for change in study.changes.filter(kind="roles")] == ["roles changed"]
 
 
 def test_a_withdrawn_pair_is_given_to_nobody_until_it_is_put_back() -> None:
