@@ -149,7 +149,7 @@ def participation_required(view: View) -> Callable[..., HttpResponseBase]:
     def wrapped(request: HttpRequest, participation: UUID, *args: Any, **kwargs: Any) -> HttpResponseBase:
         mine = participation_of(request, participation)
         if mine.withdrawn_at:
-            return render(request, "annotation/gone.html", {"study": mine.study}, status=410)
+            return render(request, "annotation/annotators/gone.html", {"study": mine.study}, status=410)
         try:
             return view(request, mine, *args, **kwargs)
         except ParticipationErased as erased:

@@ -133,9 +133,9 @@ ROOTS = ["400.html", "403.html", "403_csrf.html", "404.html", "500.html", "login
 
 def annotators_templates() -> set[str]:
     """Those that annotators' views render, with all that these extend and include."""
-    views = [ROOT / "annotation" / "views" / f"{name}.py" for name in ("annotators", "home", "withdrawal")]
+    views = [ROOT / "annotation" / "pages" / f"{name}.py" for name in ("annotators", "home", "withdrawal")]
     code = "".join(path.read_text() for path in [*views, ROOT / "annotation" / "access.py"])
-    found, to_read = set(), [*ROOTS, *re.findall(r'"(annotation/\w+\.html)"', code), "annotation/_languages.html"]
+    found, to_read = set(), [*ROOTS, *re.findall(r'"(annotation/[\w/]+\.html)"', code), "annotation/_languages.html"]
     while to_read:
         name = to_read.pop()
         if name not in found:
@@ -166,8 +166,8 @@ def _shown(token: Token, inside: str) -> str:
 
 def test_the_search_for_untranslated_words_finds_the_annotators_templates() -> None:
     found = annotators_templates()
-    assert {"base.html", "annotation/_keys.html", "annotation/_withdrawal_code.html", "annotation/rate.html"} <= found
-    assert "annotation/study.html" not in found
+    assert {"base.html", "annotation/annotators/_keys.html", "annotation/annotators/_withdrawal_code.html", "annotation/annotators/rate.html"} <= found
+    assert "annotation/researchers/study.html" not in found
 
 
 @pytest.mark.parametrize("name", sorted(annotators_templates()))

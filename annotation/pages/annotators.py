@@ -113,7 +113,7 @@ def _begun_page(request: HttpRequest, study: Study, begun_here: QuerySet[Partici
         "someone_else": f"{request.path}?{SOMEONE_ELSE}=1",
         "latest": begun_here[0],
     }
-    return render(request, "annotation/begun.html", context)
+    return render(request, "annotation/annotators/begun.html", context)
 
 
 @in_their_language
@@ -171,7 +171,7 @@ def _consent_page(request: HttpRequest, study: Study, *, refused: str | None) ->
         "refused": refused,
         "error": error,
     }
-    return render(request, "annotation/join.html", context, status=status)
+    return render(request, "annotation/annotators/join.html", context, status=status)
 
 
 @in_their_language
@@ -202,7 +202,7 @@ def instructions(request: HttpRequest, participation: Participation) -> HttpResp
         if understood:
             return redirect("annotation:rate", participation.public_id)
     page = {"asked": asked, "least_picture": LEAST_PICTURE, "has_trouble": not understood}
-    return render(request, "annotation/instructions.html", _context(request, participation) | page)
+    return render(request, "annotation/annotators/instructions.html", _context(request, participation) | page)
 
 
 @participation_required
@@ -280,7 +280,7 @@ def _pair_page(
     """A pair with its form; with an error, what was said in it stands there again."""
     context = _context(request, participation) | CHOICES | shown
     context |= {"form_key": uuid4(), "error": error, "said": said}
-    return render(request, "annotation/rate.html", context, status=400 if error else 200)
+    return render(request, "annotation/annotators/rate.html", context, status=400 if error else 200)
 
 
 def _posted_answer(request: HttpRequest) -> dict[str, Any]:
@@ -316,14 +316,14 @@ def picture(request: HttpRequest, participation: UUID, key: UUID) -> HttpRespons
 def rest(request: HttpRequest, participation: Participation) -> HttpResponse:
     """A break, short or long. The pairs wait as long as after an answer."""
     keep_waiting(participation)
-    return render(request, "annotation/rest.html", _context(request, participation))
+    return render(request, "annotation/annotators/rest.html", _context(request, participation))
 
 
 @participation_required
 @require_GET
 def your_data(request: HttpRequest, participation: Participation) -> HttpResponse:
     """The code by which everything can be erased, and the way back: first after the consent, then whenever wanted."""
-    return render(request, "annotation/your_data.html", _context(request, participation))
+    return render(request, "annotation/annotators/your_data.html", _context(request, participation))
 
 
 @participation_required
@@ -336,7 +336,7 @@ def end(request: HttpRequest, participation: Participation) -> HttpResponse:
     participation.refresh_from_db(fields=["finished_at", "n_planned"])
     further = n_further(participation) if session.is_finished else 0
     context = _context(request, participation) | {"is_finished": session.is_finished, "n_further": further}
-    return render(request, "annotation/end.html", context)
+    return render(request, "annotation/annotators/end.html", context)
 
 
 @participation_required

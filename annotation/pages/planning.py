@@ -43,7 +43,7 @@ def forecast(request: LoggedIn, project: str) -> HttpResponse:
         "form": form,
         "forecast": foretold,
     }
-    return render(request, "annotation/forecast.html", context, status=200 if foretold else 400)
+    return render(request, "annotation/planning/forecast.html", context, status=200 if foretold else 400)
 
 
 def _study(project: Project, public_id: str) -> Study:
@@ -98,4 +98,4 @@ def preregistration(request: LoggedIn, study: UUID) -> HttpResponse:
         "deviations": deviations(found).select_related("changed_by"),
         "form": form,
     }
-    return render(request, "annotation/preregistration.html", context, status=400 if form.errors else 200)
+    return render(request, "annotation/planning/preregistration.html", context, status=400 if form.errors else 200)

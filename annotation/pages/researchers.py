@@ -54,7 +54,7 @@ def project(request: LoggedIn, project: str) -> HttpResponse:
         "releases": found.releases.exclude(frozen_at=None),
         "jobs": found.jobs.exclude(kind__in=UNASKED)[:8],
     }
-    return render(request, "annotation/project.html", context)
+    return render(request, "annotation/researchers/project.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -69,7 +69,7 @@ def study_new(request: LoggedIn, project: str) -> HttpResponse:
         messages.success(request, f"{study.name} is a draft with {study.items.count()} pairs. Check its wording.")
         return redirect("annotation:wording", study.public_id)
     context = {"project": found, "form": form}
-    return render(request, "annotation/study_new.html", context, status=400 if form.errors else 200)
+    return render(request, "annotation/researchers/study_new.html", context, status=400 if form.errors else 200)
 
 
 def _created(form: StudyForm, *, by: AbstractBaseUser) -> tuple[Study, Job | None] | None:
@@ -120,7 +120,7 @@ def study(request: LoggedIn, study: UUID) -> HttpResponse:
         "filling": filling.fillings(found).first(),
         "n_left_out": pairs.other_pairs(found).count() - n_further,
     }
-    return render(request, "annotation/study.html", context)
+    return render(request, "annotation/researchers/study.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -144,7 +144,7 @@ def wording(request: LoggedIn, study: UUID, language: str | None = None) -> Http
         "chosen_name": names.get(chosen, chosen),
         "languages": [{"code": code, "name": name, "is_supplied": code in supplied} for code, name in names.items()],
     }
-    return render(request, "annotation/wording.html", context, status=400 if form.errors else 200)
+    return render(request, "annotation/researchers/wording.html", context, status=400 if form.errors else 200)
 
 
 @require_POST

@@ -47,7 +47,7 @@ def quality(request: LoggedIn, study: UUID) -> HttpResponse:
         "page": page,
         "people": [_facts(person) for person in page],
     }
-    return render(request, "annotation/quality.html", context)
+    return render(request, "annotation/watching/quality.html", context)
 
 
 @require_POST
@@ -102,7 +102,7 @@ def _annotator_page(request: LoggedIn, study: Study, person: Participation, *, r
         "form": refused or ReasonForm(),
         "last_check": background.last_check(study, assessment.KIND),
     }
-    return render(request, "annotation/annotator.html", context, status=400 if refused else 200)
+    return render(request, "annotation/watching/annotator.html", context, status=400 if refused else 200)
 
 
 def _person(study: Study, public_id: UUID) -> Participation:
@@ -161,7 +161,7 @@ def items(request: LoggedIn, study: UUID) -> HttpResponse:
         "by_spread": by_spread,
         "query": f"show={shown if shown in SHOWS else 'all'}{'&order=spread' if by_spread else ''}&",
     }
-    return render(request, "annotation/items.html", context)
+    return render(request, "annotation/watching/items.html", context)
 
 
 @require_GET
@@ -236,7 +236,7 @@ def _item_page(request: LoggedIn, study: Study, one: Item, *, refused: RoleForm 
         "reason_form": ReasonForm(auto_id="id_withdraw_%s"),
         "was_given": one.assignments.exists(),
     }
-    return render(request, "annotation/item.html", context, status=400 if refused else 200)
+    return render(request, "annotation/watching/item.html", context, status=400 if refused else 200)
 
 
 def _context(study: Study) -> dict[str, Any]:

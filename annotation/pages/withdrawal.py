@@ -57,7 +57,7 @@ def _page(
     request: HttpRequest, *, found: Participation | None = None, error: str = "", typed: str = "", status: int = 200
 ) -> HttpResponse:
     context = {"found": found, "error": error, "typed": typed}
-    return render(request, "annotation/withdraw.html", context, status=status)
+    return render(request, "annotation/annotators/withdraw.html", context, status=status)
 
 
 # Guessing is as limited as at the log-in, and counted in memory only: no address is kept.

@@ -35,6 +35,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
     language = forms.ChoiceField(
         label=capfirst(SETTINGS["language"].verbose_name),
         help_text=SETTINGS["language"].help_text,
+        initial=SETTINGS["language"].default,
         choices=list(in_english().items()),
     )
     methods = forms.MultipleChoiceField(
