@@ -6,7 +6,6 @@ the two that are never relaxed are that nobody gets an item twice (repeats aside
 study shows a picture whose original this person has seen.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +17,8 @@ from annotation.giving.statements import ANY_VERSION, NEW_AND_SATED, NEW_ORIGINA
 from annotation.sql import fetch_all, fetch_one, under
 from datasets.models.releases import Mode
 
+# After the strictest, in a study that has too few originals for a session.
+RELAXED = (SPACED, NOT_IN_A_ROW, ANY_VERSION)
 TRIES = 8  # looks at the places with the fewest holders, where others were faster each time
 LOOKED_AT = 3  # pairs that want ratings, for each of a session's
 
@@ -38,14 +39,7 @@ class Draws:
         self.person = person
         self.may_wait = may_wait
         self._conditions = {"unspoilt": unspoilt(person), "lock": lock_of(may_wait)}
-        # What any of the conditions may name.
-        self._named = {
-            "study": person.study,
-            "participation": person.pk,
-            "annotator": person.annotator,
-            "spacing": person.spacing,
-        }
-        # The fewest holders of a new original; None when there is none. Within the transaction they become fewer.
+        # The fewest holders that a new original has; None when there is none. Ever fewer are new in the transaction.
         self._fewest: int | None = 0
 
     def at(self, position: int) -> Draw | None:
@@ -64,7 +58,7 @@ class Draws:
     def _fetch(self, statement: str, condition: Condition, **values: Any) -> Any:
         """What a draw finds under a condition: the first cell of its row, or None."""
         whole = under(statement, allowed=condition.sql, **self._conditions)
-        row = fetch_one(whole, **self._named, **values)
+        row = fetch_one(whole, **self.person.named, **values)
         return row[0] if row else None
 
     @cached_property
@@ -105,15 +99,11 @@ class Draws:
             draw, self._fewest = self._first(purpose, NEW_ORIGINAL, start, position, self._fewest)
             if draw:
                 return draw
-        for condition in self._relaxed():
+        for condition in RELAXED if self.person.has_few_originals else ():
             draw, _ = self._first(purpose, condition, start, position, 0)
             if draw:
                 return draw
         return None
-
-    def _relaxed(self) -> Iterable[Condition]:
-        """After the strictest, in a study that has too few originals for a session."""
-        return (SPACED, NOT_IN_A_ROW, ANY_VERSION) if self.person.has_few_originals else ()
 
     def _first(
         self, purpose: str, condition: Condition, start: int, position: int, fewest: int

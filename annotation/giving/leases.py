@@ -231,7 +231,7 @@ def _assign(person: Person, draw: Draw, position: int) -> None:
 def _retake(person: Person, n: int, *, may_wait: bool) -> int:
     """Of the pairs that were given free when this person's time ran out, those that are still to be had."""
     returned = under(statements.RETURNED, unspoilt=unspoilt(person))
-    found = fetch_all(returned, participation=person.pk, annotator=person.annotator, n=n)
+    found = fetch_all(returned, **person.named, n=n)
     take = under(statements.TAKE_THIS, lock=lock_of(may_wait))
     retaken = [pk for pk, item, purpose in found if purpose != Purpose.MAIN or fetch_one(take, item=item)]
     if retaken:
@@ -253,8 +253,7 @@ def _may_still_come(person: Person) -> bool:
     # What is spoilt for HA1 stays so; HA2 waits for an answer only.
     lasting = unspoilt(person) if person.mode == Mode.HA1 else statements.EVERY_ITEM
     may_come = under(statements.MAY_COME, allowed=condition.sql, unspoilt=lasting)
-    named = {"study": person.study, "participation": person.pk, "annotator": person.annotator}
-    return fetch_one(may_come, **named) is not None
+    return fetch_one(may_come, **person.named) is not None
 
 
 def give_back(participation: int, *, unpainted_only: bool = False) -> int:

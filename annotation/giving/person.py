@@ -50,6 +50,11 @@ class Person:
     def n_planned(self) -> int:
         return self.plan.size
 
+    @cached_property
+    def named(self) -> dict[str, int]:
+        """What the conditions of a draw may name of a person."""
+        return {"participation": self.pk, "annotator": self.annotator, "study": self.study, "spacing": self.spacing}
+
     @property
     def is_open(self) -> bool:
         return self.state == Study.State.OPEN

@@ -16,34 +16,36 @@ SETUP = """
 import json
 from django.contrib.auth.models import User
 from django.db.models import F
-from annotation import studies
+from annotation.studies.invitations import invite, revoke_invitation
+from annotation.studies.life import change_state
+from annotation.studies.setup import begin_campaign, create_study
+from annotation.studies.wording import standard_wording
 from annotation.watching.roles import PairRole, give_role
-from annotation.wording import standard_wording
 from datasets.models.projects import Membership, Project
 project = Project.objects.get()
 links, ids = {}, {}
 
 def begin(name, mode="HA2", campaign=None, pairs=project.pairs.all(), **fields):
-    campaign = campaign or studies.begin_campaign(project, name)
+    campaign = campaign or begin_campaign(project, name)
     plan = {"goal": 50, "session_size": 4, "n_warm_up": 0, "repeat_percent": 0}
-    study = studies.create_study(project, campaign=campaign, name=name, mode=mode, pairs=pairs, **plan | fields)
-    links[name], ids[name] = studies.invite(study).token, str(study.public_id)
+    study = create_study(project, campaign=campaign, name=name, mode=mode, pairs=pairs, **plan | fields)
+    links[name], ids[name] = invite(study).token, str(study.public_id)
     return study
 
 def opened(*args, **fields):
     study = begin(*args, **fields)
-    studies.change_state(study, "open")
+    change_state(study, "open")
     return study
 
 panel = {"completion_code": "C1X9-DONE", "completion_url": "https://panel.example/done"}
 pairs = opened("Pairs", asks_who=True, person_limit=6, **panel)
 opened("Pictures", mode="HA1", session_size=2)
-opened("Few", pairs=project.pairs.filter(method="mask"), goal=1, session_size=2)
+opened("Few", pairs=project.pairs.filter(method="mask"), goal=1, session_size=2, window=1)
 opened("Full").items.update(n_held=F("goal"), n_rated=F("goal"))
-studies.change_state(opened("Closed"), "closed")
-studies.revoke_invitation(revoked := studies.invite(pairs))
+change_state(opened("Closed"), "closed")
+revoke_invitation(revoked := invite(pairs))
 links["Revoked"] = revoked.token
-both = studies.begin_campaign(project, "Both")
+both = begin_campaign(project, "Both")
 opened("Both pictures", mode="HA1", campaign=both)
 opened("Both pairs", campaign=both, session_size=6)
 words = {"question": "Wie anonym ist das Bild?", "low_label": "gar nicht", "high_label": "vollkommen"}
@@ -52,7 +54,7 @@ asked = begin("Asked", language="de", wording=words, n_practice=1, n_checks=1, s
 practice, check = asked.items.order_by("pk")[:2]
 give_role(asked, practice, PairRole("practice", expected_low=2, expected_high=4))
 give_role(asked, check, PairRole("check", instructed_score=3))
-studies.change_state(asked, "open")
+change_state(asked, "open")
 anna = User.objects.create_user("anna", password="{password}")
 Membership.objects.create(project=project, user=anna, role="annotator")
 print(json.dumps([links, ids]))
