@@ -22,6 +22,7 @@ OPEN = """async (renewEvery) => {
   const list = document.body.appendChild(document.createElement("ol"));
   const says = (name) => (what) => {
     if (name === "took") window.taken = what;
+    if (name === "took" && window.endsThen) line.close();
     list.appendChild(document.createElement("li")).textContent = name === "refused" ? `${name} ${what}` : name;
   };
   window.front = { painted: "pair 0", isEmpty: false, isLookedAt: true };
@@ -169,6 +170,19 @@ def test_there_is_one_request_at_a_time_and_what_comes_meanwhile_follows_at_once
     page.clock.run_for(0)
     expect_heard(page, TOOK, TOOK)
     assert server.sent == [[9], [3, 1]]
+
+
+def test_what_is_painted_while_a_request_is_on_its_way_is_said_at_once(page: Page, server: Server) -> None:
+    kept: list[Route] = []
+    server.replies = [kept.append]
+    with page.expect_request("**/answer/"):
+        send(page)
+    page.evaluate("() => { front.painted = 'pair 1'; line.send(); }")
+    stored(kept[0])
+    expect_heard(page, TOOK)
+    page.clock.run_for(0)
+    expect_heard(page, TOOK, TOOK)
+    assert [each["painted"] for each in server.requests] == ["pair 0", "pair 1"]
 
 
 def test_an_answer_travels_with_what_is_painted_in_a_moment(page: Page, server: Server) -> None:
@@ -323,6 +337,19 @@ def test_a_line_that_is_back_is_used_at_once_and_said_to_be_back_once(page: Page
     assert unsent(page) == []
 
 
+def test_who_comes_back_and_finds_the_line_still_gone_waits_as_after_a_first_failure(
+    page: Page, server: Server
+) -> None:
+    server.always = cut_off
+    say(page, 9)
+    send(page)
+    expect_heard(page, GONE)
+    heard = expect_sent_after(page, 1000, heard=GONE, more=FAILED)
+    page.evaluate(LOOK, False)
+    expect_heard(page, heard, FAILED)
+    expect_sent_after(page, 1000, heard=heard + FAILED, more=FAILED)
+
+
 def test_with_nothing_unsent_nobody_is_told_that_the_line_is_gone(page: Page, server: Server) -> None:
     server.replies = [cut_off]
     send(page)
@@ -362,14 +389,25 @@ def test_a_hidden_page_renews_nothing_until_somebody_comes_back(page: Page) -> N
     page.clock.run_for(3 * RENEW_MS)
     page.evaluate("() => void window.dispatchEvent(new Event('online'))")
     assert page.locator("li").all_text_contents() == TOOK
-    page.evaluate(LOOK, False)
-    expect_heard(page, TOOK, TOOK)
+    for _ in range(2):  # the first time it is made up for
+        page.evaluate(LOOK, False)
+        expect_heard(page, TOOK, TOOK)
 
 
 def test_with_a_pair_in_front_and_nothing_unsent_nothing_is_asked(page: Page) -> None:
     page.evaluate("() => line.tryNow()")
     page.clock.run_for(RENEW_MS)
     assert page.locator("li").count() == 0
+
+
+def test_with_the_reply_that_ends_the_session_nothing_more_is_said_or_sent(page: Page, server: Server) -> None:
+    server.replies = [cut_off]
+    page.evaluate("() => { window.endsThen = true; }")
+    say(page, 9)
+    send(page)
+    expect_heard(page, GONE)
+    expect_sent_after(page, 1000, heard=GONE, more=TOOK)
+    expect_silence(page, server)
 
 
 def test_after_the_end_nothing_is_sent(page: Page, server: Server) -> None:
