@@ -77,7 +77,7 @@ def released_revisions(study: Study, cutoff: datetime) -> QuerySet[Revision]:
 
 
 @dataclass(frozen=True)
-class _Said:
+class _Answer:
     """One answer that counts."""
 
     revision: int
@@ -116,14 +116,14 @@ def _freeze(attempt: Attempt, study: Study) -> dict[str, Any]:
     # First of all: whoever is erased from here on is missed when the release is sealed.
     people = {pk for (pk,) in fetch_all(PEOPLE, study=study.pk)}
     out_by_rule = _out_by_rule(study, cutoff)
-    said, unused = _said(study, cutoff), set(set_aside(study, by=cutoff))
-    used = [each for each in said if each.participation not in unused]
+    answers, unused = _answers(study, cutoff), set(set_aside(study, by=cutoff))
+    used = [each for each in answers if each.participation not in unused]
     if not used:
         raise JobFailed("No rating is left to release: everybody has withdrawn or been set aside.")
-    release = _draft(attempt, study, cutoff, said, used)
+    release = _draft(attempt, study, cutoff, answers, used)
     n_labels = _write(attempt, release, used, has_core=study.has_core)
-    _write_set_aside(attempt, release, said, used)
-    agreement = release_agreement(release, by_rule=_names(release, said, out_by_rule))
+    _write_set_aside(attempt, release, answers, used)
+    agreement = release_agreement(release, by_rule=_names(release, answers, out_by_rule))
     content = content_hash(release)
     with attempt.writing(n_done=n_labels):
         _hold(people, study)
@@ -149,11 +149,11 @@ def _hold(people: set[int], study: Study) -> None:
         raise SomebodyErased
 
 
-def _write_set_aside(attempt: Attempt, release: Release, said: list[_Said], used: list[_Said]) -> None:
+def _write_set_aside(attempt: Attempt, release: Release, answers: list[_Answer], used: list[_Answer]) -> None:
     """Under the numbers that labels have; pairs without a label are numbered after them."""
     is_used = {each.participation for each in used}
     numbers = {item: number for number, item in enumerate(dict.fromkeys(each.item for each in used), start=1)}
-    rest = iter([each for each in said if each.participation not in is_used])
+    rest = iter([each for each in answers if each.participation not in is_used])
     while batch := list(islice(rest, RATINGS_AT_ONCE)):
         items = _items(each.item for each in batch)
         cues = _cues(release, items, {each.participation for each in batch})
@@ -182,15 +182,15 @@ def _out_by_rule(study: Study, cutoff: datetime) -> set[int] | None:
     return {participation for participation, card in cards.items() if rule.sets_aside(card)}
 
 
-def _names(release: Release, said: list[_Said], people: set[int] | None) -> set[str] | None:
-    return None if people is None else {_name(release, each) for each in said if each.participation in people}
+def _names(release: Release, answers: list[_Answer], people: set[int] | None) -> set[str] | None:
+    return None if people is None else {_name(release, each) for each in answers if each.participation in people}
 
 
-def _name(release: Release, each: _Said) -> str:
+def _name(release: Release, each: _Answer) -> str:
     return pseudonym(release, f"annotator:{each.person}")
 
 
-def _said(study: Study, cutoff: datetime) -> list[_Said]:
+def _answers(study: Study, cutoff: datetime) -> list[_Answer]:
     rows = released_revisions(study, cutoff).order_by(
         "rating__assignment__item__pair", "rating__assignment__participation"
     )
@@ -205,10 +205,10 @@ def _said(study: Study, cutoff: datetime) -> list[_Said]:
         "rating__is_late",
         "number",
     )
-    return [_Said(*row) for row in values.iterator(chunk_size=10_000)]
+    return [_Answer(*row) for row in values.iterator(chunk_size=10_000)]
 
 
-def _draft(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said], used: list[_Said]) -> Release:
+def _draft(attempt: Attempt, study: Study, cutoff: datetime, answers: list[_Answer], used: list[_Answer]) -> Release:
     name = f"{study.name} (simulated ratings)" if study.simulated else study.name
     with attempt.writing(n_total=len({each.item for each in used})):
         _discard_drafts(attempt, study)
@@ -218,7 +218,7 @@ def _draft(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said], 
             title=name,
             mode=study.mode,
             simulated=study.simulated,
-            origins=_origins(attempt, study, cutoff, said, used),
+            origins=_origins(attempt, study, cutoff, answers, used),
             counting_rule=COUNTING_RULE,
         )
 
@@ -233,8 +233,10 @@ def _discard_drafts(attempt: Attempt, study: Study) -> None:
             discard_draft(draft)
 
 
-def _origins(attempt: Attempt, study: Study, cutoff: datetime, said: list[_Said], used: list[_Said]) -> dict[str, Any]:
-    people, people_used = ({each.person for each in answers} for answers in (said, used))
+def _origins(
+    attempt: Attempt, study: Study, cutoff: datetime, answers: list[_Answer], used: list[_Answer]
+) -> dict[str, Any]:
+    people, people_used = ({each.person for each in some} for some in (answers, used))
     sources = Source.objects.filter(pairs__items__study=study).distinct().order_by("name")
     texts = StudyText.objects.filter(study=study).exclude(shown_at=None)
     return {
@@ -274,9 +276,9 @@ def _preregistration(study: Study, cutoff: datetime) -> dict[str, Any] | None:
     return {"fixed": kept.fixed, "sha256": kept.sha256, "fixed_at": kept.fixed_at.isoformat(), "deviations": changes}
 
 
-def _write(attempt: Attempt, release: Release, said: list[_Said], *, has_core: bool) -> int:
+def _write(attempt: Attempt, release: Release, answers: list[_Answer], *, has_core: bool) -> int:
     n_done = 0
-    pairs = _released_pairs(release, said, has_core=has_core)
+    pairs = _released_pairs(release, answers, has_core=has_core)
     while batch := list(islice(pairs, LABELS_AT_ONCE)):
         with attempt.writing(n_done=n_done + len(batch)):
             write_labels(release, batch, first_number=n_done + 1)
@@ -284,20 +286,20 @@ def _write(attempt: Attempt, release: Release, said: list[_Said], *, has_core: b
     return n_done
 
 
-def _released_pairs(release: Release, said: list[_Said], *, has_core: bool) -> Iterator[ReleasedPair]:
-    codes, items = np.unique([each.item for each in said], return_inverse=True)
-    _, people = np.unique([each.person for each in said], return_inverse=True)
-    consensus = corrected_scores(items, people, np.array([each.score for each in said], dtype=float))
+def _released_pairs(release: Release, answers: list[_Answer], *, has_core: bool) -> Iterator[ReleasedPair]:
+    codes, items = np.unique([each.item for each in answers], return_inverse=True)
+    _, people = np.unique([each.person for each in answers], return_inverse=True)
+    consensus = corrected_scores(items, people, np.array([each.score for each in answers], dtype=float))
     place = {int(item): i for i, item in enumerate(codes)}
-    by_item = ((item, list(answers)) for item, answers in groupby(said, key=attrgetter("item")))
+    by_item = ((item, list(its)) for item, its in groupby(answers, key=attrgetter("item")))
     while batch := list(islice(by_item, LABELS_AT_ONCE)):
         rows = _items(item for item, _ in batch)
         cues = _cues(release, rows)
-        for item, answers in batch:
+        for item, its in batch:
             i = place[item]
             yield ReleasedPair(
                 pair=rows[item].pair,
-                ratings=[_released(release, answer, cues.get(answer.revision, ())) for answer in answers],
+                ratings=[_released(release, answer, cues.get(answer.revision, ())) for answer in its],
                 corrected=float(consensus.score[i]) if consensus.se is not None else None,
                 corrected_se=float(consensus.se[i]) if consensus.se is not None else None,
                 is_core=rows[item].is_core if has_core else None,
@@ -314,12 +316,12 @@ def _cues(
     """What was marked on these items, by revision; of these participations only, where they are named."""
     if not release.origins["asks_cues"]:
         return {}
-    beside = Cue.objects.filter(revision__rating__assignment__item__in=items)
+    drawn = Cue.objects.filter(revision__rating__assignment__item__in=items)
     if people is not None:
-        beside = beside.filter(revision__rating__assignment__participation__in=people)
+        drawn = drawn.filter(revision__rating__assignment__participation__in=people)
     found: dict[int, tuple[ReleasedCue, ...]] = {}
     columns = ("revision", "revision__rating__assignment__item", "kind", "x", "y", "width", "height")
-    rows = beside.order_by("pk").values_list(*columns).iterator(chunk_size=10_000)
+    rows = drawn.order_by("pk").values_list(*columns).iterator(chunk_size=10_000)
     for revision, item, kind, x, y, width, height in rows:
         picture = items[item].pair.anonymized
         cue = ReleasedCue(kind, x, y, width, height, picture.width, picture.height)
@@ -327,7 +329,7 @@ def _cues(
     return found
 
 
-def _released(release: Release, answer: _Said, cues: tuple[ReleasedCue, ...]) -> ReleasedRating:
+def _released(release: Release, answer: _Answer, cues: tuple[ReleasedCue, ...]) -> ReleasedRating:
     return ReleasedRating(
         annotator=_name(release, answer),
         score=answer.score,

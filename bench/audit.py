@@ -24,7 +24,7 @@ def violations(study: Study, diaries: list[Diary]) -> Iterator[str]:
 
 def wrong_answers(diaries: list[Diary]) -> Iterator[str]:
     """Acknowledged and not stored as said, stored and never said, or stored twice."""
-    sent = {key: said for diary in diaries for key, said in diary.sent.items()}
+    sent = {key: answer for diary in diaries for key, answer in diary.sent.items()}
     rows = Revision.objects.values_list("key", "number", "rating__assignment__public_id", "score", "rating__score")
     stored = {str(key): (number, str(assignment), score, head) for key, number, assignment, score, head in rows}
     for key in (key for diary in diaries for key in diary.acknowledged):

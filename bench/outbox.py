@@ -97,11 +97,11 @@ class PatientAnnotator(Annotator):
             return
         turn = json.loads(reply[1])
         for acknowledgement in turn["acknowledgements"]:
-            said = self.outbox.pop(acknowledgement["key"])
-            if (acknowledgement["status"], acknowledgement["score"]) != ("stored", said["score"]):
-                self.diary.errors.append(f"{said}: {acknowledgement}")
+            answer = self.outbox.pop(acknowledgement["key"])
+            if (acknowledgement["status"], acknowledgement["score"]) != ("stored", answer["score"]):
+                self.diary.errors.append(f"{answer}: {acknowledgement}")
             else:
-                self.diary.acknowledged.add(said["key"])
+                self.diary.acknowledged.add(answer["key"])
         if self.outbox:
             raise Unexpected(f"a reply without acknowledgements of {list(self.outbox)}")
         self.leases = turn["leases"]

@@ -114,11 +114,11 @@ def import_pairs(n_rows: int) -> None:
 
 def lines(n_rows: int) -> None:
     """What the check of as many rows keeps in memory, without their pictures."""
-    told = ingest._Told(project())
+    known = ingest._Known(project())
     for number in range(n_rows):
         facts = {"group": "g", "source": "sizes", "method": "blur", "scope": "face", "parameters": {"radius": number}}
-        said = ingest._Said(number, f"{number:064x}", f"{-number & 0xFFFF:064x}", facts)
-        assert told._contradiction(said, {}) is None
+        row = ingest._SeenRow(number, f"{number:064x}", f"{-number & 0xFFFF:064x}", facts)
+        assert known._contradiction(row, {}) is None
 
 
 def prepare_ratings(n_ratings: int) -> None:
@@ -150,13 +150,13 @@ def prepare_ratings(n_ratings: int) -> None:
             )
             for place, item in enumerate(random.choice(items, RATED, replace=False), start=1)
         )
-        said = {"seconds": 4.0, "created_at": now}
+        timed = {"seconds": 4.0, "created_at": now}
         ratings = Rating.objects.bulk_create(
-            Rating(assignment=each, score=int(score), hidden_seconds=0.0, **said)
+            Rating(assignment=each, score=int(score), hidden_seconds=0.0, **timed)
             for each, score in zip(given, random.integers(1, 11, RATED), strict=True)
         )
         Revision.objects.bulk_create(
-            Revision(rating=each, number=1, key=uuid4(), score=each.score, **said) for each in ratings
+            Revision(rating=each, number=1, key=uuid4(), score=each.score, **timed) for each in ratings
         )
 
 

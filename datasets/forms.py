@@ -67,5 +67,7 @@ def understood(form: forms.BaseForm, hint: str = "") -> dict[str, Any]:
 def errors_in_words(form: forms.BaseForm) -> str:
     """All that is wrong with a form in one line."""
     whole = [str(message) for message in form.non_field_errors()]
-    fields = [f"{name}: {' '.join(map(str, said))}" for name, said in form.errors.items() if name != NON_FIELD_ERRORS]
+    fields = [
+        f"{name}: {' '.join(map(str, errors))}" for name, errors in form.errors.items() if name != NON_FIELD_ERRORS
+    ]
     return " ".join(whole + fields)

@@ -159,10 +159,10 @@ def _reader(root: Root) -> Callable[[str], Picture]:
 def _check(attempt: Attempt, root: Root) -> int:
     """Read everything, keep nothing: how many rows there are, or JobFailed with the first problems."""
     picture, problems, n_rows = _reader(root), list[str](), 0
-    told, rows = _Told(attempt.job.project), _rows(root)
+    known, rows = _Known(attempt.job.project), _rows(root)
     while batch := list(islice(rows, PAIRS_AT_ONCE)):
         n_rows += len(batch)
-        problems += told.problems([_said(row, picture) for row in batch])
+        problems += known.problems([_seen(row, picture) for row in batch])
         if n_rows % PAIRS_AT_ONCE == 0:
             attempt.progress(0, n_rows)
         if len(problems) > SHOWN_PROBLEMS:
@@ -176,7 +176,7 @@ def _check(attempt: Attempt, root: Root) -> int:
     return n_rows
 
 
-class _Said(NamedTuple):
+class _SeenRow(NamedTuple):
     """What a row says, and of which two pictures."""
 
     line: int
@@ -185,7 +185,7 @@ class _Said(NamedTuple):
     facts: dict[str, Any]
 
 
-def _said(row: ManifestRow | BadRow, picture: Callable[[str], Picture]) -> _Said | str:
+def _seen(row: ManifestRow | BadRow, picture: Callable[[str], Picture]) -> _SeenRow | str:
     """The row with its pictures seen, or what is wrong with it."""
     if isinstance(row, BadRow):
         return str(row)
@@ -198,7 +198,7 @@ def _said(row: ManifestRow | BadRow, picture: Callable[[str], Picture]) -> _Said
             return f"line {row.number}: {name}: {error}."
     original = picture(row.original) if row.original else None
     shown = original.original_sha256 if original else ""
-    return _Said(row.number, shown, picture(row.anonymized).original_sha256, _facts(row, original))
+    return _SeenRow(row.number, shown, picture(row.anonymized).original_sha256, _facts(row, original))
 
 
 def _facts(row: ManifestRow, original: Picture | None) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def _facts(row: ManifestRow, original: Picture | None) -> dict[str, Any]:
     }
 
 
-class _Told:
+class _Known:
     """What is said about each two pictures, in the project and by the manifest's rows so far.
 
     Two pictures are one pair: of rows that say different things about them, all but one would be lost without a word.
@@ -223,30 +223,30 @@ class _Told:
         # By a digest of both pictures: the line and a hash of each fact, packed, as a million rows have to fit in.
         self.lines: dict[bytes, bytes] = {}
 
-    def problems(self, batch: list[_Said | str]) -> list[str]:
+    def problems(self, batch: list[_SeenRow | str]) -> list[str]:
         """What is wrong with these rows, in their order; a problem that is known already stays as it is."""
-        stored = self._stored([said for said in batch if isinstance(said, _Said)])
-        found = [said if isinstance(said, str) else self._contradiction(said, stored) for said in batch]
+        stored = self._stored([row for row in batch if isinstance(row, _SeenRow)])
+        found = [row if isinstance(row, str) else self._contradiction(row, stored) for row in batch]
         return [problem for problem in found if problem]
 
-    def _contradiction(self, said: _Said, stored: dict[tuple[str, str], Pair]) -> str | None:
-        pictures = bytes.fromhex(said.original + said.anonymized)
-        hashes = [hash(json.dumps(value, sort_keys=True)) & _FACT_BITS for value in said.facts.values()]
-        packed = _LINE.pack(said.line, *hashes)
+    def _contradiction(self, row: _SeenRow, stored: dict[tuple[str, str], Pair]) -> str | None:
+        pictures = bytes.fromhex(row.original + row.anonymized)
+        hashes = [hash(json.dumps(value, sort_keys=True)) & _FACT_BITS for value in row.facts.values()]
+        packed = _LINE.pack(row.line, *hashes)
         line, *first = _LINE.unpack(self.lines.setdefault(blake2b(pictures, digest_size=16).digest(), packed))
-        if other := " and ".join(fact for fact, a, b in zip(said.facts, first, hashes, strict=True) if a != b):
-            return f"line {said.line}: the same two pictures as in line {line}, with another {other}."
-        pair = stored.get((said.original, said.anonymized))
-        if pair and (other := _difference(pair, said.facts)):
-            return f"line {said.line}: the project has these two pictures with another {other}."
+        if other := " and ".join(fact for fact, a, b in zip(row.facts, first, hashes, strict=True) if a != b):
+            return f"line {row.line}: the same two pictures as in line {line}, with another {other}."
+        pair = stored.get((row.original, row.anonymized))
+        if pair and (other := _difference(pair, row.facts)):
+            return f"line {row.line}: the project has these two pictures with another {other}."
         return None
 
-    def _stored(self, batch: list[_Said]) -> dict[tuple[str, str], Pair]:
+    def _stored(self, batch: list[_SeenRow]) -> dict[tuple[str, str], Pair]:
         """The project's pairs of these pictures, by the hashes of both: at most every original with every version."""
-        pairs = Pair.objects.filter(project=self.project, anonymized__sha256__in={said.anonymized for said in batch})
+        pairs = Pair.objects.filter(project=self.project, anonymized__sha256__in={row.anonymized for row in batch})
         pairs = pairs.select_related("source", "original", "anonymized")
-        whole = pairs.filter(original__sha256__in={said.original for said in batch if said.original})
-        lone = pairs.filter(original=None) if not all(said.original for said in batch) else pairs.none()
+        whole = pairs.filter(original__sha256__in={row.original for row in batch if row.original})
+        lone = pairs.filter(original=None) if not all(row.original for row in batch) else pairs.none()
         return {
             (pair.original.sha256 if pair.original else "", pair.anonymized.sha256): pair for pair in chain(whole, lone)
         }

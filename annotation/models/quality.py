@@ -33,7 +33,7 @@ class Preregistration(models.Model):
 
 
 class Card(models.Model):
-    """How a person rated, as last computed in the background (see quality.py for what `figures` holds)."""
+    """How a person rated, as last computed in the background (see assessment.py for what `figures` holds)."""
 
     participation = models.OneToOneField(Participation, on_delete=models.CASCADE, related_name="card")
     figures = models.JSONField()

@@ -224,11 +224,10 @@ def _item(study: Study, pk: int) -> Item:
 
 def _item_page(request: LoggedIn, study: Study, one: Item, *, refused: RoleForm | None = None) -> HttpResponse:
     [statistics] = with_statistics([one])
-    said = list(answers_to(one))
     context = _context(study) | {
         "item": one,
         "statistics": statistics,
-        "answers": said,
+        "answers": list(answers_to(one)),
         "cues": list(cues_on(one)) if study.asks_cues else [],
         "cue_number_size": max(one.pair.anonymized.width, one.pair.anonymized.height) / CUE_NUMBERS,
         "reports": reports_on(one),

@@ -42,8 +42,8 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What people said of a pair."""
+class Sums:
+    """What people said of a pair, summed up."""
 
     n: int = 0
     total: int = 0
@@ -69,15 +69,15 @@ def update_stops(
     Safe while people rate, and in several workers at once: a pair's row is locked while its goal is decided, and the
     goal is never below what the pair holds.
     """
-    said = _said(study) if study.stops_adaptively else {}
-    pool = pooled(said)
+    sums_of = _sums(study) if study.stops_adaptively else {}
+    pool = pooled(sums_of)
     outside: QuerySet[Item] = study.items.rated().filter(is_core=False, state=Item.State.OPEN).order_by("pk")
     by_model: dict[int, float] = {}
     if study.is_ordered_by_model:
         pairs = outside.values_list("pair_id", flat=True)
         by_model = priorities(study.project, study.mode, pairs.iterator(chunk_size=at_once))
     for batch in _batches(outside, at_once):
-        _update(study, batch, said, pool, by_model)
+        _update(study, batch, sums_of, pool, by_model)
 
 
 def _batches(items: QuerySet[Item], at_once: int) -> Iterator[list[int]]:
@@ -88,7 +88,7 @@ def _batches(items: QuerySet[Item], at_once: int) -> Iterator[list[int]]:
         last = batch[-1]
 
 
-def _said(study: Study) -> dict[int, Said]:
+def _sums(study: Study) -> dict[int, Sums]:
     """By item, of all pairs, the core too. One GROUP BY."""
     rows = (
         Rating.objects.counting()
@@ -98,12 +98,12 @@ def _said(study: Study) -> dict[int, Said]:
         .annotate(n=Count("pk"), total=Sum("score"), squares=Sum(F("score") * F("score")))
         .values_list("assignment__item", "n", "total", "squares")
     )
-    return {item: Said(n, total, squares) for item, n, total, squares in rows.iterator(chunk_size=ITEMS_AT_ONCE)}
+    return {item: Sums(n, total, squares) for item, n, total, squares in rows.iterator(chunk_size=ITEMS_AT_ONCE)}
 
 
-def pooled(said: dict[int, Said]) -> Pool:
-    sums = np.array([(each.n, each.total, each.squares) for each in said.values()], dtype=float).reshape(-1, 3)
-    found = spread_of_sums(*sums.T)
+def pooled(sums_of: dict[int, Sums]) -> Pool:
+    rows = np.array([(each.n, each.total, each.squares) for each in sums_of.values()], dtype=float).reshape(-1, 3)
+    found = spread_of_sums(*rows.T)
     sd = found.sd if found else ASSUMED_SD
     measured = found.reliability if found else None
     reliability = min(max(ASSUMED_RELIABILITY if measured is None else measured, LEAST_RELIABILITY), 0.99)
@@ -111,30 +111,30 @@ def pooled(said: dict[int, Said]) -> Pool:
     return Pool(sd, found.n_ratings - found.n_items if found else 0, between)
 
 
-def has_enough(said: Said, pool: Pool, study: Study) -> bool:
+def has_enough(sums: Sums, pool: Pool, study: Study) -> bool:
     """Whether a pair needs no further rating."""
-    if said.n >= study.max_ratings:
+    if sums.n >= study.max_ratings:
         return True
-    if said.n < study.min_ratings or not pool.df:
+    if sums.n < study.min_ratings or not pool.df:
         return False
-    if said.n < OWN_FROM:
-        return half_width(pool.sd, said.n, df=pool.df) <= study.half_width
-    return half_width(sqrt(said.variance), said.n) <= study.half_width
+    if sums.n < OWN_FROM:
+        return half_width(pool.sd, sums.n, df=pool.df) <= study.half_width
+    return half_width(sqrt(sums.variance), sums.n) <= study.half_width
 
 
-def standard_error(said: Said, pool: Pool) -> float:
+def standard_error(sums: Sums, pool: Pool) -> float:
     """Of a pair's score, after what was said and before it what all pairs are like (posterior of a normal mean)."""
-    variance = max(said.variance if said.n >= OWN_FROM else pool.sd**2, LEAST_VARIANCE)
-    return 1 / sqrt(1 / pool.variance_between + said.n / variance)
+    variance = max(sums.variance if sums.n >= OWN_FROM else pool.sd**2, LEAST_VARIANCE)
+    return 1 / sqrt(1 / pool.variance_between + sums.n / variance)
 
 
 @transaction.atomic
-def _update(study: Study, ids: list[int], said: dict[int, Said], pool: Pool, by_model: dict[int, float]) -> None:
+def _update(study: Study, ids: list[int], sums_of: dict[int, Sums], pool: Pool, by_model: dict[int, float]) -> None:
     # Draws and answers change what an item holds: they wait until its goal is decided. By ids, as whoever returns.
     locked = Item.objects.filter(pk__in=ids, is_core=False).order_by("pk").select_for_update(no_key=True)
     changed = []
     for item in locked:
-        goal, priority = _goal_and_priority(item, said.get(item.pk, Said()), pool, by_model, study)
+        goal, priority = _goal_and_priority(item, sums_of.get(item.pk, Sums()), pool, by_model, study)
         if (goal, priority) != (item.goal, item.priority):
             item.goal, item.priority = goal, priority
             changed.append(item)
@@ -143,12 +143,12 @@ def _update(study: Study, ids: list[int], said: dict[int, Said], pool: Pool, by_
 
 
 def _goal_and_priority(
-    item: Item, said: Said, pool: Pool, by_model: dict[int, float], study: Study
+    item: Item, sums: Sums, pool: Pool, by_model: dict[int, float], study: Study
 ) -> tuple[int, float | None]:
     # Where the model knows some pairs, those that it does not know come last; where it knows none, all are as good.
     word = by_model.get(item.pair_id, 0.0) if by_model else None
     if not study.stops_adaptively:
         return item.goal, word
-    goal = item.n_held if has_enough(said, pool, study) else max(item.n_held, study.max_ratings)
+    goal = item.n_held if has_enough(sums, pool, study) else max(item.n_held, study.max_ratings)
     # In hundredths of a point, or each answer would move every pair a little.
-    return max(goal, 1), round(standard_error(said, pool), 2) + TIE * (word or 0.0)
+    return max(goal, 1), round(standard_error(sums, pool), 2) + TIE * (word or 0.0)

@@ -134,8 +134,8 @@ def change_completion(
         raise NotPossible("The last page shows this already; nothing has changed.")
     Study.objects.filter(pk=study.pk).update(**after)
     changed = [name for name in COMPLETION if before[name] != after[name]]
-    said_before, said_now = ({name: said[name] for name in changed} for said in (before, after))
-    record_change(locked, StudyChange.Kind.COMPLETION, before=said_before, after=said_now, by=by, reason=reason)
+    was, becomes = ({name: texts[name] for name in changed} for texts in (before, after))
+    record_change(locked, StudyChange.Kind.COMPLETION, before=was, after=becomes, by=by, reason=reason)
     study.refresh_from_db(fields=COMPLETION)
 
 

@@ -50,7 +50,7 @@ class ExclusionRule:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def sets_aside(self, figures: Mapping[str, Any]) -> list[str]:
-        """The parts that a card meets (`figures` as quality.py computes them)."""
+        """The parts that a card meets (`figures` as assessment.py computes them)."""
         return [name for name, limit in self.used().items() if MEETS[name](figures, limit)]
 
     def in_words(self) -> list[str]:
@@ -115,7 +115,7 @@ def change_preregistration(
     """
     study = locked_study(study)
     kept = preregistration_of(study)
-    before, after = said_by(kept), {"headline": headline, "rule": rule.used()}
+    before, after = choices_of(kept), {"headline": headline, "rule": rule.used()}
     if before == after:
         return "The preregistration says so already; nothing has changed."
     if study.has_begun and not reason:  # it may have opened since somebody began to write
@@ -128,7 +128,7 @@ def change_preregistration(
     return "The change is recorded as a deviation."
 
 
-def said_by(kept: Preregistration) -> dict[str, Any]:
+def choices_of(kept: Preregistration) -> dict[str, Any]:
     return {"headline": kept.headline, "rule": kept.rule}
 
 

@@ -48,7 +48,7 @@ class Answers:
             yield int(person), self.where(np.arange(start, end))
 
 
-def answers(study: Study, cutoff: datetime) -> Answers:
+def answers_until(study: Study, cutoff: datetime) -> Answers:
     """Of everybody who has not withdrawn, for whatever purpose a pair was shown."""
     rows = Revision.objects.newest_by(cutoff).not_withdrawn().of_study(study).order_by(*COLUMNS[:1], COLUMNS[2])
     found = rows.values_list("rating__assignment__purpose", *COLUMNS).iterator(chunk_size=ANSWERS_AT_ONCE)

@@ -30,7 +30,7 @@ from annotation.models.people import Participation
 from annotation.models.quality import Card, Flag
 from annotation.models.ratings import Assignment, Report
 from annotation.models.studies import Item, Study
-from annotation.watching.answers import NO_ROWS, PURPOSES, Answers, answers, answers_of
+from annotation.watching.answers import NO_ROWS, PURPOSES, Answers, answers_of, answers_until
 from annotation.watching.background import checks_studies
 from annotation.watching.flags import MIN_PEOPLE, MIN_RATINGS, flags_of
 from datasets.jobs import Attempt
@@ -54,21 +54,21 @@ def assess(study: Study, *, cutoff: datetime | None = None) -> Assessment:
     Whoever has answered nothing and skipped a check has a card too.
     """
     cutoff = cutoff or timezone.now()
-    said = answers(study, cutoff)
-    people = {person: _own_figures(its) for person, its in said.by_person()}
-    together = _compare_with_others(said.of(Purpose.MAIN), people)
-    _count_checks(said, study, people)
-    _compare_repeats(said, people)
-    figures = together | _study_figures(said, people)
+    answers = answers_until(study, cutoff)
+    people = {person: _own_figures(its) for person, its in answers.by_person()}
+    together = _compare_with_others(answers.of(Purpose.MAIN), people)
+    _count_checks(answers, study, people)
+    _compare_repeats(answers, people)
+    figures = together | _study_figures(answers, people)
     _count_skips(study, cutoff, people)
     for card in people.values():
         card["alpha"] = figures["alpha"]
     return Assessment(figures, people)
 
 
-def _own_figures(said: Answers) -> dict[str, Any]:
+def _own_figures(answers: Answers) -> dict[str, Any]:
     """What can be said of a person without the others; what needs them is filled in later."""
-    main, timed = said.of(Purpose.MAIN), said.where(said.purpose != PURPOSES.index(Purpose.PRACTICE))
+    main, timed = answers.of(Purpose.MAIN), answers.where(answers.purpose != PURPOSES.index(Purpose.PRACTICE))
     seconds = timed.seconds[~np.isnan(timed.seconds)]
     hidden = timed.hidden[~np.isnan(timed.hidden)]
     n_of_score = np.unique(main.score, return_counts=True)[1]
@@ -111,10 +111,10 @@ def _compare_with_others(main: Answers, people: dict[int, dict[str, Any]]) -> di
     return {"n_ratings": len(main.score), "alpha": alpha, "residual": conduct.pooled_residual(item, main.score)}
 
 
-def _count_checks(said: Answers, study: Study, people: dict[int, dict[str, Any]]) -> None:
+def _count_checks(answers: Answers, study: Study, people: dict[int, dict[str, Any]]) -> None:
     serving = study.items.exclude(role=Item.Role.MAIN).in_bulk()
     for purpose in (Purpose.CHECK, Purpose.PRACTICE):
-        asked = said.of(purpose)
+        asked = answers.of(purpose)
         for pk, item, score in zip(asked.participation, asked.item, asked.score, strict=True):
             if (expects := serving.get(int(item))) and (passed := expects.passes(score)) is not None:
                 tally = people[int(pk)][_kind(purpose, expects)]
@@ -138,9 +138,9 @@ def _kind(purpose: str, item: Item) -> str:
     return "checks" if item.instructed_score is None else "instructions"
 
 
-def _compare_repeats(said: Answers, people: dict[int, dict[str, Any]]) -> None:
-    again = said.of(Purpose.REPEAT)
-    first = said.where((said.purpose == PURPOSES.index(Purpose.MAIN)) & np.isin(said.item, again.item))
+def _compare_repeats(answers: Answers, people: dict[int, dict[str, Any]]) -> None:
+    again = answers.of(Purpose.REPEAT)
+    first = answers.where((answers.purpose == PURPOSES.index(Purpose.MAIN)) & np.isin(answers.item, again.item))
     scores = dict(zip(zip(first.participation, first.item, strict=True), first.score, strict=True))
     for pk, its in again.by_person():
         twice = zip(its.item, its.score, strict=True)
@@ -149,8 +149,8 @@ def _compare_repeats(said: Answers, people: dict[int, dict[str, Any]]) -> None:
             people[pk]["repeats"] = asdict(conduct.self_consistency(*zip(*pairs, strict=True)))
 
 
-def _study_figures(said: Answers, people: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
-    timed = said.where((said.purpose != PURPOSES.index(Purpose.PRACTICE)) & ~np.isnan(said.seconds))
+def _study_figures(answers: Answers, people: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    timed = answers.where((answers.purpose != PURPOSES.index(Purpose.PRACTICE)) & ~np.isnan(answers.seconds))
     median = _median(timed.seconds)
     for pk, own in timed.by_person():
         people[pk]["time"]["fast_share"] = _share(own.seconds < conduct.FAST * median) if median else 0.0
@@ -207,11 +207,13 @@ def _store(cards: Mapping[int, dict[str, Any]], study: Mapping[str, Any]) -> Non
         update_fields=["figures", "assessed_at"],
     )
     known = {(flag.participation_id, flag.reason): flag for flag in Flag.objects.filter(participation__in=there)}
-    raised = {(pk, reason): said for pk in there for reason, said in flags_of(cards[pk], study).items()}
+    raised = {(pk, reason): evidence for pk in there for reason, evidence in flags_of(cards[pk], study).items()}
     for key, flag in known.items():
         _update(flag, raised.get(key))
     new = [
-        Flag(participation_id=key[0], reason=key[1], evidence=said) for key, said in raised.items() if key not in known
+        Flag(participation_id=key[0], reason=key[1], evidence=evidence)
+        for key, evidence in raised.items()
+        if key not in known
     ]
     Flag.objects.bulk_create(new)
 

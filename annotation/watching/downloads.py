@@ -87,8 +87,8 @@ def _answers(study: Study) -> QuerySet[Assignment]:
 
 
 def _cells(row: tuple[Any, ...]) -> list[Any]:
-    *said, viewing = row
-    answer = dict(zip(ANSWER, said, strict=True))
+    *cells, viewing = row
+    answer = dict(zip(ANSWER, cells, strict=True))
     answer |= {name: words_cell(answer[name] or "") for name in FREE_TEXT}
     conditions = viewing or {}
     spent = conditions.get("seconds", {})

@@ -2,7 +2,7 @@
 
 Every flag needs a minimum number of answers first. Its threshold scales with the study, so that a hard study flags
 nobody for being hard; and nothing here asks whether somebody was slow. `card` and `study` are the figures that
-quality.py computes; evidence is the numbers that were compared, `limit` among them.
+assessment.py computes; evidence is the numbers that were compared, `limit` among them.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,27 +40,27 @@ def proposes_no_pay(card: Figures) -> bool:
 
 
 def _failed_instructions(card: Figures, study: Figures) -> Evidence | None:
-    said = card["instructions"]
-    return dict(said) if said["n_failed"] >= MIN_FAILURES else None
+    instructions = card["instructions"]
+    return dict(instructions) if instructions["n_failed"] >= MIN_FAILURES else None
 
 
 def _failed_checks(card: Figures, study: Figures) -> Evidence | None:
     """More often than the others, too: a check that most people fail says something of the check."""
-    said, others = card["checks"], study["checks"]
-    n_others = others["n"] - said["n"]
-    usual = (others["n_failed"] - said["n_failed"]) / n_others if n_others else 0
+    checks, others = card["checks"], study["checks"]
+    n_others = others["n"] - checks["n"]
+    usual = (others["n_failed"] - checks["n_failed"]) / n_others if n_others else 0
     limit = TIMES_RESIDUAL * usual
-    if said["n_failed"] < MIN_FAILURES or said["n_failed"] / said["n"] <= limit:
+    if checks["n_failed"] < MIN_FAILURES or checks["n_failed"] / checks["n"] <= limit:
         return None
-    return {**said, "limit": limit}
+    return {**checks, "limit": limit}
 
 
 def _inconsistent(card: Figures, study: Figures) -> Evidence | None:
-    said, residual = card["repeats"], study["residual"]
-    if card["n"] < MIN_RATINGS or said["n"] < MIN_REPEATS or residual is None:
+    repeats, residual = card["repeats"], study["residual"]
+    if card["n"] < MIN_RATINGS or repeats["n"] < MIN_REPEATS or residual is None:
         return None
     limit = TIMES_RESIDUAL * MEAN_DIFFERENCE * residual
-    return {**said, "limit": limit} if said["mean_difference"] > limit else None
+    return {**repeats, "limit": limit} if repeats["mean_difference"] > limit else None
 
 
 def _fast(card: Figures, study: Figures) -> Evidence | None:
@@ -72,11 +72,11 @@ def _hidden(card: Figures, study: Figures) -> Evidence | None:
 
 
 def _share(card: Figures, of: str, name: str, *, usual: float | None, least: float) -> Evidence | None:
-    said = card[of]
-    if min(card["n"], said["n"]) < MIN_RATINGS:
+    figures = card[of]
+    if min(card["n"], figures["n"]) < MIN_RATINGS:
         return None
     limit = max(least, TIMES_USUAL * (usual or 0))
-    return {**said, "limit": limit} if said[name] > limit else None
+    return {**figures, "limit": limit} if figures[name] > limit else None
 
 
 def _straight_lining(card: Figures, study: Figures) -> Evidence | None:
@@ -85,25 +85,25 @@ def _straight_lining(card: Figures, study: Figures) -> Evidence | None:
     if n < MIN_RATINGS or usual is None or usual >= 1:
         return None
     limit = ceil(log(CHANCE_OF_RUN / n) / log(usual))
-    said = {name: card[name] for name in ("n", "longest_run", "entropy")}
-    return {**said, "limit": limit} if card["longest_run"] >= limit else None
+    evidence = {name: card[name] for name in ("n", "longest_run", "entropy")}
+    return {**evidence, "limit": limit} if card["longest_run"] >= limit else None
 
 
 def _drift(card: Figures, study: Figures) -> Evidence | None:
-    said, residual = card["course"], study["residual"]
-    if said["n"] < MIN_FOR_DRIFT or residual is None or said["drift"] is None:
+    course, residual = card["course"], study["residual"]
+    if course["n"] < MIN_FOR_DRIFT or residual is None or course["drift"] is None:
         return None
-    limit = max(DRIFT_RESIDUALS * residual, DRIFT_ERRORS * said["drift_se"])
-    return {**said, "limit": limit} if abs(said["drift"]) > limit else None
+    limit = max(DRIFT_RESIDUALS * residual, DRIFT_ERRORS * course["drift_se"])
+    return {**course, "limit": limit} if abs(course["drift"]) > limit else None
 
 
 def _disagrees(card: Figures, study: Figures) -> Evidence | None:
     """Even the upper end of the interval is less than half of what is usual."""
-    said, usual = card["others"], study["usual_rho"]
-    if said["n"] < MIN_RATINGS or said["high"] is None or usual is None or usual <= 0:
+    correlation, usual = card["others"], study["usual_rho"]
+    if correlation["n"] < MIN_RATINGS or correlation["high"] is None or usual is None or usual <= 0:
         return None
     limit = usual / 2
-    return {**said, "limit": limit} if said["high"] < limit else None
+    return {**correlation, "limit": limit} if correlation["high"] < limit else None
 
 
 Reason = Flag.Reason

@@ -29,13 +29,13 @@ class DecisionForm(ReasonForm):
     """The button that is pressed says what is decided."""
 
     decision = forms.ChoiceField(
-        choices=[(f"{kind}-{said}", f"{kind}: {said}") for kind in Decision.Kind.values for said in ("yes", "no")]
+        choices=[(f"{kind}-{answer}", f"{kind}: {answer}") for kind in Decision.Kind.values for answer in ("yes", "no")]
     )
 
     def decided(self) -> tuple[str, bool]:
         """The kind and the verdict."""
-        kind, said = self.cleaned_data["decision"].split("-")
-        return kind, said == "yes"
+        kind, answer = self.cleaned_data["decision"].split("-")
+        return kind, answer == "yes"
 
 
 class RoleForm(forms.Form):

@@ -65,8 +65,8 @@ def items_to_show(study: Study, show: str, *, by_spread: bool) -> QuerySet[Item]
     n = Count("assignments__rating", filter=counting)
     mean, squares = Avg(score, filter=counting), Avg(score * score, filter=counting)
     # With n - 1, as it is shown; pairs with one rating have none and come last.
-    variance = (squares - mean * mean) * F("n_said") / (F("n_said") - 1.0)
-    items = items.annotate(n_said=n).annotate(spread=Case(When(n_said__gt=1, then=variance), default=-1.0))
+    variance = (squares - mean * mean) * F("n_counting") / (F("n_counting") - 1.0)
+    items = items.annotate(n_counting=n).annotate(spread=Case(When(n_counting__gt=1, then=variance), default=-1.0))
     return items.order_by("-spread", "pk")
 
 

@@ -147,21 +147,21 @@ def _number(cell: str) -> int | None:
 
 def _named_as(rows: Iterable[dict[str, str]]) -> Q:
     """Pairs that one of the rows may mean."""
-    said: dict[str, set[str]] = {column: set() for column in PATHS}
+    paths: dict[str, set[str]] = {column: set() for column in PATHS}
     for row in rows:
         for column in PATHS:
-            said[column] |= set(spellings_from_here(row[column])) if row[column] else set()
-    return Q(pair__original_path__in=said["original"]) | Q(pair__anonymized_path__in=said["anonymized"])
+            paths[column] |= set(spellings_from_here(row[column])) if row[column] else set()
+    return Q(pair__original_path__in=paths["original"]) | Q(pair__anonymized_path__in=paths["anonymized"])
 
 
 def _only(row: dict[str, str], items: list[Item]) -> Item:
-    said = {name: cell for name in NAMES if (cell := row[name])}
-    if not said.keys() & set(PATHS):
+    cells = {name: cell for name in NAMES if (cell := row[name])}
+    if not cells.keys() & set(PATHS):
         raise CannotServe("name the pair: its number, or the original or anonymized path that the import gave.")
-    found = [item for item in items if all(_is_named(item, name, cell) for name, cell in said.items())]
+    found = [item for item in items if all(_is_named(item, name, cell) for name, cell in cells.items())]
     if len(found) == 1:
         return found[0]
-    named = ", ".join(f"{name} {cell!r}" for name, cell in said.items())
+    named = ", ".join(f"{name} {cell!r}" for name, cell in cells.items())
     if not found:
         raise CannotServe(f"the study has no pair with {named}.")
     raise CannotServe(f"{len(found)} pairs have {named}; say more of it, or its number.")

@@ -132,5 +132,5 @@ def _change_state(study: Study, item: Item, state: str, *, reason: str, by: Abst
         return
     study.items.filter(pk=item.pk).update(state=state)
     settle_reports(item)
-    said = {"pair": before.pair_id, "state": before.state}, {"pair": before.pair_id, "state": str(state)}
-    record_change(study, StudyChange.Kind.WITHDRAWN, before=said[0], after=said[1], by=by, reason=reason)
+    was, becomes = ({"pair": before.pair_id, "state": str(each)} for each in (before.state, state))
+    record_change(study, StudyChange.Kind.WITHDRAWN, before=was, after=becomes, by=by, reason=reason)

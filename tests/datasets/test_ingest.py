@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from datasets import files, ingest, jobs
 from datasets.files import media_path
-from datasets.ingest import PAIRS_AT_ONCE, Archive, _check, _root, _rows, _Said, _store, _Told
+from datasets.ingest import PAIRS_AT_ONCE, Archive, _check, _Known, _root, _rows, _SeenRow, _store
 from datasets.jobs import JobFailed, LostLease, claim, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
@@ -265,12 +265,12 @@ def test_a_check_asks_the_database_as_often_for_many_rows_of_one_batch_as_for_fe
 
 
 def test_a_check_keeps_less_than_250_bytes_of_a_row(project):
-    told, n_rows = _Told(project), 20_000
+    known, n_rows = _Known(project), 20_000
     facts = {"group": "g", "source": "s", "method": "m", "scope": "face", "parameters": {"r": 9}}
     tracemalloc.start()
     for number in range(0, n_rows, PAIRS_AT_ONCE):
-        batch = [_Said(line, "", f"{line:064x}", facts) for line in range(number, number + PAIRS_AT_ONCE)]
-        assert told.problems(batch) == []
+        batch = [_SeenRow(line, "", f"{line:064x}", facts) for line in range(number, number + PAIRS_AT_ONCE)]
+        assert known.problems(batch) == []
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept / n_rows < 250

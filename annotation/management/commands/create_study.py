@@ -74,8 +74,8 @@ def add_options(parser: ArgumentParser, legend: str, names: list[str]) -> None:
     group = parser.add_argument_group(legend)
     for name in names:
         if name not in REQUIRED:
-            said = {"dest": name, "default": SETTINGS[name].get_default(), "help": in_words(name).replace("%", "%%")}
-            group.add_argument(option_of(name), **said | kind_of(name))
+            words, default = in_words(name).replace("%", "%%"), SETTINGS[name].get_default()
+            group.add_argument(option_of(name), dest=name, default=default, help=words, **kind_of(name))
 
 
 def option_of(name: str) -> str:
@@ -116,7 +116,7 @@ def checked_form(project: Project, options: dict[str, Any]) -> StudyForm:
     data["methods"] = [json.dumps(kind) for kind in options["only"]]
     form = StudyForm(project, data)
     if not form.is_valid():
-        said = {name: option_of(name) for name in SETTINGS} | NAMES
-        wrong = [f"{said.get(name, name)}: {' '.join(map(str, each))}" for name, each in form.errors.items()]
+        typed = {name: option_of(name) for name in SETTINGS} | NAMES
+        wrong = [f"{typed.get(name, name)}: {' '.join(map(str, each))}" for name, each in form.errors.items()]
         raise CommandError("\n".join(wrong))
     return form

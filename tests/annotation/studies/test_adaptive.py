@@ -18,7 +18,7 @@ from scipy import stats
 from annotation.models.studies import Item, Study
 from annotation.studies.adaptive import (
     Pool,
-    Said,
+    Sums,
     has_enough,
     pooled,
     standard_error,
@@ -205,7 +205,7 @@ def test_the_half_width_is_students() -> None:
         (7, stats.t.ppf(0.975, 40) * 1.5 / np.sqrt(7)),
     ):
         some = given_[:n]
-        summed = Said(n, sum(some), sum(score**2 for score in some))
+        summed = Sums(n, sum(some), sum(score**2 for score in some))
         study.half_width = expected + 1e-9
         assert has_enough(summed, of_all, study)  # type: ignore[arg-type]
         study.half_width = expected - 1e-9
@@ -213,7 +213,7 @@ def test_the_half_width_is_students() -> None:
 
 
 def test_without_any_pair_rated_twice_nothing_stops() -> None:
-    assert pooled({}).df == pooled({1: Said(1, 5, 25)}).df == 0
+    assert pooled({}).df == pooled({1: Sums(1, 5, 25)}).df == 0
 
 
 # Order ------------------------------------------------------------------------------------------------------------
@@ -229,8 +229,8 @@ def test_the_pair_known_least_comes_first() -> None:
 
 def test_the_standard_error_is_that_of_a_normal_posterior() -> None:
     pool = Pool(sd=2, df=10, variance_between=3)
-    assert standard_error(Said(), pool) == pytest.approx(3**0.5)
-    assert standard_error(Said(4, 20, 110), pool) == pytest.approx((1 / (1 / 3 + 4 / 4)) ** 0.5)
+    assert standard_error(Sums(), pool) == pytest.approx(3**0.5)
+    assert standard_error(Sums(4, 20, 110), pool) == pytest.approx((1 / (1 / 3 + 4 / 4)) ** 0.5)
 
 
 def test_no_model_in_use_has_nothing_to_say() -> None:

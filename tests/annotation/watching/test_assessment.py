@@ -170,8 +170,8 @@ def test_the_newest_revision_by_the_cutoff_is_what_somebody_said() -> None:
     )
     before, after = assess(study), assess(study, cutoff=later)
     assert before.people[mine.pk]["commonest_share"] == 1
-    assert answers.answers(study, timezone.now()).score.tolist() == [2]
-    assert answers.answers(study, later).score.tolist() == [9]
+    assert answers.answers_until(study, timezone.now()).score.tolist() == [2]
+    assert answers.answers_until(study, later).score.tolist() == [9]
     assert after.study["n_ratings"] == 1
 
 

@@ -113,7 +113,7 @@ def test_roles_given_after_the_opening_are_in_the_history() -> None:
 def test_roles_that_were_called_marks_stay_in_the_history() -> None:
     study = make.study()
     give_role(study, first(study), PairRole("check", 1, 2))
-    study.changes.update(kind="marks")
+    study.changes.filter(kind="roles").update(kind="marks")
     import_module("annotation.migrations.0017_changes_of_roles").call_them_roles(apps, None)
     assert [change.get_kind_display() for change in study.changes.filter(kind="roles")] == ["roles changed"]
 
