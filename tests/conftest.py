@@ -15,6 +15,9 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 hypothesis.settings.register_profile("studio", deadline=None)
 hypothesis.settings.load_profile("studio")
 
+# Of drawn examples each of which asks a whole study or site: a few in every run.
+FEW_OR_MANY = pytest.mark.parametrize("n_drawn", [5, pytest.param(50, marks=pytest.mark.long)])
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

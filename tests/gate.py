@@ -23,7 +23,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parents[1]
 LOGS = ROOT / "var" / "gate"
 POSTGRES = os.environ.get("TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432/test")
-TESTERS = int(os.environ.get("TESTERS", os.cpu_count() or 1))
+CORES = int(os.environ.get("TESTERS", min(os.cpu_count() or 1, 4)))
 SAY_EVERY_SECONDS = 60
 N_SLOWEST = 10
 
@@ -36,6 +36,7 @@ class Kind:
     pick: str = ""  # of the markers in pyproject.toml
     on_postgresql: bool = False
     gives_way: bool = False  # it reckons, and lets those go first that wait for pages, leases and processes
+    n_testers: int = max(1, CORES // 2)
     tests: tuple[str, ...] = ("tests",)
     command: tuple[str, ...] = ()  # where it is no tests
 
@@ -43,8 +44,8 @@ class Kind:
         command = list(self.command)
         if not command:
             command = [sys.executable, "-m", "pytest", "-q", "-m", self.pick, f"--junitxml={report}", *self.tests]
-            if TESTERS > 1:  # by modules, since what a module shares is set up for each tester
-                command += ["-n", str(TESTERS), "--dist", "loadscope"]
+            if self.n_testers > 1:  # by modules, since what a module shares is set up for each tester
+                command += ["-n", str(self.n_testers), "--dist", "loadscope"]
         return ["nice", *command] if self.gives_way else command
 
     @property
@@ -54,22 +55,67 @@ class Kind:
         return os.environ | database | {"TEST_DATABASE": f"test_{self.name.replace('-', '_')}"}
 
 
-LINTS = Kind("lints", lane=1, budget=2, command=("make", "--no-print-directory", "lint"), gives_way=True)
+def marked(*markers: str) -> tuple[str, ...]:
+    """The files that have one of these: to import the others would take each tester longer than many tests."""
+    wanted = re.compile(rf"pytest\.mark\.({'|'.join(markers)})\b")
+    found = [file for file in sorted((ROOT / "tests").rglob("test_*.py")) if wanted.search(file.read_text())]
+    return tuple(str(file.relative_to(ROOT)) for file in found)
+
+
+LINTS = Kind("lints", lane=2, budget=2, command=("make", "--no-print-directory", "lint"), gives_way=True)
 PER_CHANGE = (
-    LINTS,
-    Kind("sqlite", 1, budget=8, pick="not (browser or services or demo or long)", gives_way=True),
     Kind(
-        "postgresql", 2, 8, "postgres and not (browser or services or demo or long)", on_postgresql=True, gives_way=True
+        "sqlite",
+        lane=1,
+        budget=8,
+        pick="not (browser or services or demo or long)",
+        gives_way=True,
+        n_testers=CORES,
     ),
-    Kind("services", 3, budget=6, pick="(services or demo) and not (browser or long)"),
-    Kind("services-postgresql", 3, 3, "services and postgres and not (browser or demo or long)", on_postgresql=True),
-    Kind("browsers", 4, budget=8, pick="browser and not long"),
+    LINTS,
+    Kind(
+        "postgresql",
+        lane=2,
+        budget=8,
+        pick="postgres and not (browser or services or demo or long)",
+        on_postgresql=True,
+        gives_way=True,
+        tests=marked("postgres"),
+    ),
+    Kind(
+        "services",
+        lane=3,
+        budget=6,
+        pick="(services or demo) and not (browser or long)",
+        tests=marked("services", "demo"),
+    ),
+    Kind(
+        "services-postgresql",
+        lane=3,
+        budget=3,
+        pick="services and postgres and not (browser or demo or long)",
+        on_postgresql=True,
+        tests=marked("services"),
+    ),
+    Kind(
+        "browsers",
+        lane=4,
+        budget=8,
+        pick="browser and not long",
+        n_testers=CORES,
+        tests=marked("browser"),
+    ),
 )
 LONG = (
-    Kind("long", 1, budget=20, pick="long and not browser"),
-    Kind("long-browsers", 1, budget=5, pick="long and browser"),
-    # With all that PostgreSQL does not decide.
-    Kind("long-postgresql", 2, 20, "(long or not postgres) and not (browser or demo)", on_postgresql=True),
+    Kind("long", lane=1, budget=20, pick="long and not browser"),
+    Kind("long-browsers", lane=1, budget=5, pick="long and browser", tests=marked("browser")),
+    Kind(
+        "long-postgresql",
+        lane=2,
+        budget=20,
+        pick="(long or not postgres) and not (browser or demo)",  # with all that PostgreSQL does not decide
+        on_postgresql=True,
+    ),
 )
 
 
@@ -77,7 +123,7 @@ def check(changed: Iterable[str]) -> tuple[Kind, ...]:
     """The lints, and the tests of the rooms that these files are in."""
     tests = tuple(sorted({test for file in changed for test in room_of(Path(file))}))
     pick = "not (browser or services or demo or long)"
-    return (LINTS, Kind("rooms", lane=2, budget=1, pick=pick, tests=tests)) if tests else (LINTS,)
+    return (LINTS, Kind("rooms", lane=1, budget=1, pick=pick, n_testers=CORES, tests=tests)) if tests else (LINTS,)
 
 
 def room_of(file: Path) -> list[str]:

@@ -23,6 +23,7 @@ from datasets.models.projects import Project, Role
 from datasets.models.releases import Release
 from tests import make
 from tests.addresses import something_for_everything, templates, tokens
+from tests.conftest import FEW_OR_MANY
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 # What fails is shown as it was sent: to find a shorter one takes minutes.
@@ -138,12 +139,13 @@ def replies(
         yield browser.generic(request["method"], path, data, content_type, **request["headers"])
 
 
+@FEW_OR_MANY
 @pytest.mark.parametrize("who", ["nobody", "an annotator", "a researcher", "an admin"])
-def test_no_request_is_too_odd_to_be_answered(site: dict[str, Any], who: str) -> None:
+def test_no_request_is_too_odd_to_be_answered(site: dict[str, Any], who: str, n_drawn: int) -> None:
     user, participation = people(who), Participation.objects.get(public_id=site["participation"])
     site |= {start.strip("/"): token for start, token in tokens().items()}
 
-    @settings(AS_IT_IS, max_examples=1 if who == "an admin" else 6)
+    @settings(AS_IT_IS, max_examples=n_drawn // 5 if who == "an admin" else n_drawn)  # who has many more addresses
     @given(request=requests, other=others(site))
     def check(request: dict[str, Any], other: dict[str, str]) -> None:
         to = [path for arguments in (site, other) for path in paths(arguments, admin_too=who == "an admin")]
@@ -153,10 +155,11 @@ def test_no_request_is_too_odd_to_be_answered(site: dict[str, Any], who: str) ->
     check()
 
 
-def test_a_stranger_sees_and_changes_nothing_of_another_project(site: dict[str, Any]) -> None:
+@FEW_OR_MANY
+def test_a_stranger_sees_and_changes_nothing_of_another_project(site: dict[str, Any], n_drawn: int) -> None:
     user, before = people("a stranger"), traces()
 
-    @settings(AS_IT_IS, max_examples=4)
+    @settings(AS_IT_IS, max_examples=n_drawn)
     @given(request=requests, other=others(site))
     def check(request: dict[str, Any], other: dict[str, str]) -> None:
         to = [path for arguments in (site, other) for path in paths(arguments, admin_too=False)]

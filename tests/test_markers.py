@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from tests.gate import LONG, PER_CHANGE
+from tests.gate import LONG, PER_CHANGE, marked
 
 ROOT = Path(__file__).resolve().parents[1]
 APPS = ("config", "annotation", "datasets", "scoring")
@@ -77,8 +77,8 @@ def named_in(code: str, views: dict[str, str]) -> set[str]:
 
 def untested_on_postgresql(root: Path, views: dict[str, str], reached: dict[str, str]) -> dict[str, list[str]]:
     """Modules with SQL or locks of their own, and with which, that no test module marked `postgres` names."""
-    marked = [code for file in (root / "tests").rglob("test_*.py") if is_marked(code := file.read_text())]
-    named = set().union(*(named_in(code, views) for code in marked))
+    on_postgresql = [code for file in (root / "tests").rglob("test_*.py") if is_marked(code := file.read_text())]
+    named = set().union(*(named_in(code, views) for code in on_postgresql))
     modules = dict(modules_of(root))
     named |= {name for name, by in reached.items() if by in named and name in named_in(modules[by], {})}
     return {name: what for name, code in modules.items() if name not in named and (what := what_it_decides(code))}
@@ -147,6 +147,15 @@ def test_a_module_with_sql_that_no_marked_test_names_is_found(
     assert found == ({} if is_tested else {"annotation.draws": ["statement"]})
 
 
+def test_a_mark_stands_in_the_file_of_what_it_marks() -> None:
+    """Where the kinds look for it."""
+    named = re.compile(r"mark\.(browser|services|demo|postgres)\b")
+    elsewhere = [file for file in (ROOT / "tests").rglob("*.py") if not file.name.startswith("test_")]
+    assert [str(file) for file in elsewhere if named.search(file.read_text())] == []
+    assert "tests/annotation/test_races.py" in marked("postgres")
+    assert "tests/annotation/giving/test_order.py" not in marked("postgres")
+
+
 # Kinds ---------------------------------------------------------------------------------------------------------------
 
 
@@ -156,13 +165,13 @@ MARKERS = ("browser", "services", "demo", "postgres", "long")
 @pytest.mark.parametrize("has", [*itertools.product([False, True], repeat=len(MARKERS))])
 def test_every_test_is_in_one_kind_on_each_database(has: tuple[bool, ...]) -> None:
     """All but browsers and the demo, which make their own SQLite; what PostgreSQL does not decide, rarely on it."""
-    marked: dict[str, Any] = dict(zip(MARKERS, has, strict=True))
-    kinds = [kind for kind in (*PER_CHANGE, *LONG) if kind.pick and eval(kind.pick, {}, marked)]  # noqa: S307
+    marks: dict[str, Any] = dict(zip(MARKERS, has, strict=True))
+    kinds = [kind for kind in (*PER_CHANGE, *LONG) if kind.pick and eval(kind.pick, {}, marks)]  # noqa: S307
     [on_sqlite] = [kind for kind in kinds if not kind.on_postgresql]
-    assert (on_sqlite in LONG) == marked["long"]
+    assert (on_sqlite in LONG) == marks["long"]
     on_postgresql = [kind for kind in kinds if kind.on_postgresql]
-    if marked["browser"] or marked["demo"]:
+    if marks["browser"] or marks["demo"]:
         assert on_postgresql == []
     else:
         assert len(on_postgresql) == 1
-        assert (on_postgresql[0] in LONG) == (marked["long"] or not marked["postgres"])
+        assert (on_postgresql[0] in LONG) == (marks["long"] or not marks["postgres"])

@@ -1,7 +1,7 @@
 """People who join, look, answer, revise, leave and come back in any order, on studies with any mix of settings.
 
 After each step the whole state is read and held against what was acknowledged and against the rules (stored.py). The
-examples are the same at every run; STATE_MACHINE_EXAMPLES=2000 looks for others.
+examples are the same at every run; `make test-long` looks at 200 others, STATE_MACHINE_EXAMPLES=2000 at more.
 """
 
 import os
@@ -54,10 +54,8 @@ from tests.annotation.places import assert_places_add_up
 from tests.annotation.stored import NEW_ORIGINAL, Given, Step, Stored, allowed, awaited, stored
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
-EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "0"))
+THE_SAME, OTHERS = 20, int(os.environ.get("STATE_MACHINE_EXAMPLES", "200"))
 N_GROUPS, PER_GROUP = 5, 3  # of the pairs that count; there are two more originals for checks and practice
-# A failing example is made smaller only on request: each try takes a session of several people.
-PHASES = [Phase.generate, *([Phase.shrink] if EXAMPLES else [])]
 
 
 # The machine ------------------------------------------------------------------------------------------------------
@@ -859,8 +857,9 @@ def made(campaign: Campaign, mode: str) -> Study:
     return study
 
 
+@pytest.mark.parametrize("n_examples", [THE_SAME, pytest.param(OTHERS, marks=pytest.mark.long)])
 def test_each_rating_is_kept_once_and_each_pair_goes_to_the_right_person_in_any_order(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, n_examples: int
 ) -> None:
     lots = Random(0)
     monkeypatch.setattr("annotation.models.studies.secrets", SimpleNamespace(randbits=lots.getrandbits))
@@ -881,13 +880,14 @@ def test_each_rating_is_kept_once_and_each_pair_goes_to_the_right_person_in_any_
     run_state_machine_as_test(
         Studio,
         settings=profile(
-            max_examples=EXAMPLES or 20,
+            max_examples=n_examples,
             stateful_step_count=40,
-            derandomize=not EXAMPLES,
+            derandomize=n_examples == THE_SAME,
             print_blob=True,
             database=None,
             deadline=None,
             suppress_health_check=list(HealthCheck),
-            phases=PHASES,
+            # A failing example is made smaller only where there is time: each try takes a session of several people.
+            phases=[Phase.generate, *([Phase.shrink] if n_examples != THE_SAME else [])],
         ),
     )

@@ -32,7 +32,7 @@ from datasets.rows import BadManifest
 from datasets.uploads import BoundedUpload
 from tests import make
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
+pytestmark = pytest.mark.django_db
 State = Job.State
 
 

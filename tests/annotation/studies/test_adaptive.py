@@ -11,7 +11,7 @@ from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -32,6 +32,7 @@ from scoring.models import Checkpoint
 from scoring.results import priorities_for
 from tests import make
 from tests.annotation.said import said, say
+from tests.conftest import FEW_OR_MANY
 from tests.races import at_once
 from tests.scoring import trained
 
@@ -106,28 +107,30 @@ def test_the_core_is_never_touched() -> None:
 SCORES = st.lists(st.lists(st.none() | st.integers(1, 10), min_size=6, max_size=6), max_size=7)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    scores=SCORES,
-    core=st.integers(0, 100),
-    leases=st.lists(st.integers(0, 6), min_size=6, max_size=6),
-    width=st.floats(0.1, 3),
-    by_model=st.booleans(),
-)
-def test_whatever_people_say_the_core_keeps_its_goal_and_no_goal_falls_below_what_is_held(
-    scores: list[list[int | None]], core: int, leases: list[int], width: float, by_model: bool
-) -> None:
-    study = adaptive_study(core_percent=core, half_width=width, is_ordered_by_model=by_model)
-    said(study, scores)
-    for item, n in zip(study.items.order_by("pk"), leases, strict=True):
-        Item.objects.filter(pk=item.pk).update(n_held=F("n_held") + n)
-    held = list(study.items.order_by("pk").values("pk", "n_held", "n_rated"))
-    update_stops(study)
-    assert set(rows(study, is_core=True)) <= {(5, None)}
-    assert list(study.items.order_by("pk").values("pk", "n_held", "n_rated")) == held
-    for item in study.items.filter(is_core=False):
-        assert item.goal in {max(item.n_held, 1), max(item.n_held, 10)}
-        assert item.n_rated >= 3 or item.goal >= 10
+@FEW_OR_MANY
+def test_whatever_people_say_the_core_keeps_its_goal_and_no_goal_falls_below_what_is_held(n_drawn: int) -> None:
+    @settings(max_examples=n_drawn)
+    @given(
+        scores=SCORES,
+        core=st.integers(0, 100),
+        leases=st.lists(st.integers(0, 6), min_size=6, max_size=6),
+        width=st.floats(0.1, 3),
+        by_model=st.booleans(),
+    )
+    def check(scores: list[list[int | None]], core: int, leases: list[int], width: float, by_model: bool) -> None:
+        study = adaptive_study(core_percent=core, half_width=width, is_ordered_by_model=by_model)
+        said(study, scores)
+        for item, n in zip(study.items.order_by("pk"), leases, strict=True):
+            Item.objects.filter(pk=item.pk).update(n_held=F("n_held") + n)
+        held = list(study.items.order_by("pk").values("pk", "n_held", "n_rated"))
+        update_stops(study)
+        assert set(rows(study, is_core=True)) <= {(5, None)}
+        assert list(study.items.order_by("pk").values("pk", "n_held", "n_rated")) == held
+        for item in study.items.filter(is_core=False):
+            assert item.goal in {max(item.n_held, 1), max(item.n_held, 10)}
+            assert item.n_rated >= 3 or item.goal >= 10
+
+    check()
 
 
 def test_the_page_of_a_biased_study_warns_and_shows_the_agreement_of_its_core() -> None:
