@@ -34,6 +34,7 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
     )
     language = forms.ChoiceField(
         label=capfirst(SETTINGS["language"].verbose_name),
+        initial=SETTINGS["language"].default,
         help_text=SETTINGS["language"].help_text,
         initial=SETTINGS["language"].default,
         choices=list(in_english().items()),
