@@ -36,7 +36,6 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         label=capfirst(SETTINGS["language"].verbose_name),
         initial=SETTINGS["language"].default,
         help_text=SETTINGS["language"].help_text,
-        initial=SETTINGS["language"].default,
         choices=list(in_english().items()),
     )
     methods = forms.MultipleChoiceField(
