@@ -127,14 +127,14 @@ def studies(folder: Path) -> None:
         manage("create_study", f"Rooms, {mode}", project=PROJECT, campaign="Rooms", mode=mode, **session | further)
         manage("give_roles", name, roles_file(folder, ROLES))
         manage("study", name, wording=json_file(folder, {"question": "How anonymous is this room?"}))
-        manage("quality", name, plan=json_file(folder, {"headline": "ordinal", "failed_instructions": 2}))
+        manage("quality", name, preregistration=json_file(folder, {"headline": "ordinal", "failed_instructions": 2}))
         manage("study", name, step="open")
         manage("give_roles", name, roles_file(folder, LATER_ROLES))
     texts = model("annotation.StudyText").filter(study=named(HA2), version=1)
     german = {kind: f"{kind} (deutsch)" for kind in texts.values_list("kind", flat=True)}
     manage("study", HA2, wording=json_file(folder, german), language="de")
     manage("study", HA2, goal=4, reason="More certainty.")
-    manage("quality", HA2, plan=json_file(folder, {"failed_instructions": 1}), reason="Two were too many.")
+    manage("quality", HA2, preregistration=json_file(folder, {"failed_instructions": 1}), reason="Two were too many.")
     for name, rules in (("Draft", {}), ("Paused", {}), ("By a model", {"adaptive_stop": True, "core": 50})):
         manage("create_study", name, project=PROJECT, campaign=name, mode="HA2", **rules)
     manage("study", f"{PROJECT}/paused/HA2", step="open")
