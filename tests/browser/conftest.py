@@ -174,9 +174,14 @@ class People:
     whatever the Content-Security-Policy keeps out. A test with complaints fails, but for those that it provokes."""
 
     browser: Browser
-    site: Site
+    request: pytest.FixtureRequest
     complaints: list[str] = field(default_factory=list)
     provoked: list[str] = field(default_factory=list)
+
+    @property
+    def site(self) -> Site:
+        """Started for whoever needs one."""
+        return self.request.getfixturevalue("site")  # type: ignore[no-any-return]
 
     def page(self, **options: object) -> Page:
         context: BrowserContext = self.browser.new_context(**options)  # type: ignore[arg-type]
@@ -211,8 +216,8 @@ class People:
 
 
 @pytest.fixture
-def people(browser: Browser, site: Site) -> Iterator[People]:
-    made = People(browser, site)
+def people(browser: Browser, request: pytest.FixtureRequest) -> Iterator[People]:
+    made = People(browser, request)
     yield made
     for context in browser.contexts:
         context.close()
