@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 from urllib.parse import urlsplit
 
 from axe_playwright_python.base import AXE_SCRIPT
 from django.urls import Resolver404, resolve
 from playwright.sync_api import Page
+
+from tests.conftest import skip_or_fail
 
 SIZES = ((1280, 800), (360, 640), (320, 256))  # a desk, a phone, and the desk enlarged fourfold
 OPTIONS = {
@@ -33,14 +36,38 @@ CUT_OFF = """() => {
   const all = Array.from(document.body.querySelectorAll("*"));
   return all.filter((each) => hasWords(each) && cuts(each) && tooSmall(each)).map(({ className }) => className);
 }"""
-# The spacing that people may set for themselves (1.4.12).
-SPACE_OUT = """() => {
+# Both, as the page is in a style that somebody or their system sets; then it is as it was.
+MEASURE = f"""({{ style, dir }}) => {{
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(`
-    * { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important; }
-    p { margin-block-end: 2em !important; }`);
+  sheet.replaceSync(style);
   document.adoptedStyleSheets = [sheet];
+  document.documentElement.dir = dir;
+  const found = [({TOO_WIDE})(), ({CUT_OFF})()];
+  document.adoptedStyleSheets = [];
+  document.documentElement.dir = "ltr";
+  return found;
+}}"""
+FONTS = ("DejaVu Sans", "Liberation Sans Narrow")  # the widest and the narrowest that systems bring along
+# The spacing that people may set for themselves (1.4.12).
+SPACING = """
+  * { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important; }
+  p { margin-block-end: 2em !important; }"""
+WAYS = (("", "", "ltr"), (", spaced out", SPACING, "ltr"), (", from right to left", "", "rtl"))
+# Where a font is missing, words are as wide as in the one that is to take its place.
+IS_INSTALLED = """(font) => {
+  const pen = document.createElement("canvas").getContext("2d");
+  const width = (otherwise) => {
+    pen.font = `32px "${font}", ${otherwise}`;
+    return pen.measureText("How wide is this?").width;
+  };
+  return width("serif") === width("monospace");
 }"""
+
+
+def expect_fonts(page: Page) -> None:
+    if missing := [font for font in FONTS if not page.evaluate(IS_INSTALLED, font)]:
+        packages = "fonts-dejavu-core fonts-liberation, and fonts-liberation-sans-narrow where Debian has it apart"
+        skip_or_fail(f"{missing} not installed (apt-get install {packages})")
 
 
 def violations(page: Page) -> Iterator[str]:
@@ -62,26 +89,23 @@ class Looker:
     views: set[str] = field(default_factory=set)
 
     def look(self, page: Page, what: str) -> None:
-        """In every size, with words spaced out, and from right to left; the page is left as it was found."""
+        """In every size and font, with words spaced out, and from right to left; the page is left as it was found."""
         self._note_view(page)
         before = page.viewport_size
         for width, height in SIZES:
             page.set_viewport_size({"width": width, "height": height})
             self.faults += [f"{what}, {width} pixels: {fault}" for fault in violations(page)]
-            self._measure(page, f"{what}, {width} pixels")
-            page.evaluate(SPACE_OUT)
-            self._measure(page, f"{what}, {width} pixels, spaced out")
-            page.evaluate("document.adoptedStyleSheets = []")
-            page.evaluate("document.documentElement.dir = 'rtl'")
-            self._measure(page, f"{what}, {width} pixels, from right to left")
-            page.evaluate("document.documentElement.dir = 'ltr'")
+            for font, (way, style, direction) in product(FONTS, WAYS):
+                style = f":root {{ --sans: '{font}' !important; }} {style}"
+                self._measure(page, f"{what}, {width} pixels, {font}{way}", style, direction)
         if before:
             page.set_viewport_size(before)
 
-    def _measure(self, page: Page, what: str) -> None:
-        if sticks_out := page.evaluate(TOO_WIDE):
+    def _measure(self, page: Page, what: str, style: str, direction: str) -> None:
+        sticks_out, cut_off = page.evaluate(MEASURE, {"style": style, "dir": direction})
+        if sticks_out:
             self.faults.append(f"{what}: wider than the screen: {sticks_out[-3:]}")
-        if cut_off := page.evaluate(CUT_OFF):
+        if cut_off:
             self.faults.append(f"{what}: words are cut off: {cut_off}")
 
     def _note_view(self, page: Page) -> None:

@@ -1,5 +1,6 @@
 """A real site (web server and worker as `make demo` starts them) and a real browser for people to use it with."""
 
+import fcntl
 import io
 import os
 import re
@@ -12,7 +13,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.browser.commands import ROOT, Commands
 from tests.conftest import skip_or_fail
 
-ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct-horse-battery-staple"
+BOSS = {"DJANGO_SUPERUSER_USERNAME": "boss", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}  # as createsuperuser reads them
+PATIENCE_MS = 20_000  # with whatever is to appear, on a busy machine
 
 # What the Content-Security-Policy keeps out, in words that name the place; it goes to the console like any other error.
 REPORT_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) =>
@@ -40,10 +42,12 @@ def refused(status: int) -> str:
 
 @dataclass
 class Site:
+    """As in production: hashed names of static files, and the site's own pages for what goes wrong."""
+
     var: Path
     port: int
-    debug: bool = True
     process: subprocess.Popen[bytes] | None = None
+    commands: Commands | None = None
 
     @property
     def url(self) -> str:
@@ -52,15 +56,14 @@ class Site:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "TASKS_ENGINE"}}
-        return kept | {"STUDIO_VAR": str(self.var), "PORT": str(self.port), "DEBUG": str(self.debug)}
+        return kept | BOSS | {"STUDIO_VAR": str(self.var), "PORT": str(self.port), "DEBUG": "False"}
 
-    def manage(self, *arguments: str, **variables: str) -> str:
-        command = [sys.executable, "manage.py", *arguments]
-        ran = subprocess.run(
-            command, cwd=ROOT, env=self.environment | variables, capture_output=True, text=True, check=False
-        )
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
+    def manage(self, *arguments: str) -> str:
+        """What the command prints, or an error with what it complains of."""
+        self.commands = self.commands or Commands(self.environment)
+        status, said, complained = self.commands.run(arguments)
+        assert status == 0, complained
+        return said
 
     def start(self) -> None:
         self.process = subprocess.Popen([sys.executable, "-m", "config.serve"], cwd=ROOT, env=self.environment)
@@ -74,51 +77,82 @@ class Site:
         raise AssertionError("the site did not come up within 30 s")
 
     def stop(self) -> None:
+        """Web server and workers; commands go on."""
         if self.process:
             self.process.terminate()
             self.process.wait(30)
             self.process = None
 
+    def end(self) -> None:
+        self.stop()
+        if self.commands:
+            self.commands.end()
 
-@cache
-def _empty_var() -> Path:
-    """What a site with one user and one project keeps on disk. It is made once, since migrating takes its time."""
-    folder = Path(os.environ["STUDIO_VAR"]) / "empty-site"
-    folder.mkdir()
-    made = Site(folder, 0)
-    made.manage("migrate", "--verbosity", "0")
-    boss = {"DJANGO_SUPERUSER_USERNAME": "boss", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
-    made.manage("createsuperuser", "--noinput", "--email", "boss@example.org", **boss)
-    made.manage("create_project", "faces", "--name", "Faces", "--member", "boss:researcher")
+
+@pytest.fixture(scope="session")
+def empty_var(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a site with one user keeps on disk. It is made once for all test processes, since that takes its time."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "empty-site"
+    with (shared / "empty-site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            _make_empty_site(tmp_path_factory.mktemp("empty-site")).rename(folder)
     return folder
 
 
-def site_in(folder: Path, *, debug: bool = True) -> Site:
-    """An empty site with one user, `boss`, who is admin of the site and researcher of the project `faces`."""
+def _make_empty_site(folder: Path) -> Path:
+    made = Site(folder, 0)
+    made.manage("migrate", "--verbosity", "0")
+    made.manage("createsuperuser", "--noinput", "--email", "boss@example.org")
+    made.manage("collectstatic", "--noinput", "--verbosity", "0")
+    made.end()
+    return folder
+
+
+def site_in(folder: Path, empty_var: Path) -> Site:
+    """An empty site with one user, `boss`, who is admin of the site; not running yet."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        made = Site(folder, probe.getsockname()[1], debug)
-    shutil.copytree(_empty_var(), folder, dirs_exist_ok=True)
-    if not debug:  # as in production: hashed names of static files, and the site's own pages for what goes wrong
-        made.manage("collectstatic", "--noinput", "--verbosity", "0")
+        made = Site(folder, probe.getsockname()[1])
+    shutil.copytree(empty_var, folder, dirs_exist_ok=True)
     return made
 
 
 @contextmanager
-def new_site(folder: Path, *, debug: bool = True) -> Iterator[Site]:
-    """The same, running."""
-    made = site_in(folder, debug=debug)
+def running(made: Site) -> Iterator[Site]:
     made.start()
     try:
         yield made
     finally:
-        made.stop()
+        made.end()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, empty_var: Path) -> Iterator[Site]:
+    """The same for all modules, each of which has a project of its own there. Whoever stops it takes `own_site`."""
+    with running(site_in(tmp_path_factory.mktemp("site"), empty_var)) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with new_site(tmp_path_factory.mktemp("site")) as made:
+def own_site(tmp_path_factory: pytest.TempPathFactory, empty_var: Path) -> Iterator[Site]:
+    with running(site_in(tmp_path_factory.mktemp("site"), empty_var)) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def project(site: Site, request: pytest.FixtureRequest) -> str:
+    """The slug of a project that no other module uses, named for the module; `boss` is its researcher."""
+    slug = request.module.__name__.rpartition("test_")[2].replace("_", "-")
+    return new_project(site, slug)
+
+
+def new_project(site: Site, slug: str) -> str:
+    site.manage("create_project", slug, "--member", "boss:researcher")
+    return slug
 
 
 @pytest.fixture(scope="session")
@@ -126,6 +160,7 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         skip_or_fail("Chromium is not installed (apt-get install chromium)")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         # Without a GPU, drawing by the processor itself is quicker than by a GPU that the processor plays.
         launched = playwright.chromium.launch(executable_path=chromium, chromium_sandbox=False, args=["--disable-gpu"])
@@ -139,14 +174,28 @@ class People:
     whatever the Content-Security-Policy keeps out. A test with complaints fails, but for those that it provokes."""
 
     browser: Browser
+    request: pytest.FixtureRequest
     complaints: list[str] = field(default_factory=list)
     provoked: list[str] = field(default_factory=list)
 
+    @property
+    def site(self) -> Site:
+        """Started for whoever needs one."""
+        return self.request.getfixturevalue("site")  # type: ignore[no-any-return]
+
     def page(self, **options: object) -> Page:
         context: BrowserContext = self.browser.new_context(**options)  # type: ignore[arg-type]
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE_MS)
         self.listen(context)
         return context.new_page()
+
+    def begin(self, link: str, **options: object) -> Page:
+        """Somebody who has agreed and read the instructions, with the first pair in front of them."""
+        page = self.page(**options)
+        page.goto(come_in(self.site, link))
+        expect(page.get_by_role("img", name="Anonymized picture")).to_be_visible()
+        expect_ready_to_rate(page)
+        return page
 
     def listen(self, context: BrowserContext) -> None:
         """To all pages of a browser, those that the test opens itself too."""
@@ -167,8 +216,8 @@ class People:
 
 
 @pytest.fixture
-def people(browser: Browser) -> Iterator[People]:
-    made = People(browser)
+def people(browser: Browser, request: pytest.FixtureRequest) -> Iterator[People]:
+    made = People(browser, request)
     yield made
     for context in browser.contexts:
         context.close()
@@ -181,6 +230,32 @@ def log_in(page: Page, site: Site, name: str = "boss", password: str = PASSWORD)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url(f"{site.url}/")
+
+
+COME_IN = """
+from annotation.access import resume_token
+from annotation.answering.introduction import record_try
+from annotation.giving.join import join_by_invitation
+from annotation.models.people import Invitation
+from annotation.studies.wording import current_texts
+invitation = Invitation.objects.get(token="{token}")
+mine = join_by_invitation(invitation, agreed_to=current_texts(invitation.study)["consent"])
+if {has_read}:
+    record_try(mine, understood=True, screen=None)
+print(resume_token(mine))
+"""
+
+
+def come_in(site: Site, link: str, *, has_read: bool = True) -> str:
+    """Agree, and read the instructions too, as the pages for it would have it; returns the address to go on at. For
+    tests of what comes after."""
+    token = link.rstrip("/").rpartition("/")[2]
+    return f"{site.url}/resume/{shell(site, COME_IN.format(token=token, has_read=has_read))}/"
+
+
+def shell(site: Site, code: str) -> str:
+    """The last line that code prints which runs in the site."""
+    return site.manage("shell", "-v", "0", "-c", code).splitlines()[-1]
 
 
 def take_part(page: Page, link: str) -> None:
@@ -198,11 +273,25 @@ def start_rating(page: Page) -> None:
     page.get_by_role("button", name="Start rating").click()
 
 
+def answer_alike(page: Page, end: int) -> None:
+    """Answer both of these questions in the same way, which is wrong for one of them."""
+    questions = page.get_by_role("group", name="Towards which end")
+    expect(questions).to_have_count(2)
+    for question in questions.all():
+        question.get_by_label(f"Towards {end}:").check()
+    page.get_by_role("button", name="Start rating").click()
+
+
 def expect_ready_to_rate(page: Page) -> None:
     """The pair is painted and the page listens. The form as the server sent it takes no keys yet, so the page makes
     its offer of keys only when it does; a phone does not show it."""
     expect(page.locator("[data-keys]:not([hidden])")).to_have_count(1)
     expect(page.get_by_role("radio").first).to_be_enabled()
+
+
+def try_again(page: Page) -> None:
+    """Let the time go by after which the page sends again what nobody has answered: half a minute at the longest."""
+    page.clock.fast_forward(30_000)
 
 
 def same_picture(one: bytes, other: bytes) -> bool:

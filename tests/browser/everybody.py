@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PASSWORD, People, Site, expect_ready_to_rate, start_rating, take_part
+from tests.browser.conftest import PASSWORD, Site, expect_ready_to_rate, shell
 
 N_PLANNED = 4
 SIZE = (800, 600)
@@ -22,7 +22,7 @@ from annotation.studies.setup import begin_campaign, create_study
 from annotation.studies.wording import standard_wording
 from annotation.watching.roles import PairRole, give_role
 from datasets.models.projects import Membership, Project
-project = Project.objects.get()
+project = Project.objects.get(slug=slug)
 links, ids = {}, {}
 
 def begin(name, mode="HA2", campaign=None, pairs=project.pairs.all(), **fields):
@@ -54,8 +54,11 @@ asked = begin("Asked", language="de", wording=words, n_practice=1, n_checks=1, s
 practice, check = asked.items.order_by("pk")[:2]
 give_role(asked, practice, PairRole("practice", expected_low=2, expected_high=4))
 give_role(asked, check, PairRole("check", instructed_score=3))
-change_state(asked, "open")
-anna = User.objects.create_user("anna", password="{password}")
+life.change_state(asked, "open")
+anna, is_new = User.objects.get_or_create(username="anna")
+if is_new:
+    anna.set_password(password)
+    anna.save()
 Membership.objects.create(project=project, user=anna, role="annotator")
 print(json.dumps([links, ids]))
 """
@@ -72,11 +75,10 @@ print(json.dumps([scores, notes, reports]))
 """
 
 
-def open_studies(site: Site, folder: Path) -> dict[str, str]:
+def open_studies(site: Site, project: str, folder: Path) -> dict[str, str]:
     """The addresses of the invitations to each, by its name; with "member ", of its page for people with a log-in."""
-    manifest = write_pairs(folder)
-    site.manage("import_pairs", str(manifest), "--root", str(folder), "--project", "faces")
-    links, ids = shell(site, SETUP.replace("{password}", PASSWORD))
+    site.manage("import_pairs", str(write_pairs(folder)), "--project", project)
+    links, ids = json.loads(shell(site, f"slug, password = {project!r}, {PASSWORD!r}\n{SETUP}"))
     members = {f"member {name}": f"{site.url}/studies/{public_id}/take-part/" for name, public_id in ids.items()}
     return {name: f"{site.url}/join/{token}/" for name, token in links.items()} | members
 
@@ -95,10 +97,6 @@ def write_pairs(folder: Path) -> Path:
     return folder / "manifest.csv"
 
 
-def shell(site: Site, code: str) -> Any:
-    return json.loads(site.manage("shell", "-v", "0", "-c", code).splitlines()[-1])
-
-
 def do(site: Site, code: str) -> None:
     """As a researcher or an admin would, meanwhile."""
     shell(site, f"from annotation.models.people import *; from annotation.models.studies import *; {code}; print(1)")
@@ -106,15 +104,7 @@ def do(site: Site, code: str) -> None:
 
 def stored(site: Site, study: str) -> Any:
     """Of the newest person in a study: each score with what it was changed to, notes, and reasons of skips."""
-    return shell(site, STORED.replace("{study}", study))
-
-
-def begin(people: People, link: str, **options: Any) -> Page:
-    page = people.page(**options)
-    take_part(page, link)
-    start_rating(page)
-    expect_ready_to_rate(page)
-    return page
+    return json.loads(shell(site, STORED.replace("{study}", study)))
 
 
 def expect_pair(page: Page, n: int, *, noun: str = "Pair", of: int = N_PLANNED) -> None:

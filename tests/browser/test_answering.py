@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from datasets.demo_pictures import demo_originals, write_demo_pairs
-from tests.browser.conftest import People, Site, expect_ready_to_rate, start_rating, take_part
+from tests.browser.conftest import People, Site, come_in, expect_ready_to_rate
 
 pytestmark = pytest.mark.browser
 
@@ -14,31 +14,23 @@ N_PLANNED = 6
 
 
 @pytest.fixture(scope="module")
-def links(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def links(site: Site, project: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A study as it is by default, and one in which a press is the answer and people may say whom they know."""
     folder = tmp_path_factory.mktemp("pairs")
     manifest = write_demo_pairs(folder, demo_originals()[:4])
-    site.manage("import_pairs", str(manifest), "--root", str(folder), "--project", "faces")
-    return {name: open_study(site, name, *options) for name, options in STUDIES.items()}
+    site.manage("import_pairs", str(manifest), "--root", str(folder), "--project", project)
+    return {name: open_study(site, project, name, *options) for name, options in STUDIES.items()}
 
 
 STUDIES = {"Calm": (), "Quick": ("--confirm-on-press", "--ask-who")}
 
 
-def open_study(site: Site, name: str, *options: str) -> str:
+def open_study(site: Site, project: str, name: str, *options: str) -> str:
     size = ["--session-size", str(N_PLANNED), "--warm-up", "0", "--repeats", "0", "--goal", "50"]
-    campaign = ["--project", "faces", "--campaign", name, "--mode", "HA2"]
+    campaign = ["--project", project, "--campaign", name, "--mode", "HA2"]
     site.manage("create_study", name, *campaign, *size, *options)
-    site.manage("study", f"faces/{name.lower()}/HA2", "--open")
-    return site.url + site.manage("study", f"faces/{name.lower()}/HA2", "--invite", "many").strip()
-
-
-def begin(people: People, link: str) -> Page:
-    page = people.page()
-    take_part(page, link)
-    start_rating(page)
-    expect_ready_to_rate(page)
-    return page
+    site.manage("study", f"{project}/{name.lower()}/HA2", "--open")
+    return site.url + site.manage("study", f"{project}/{name.lower()}/HA2", "--invite", "many").strip()
 
 
 def at(page: Page, n: int) -> None:
@@ -74,7 +66,7 @@ def picture(page: Page) -> str:
 def test_the_previous_answer_is_changed_by_key_and_the_pair_in_front_comes_after_it(
     site: Site, links: dict[str, str], people: People
 ) -> None:
-    page = begin(people, links["Calm"])
+    page = people.begin(links["Calm"])
     first = picture(page)
     page.keyboard.press("3")
     page.keyboard.press("Enter")
@@ -93,7 +85,7 @@ def test_the_previous_answer_is_changed_by_key_and_the_pair_in_front_comes_after
 
 
 def test_before_the_first_answer_there_is_nothing_to_take_back(links: dict[str, str], people: People) -> None:
-    page = begin(people, links["Calm"])
+    page = people.begin(links["Calm"])
     expect(page.get_by_role("button", name="Change the previous answer")).to_be_hidden()
     page.keyboard.press("u")
     at(page, 1)
@@ -102,7 +94,7 @@ def test_before_the_first_answer_there_is_nothing_to_take_back(links: dict[str, 
 def test_a_distressing_picture_is_gone_at_once_and_the_reason_is_stored(
     site: Site, links: dict[str, str], people: People
 ) -> None:
-    page = begin(people, links["Calm"])
+    page = people.begin(links["Calm"])
     gone = picture(page)
     page.get_by_text("Skip or report this pair").click()
     page.get_by_role("button", name="Skip", exact=True).click()
@@ -118,7 +110,7 @@ def test_a_distressing_picture_is_gone_at_once_and_the_reason_is_stored(
 def test_letters_and_digits_of_a_note_are_words_and_not_commands(
     site: Site, links: dict[str, str], people: People
 ) -> None:
-    page = begin(people, links["Calm"])
+    page = people.begin(links["Calm"])
     page.get_by_text("Add a note").click()
     page.get_by_label("Note (optional, no names)").press_sequentially("5 u s? A medal.")
     expect(page.get_by_role("radio", name="5", exact=True)).not_to_be_checked()
@@ -133,7 +125,7 @@ def test_letters_and_digits_of_a_note_are_words_and_not_commands(
 def test_where_the_study_says_so_a_press_is_the_answer_and_arrows_only_move(
     site: Site, links: dict[str, str], people: People
 ) -> None:
-    page = begin(people, links["Quick"])
+    page = people.begin(links["Quick"])
     page.keyboard.press("7")
     at(page, 2)
     page.get_by_role("radio", name="2", exact=True).click()
@@ -151,9 +143,9 @@ def test_where_the_study_says_so_a_press_is_the_answer_and_arrows_only_move(
 def test_whether_one_knows_the_place_is_asked_only_where_the_study_does(
     site: Site, links: dict[str, str], people: People, tmp_path: Path
 ) -> None:
-    calm = begin(people, links["Calm"])
+    calm = people.begin(links["Calm"])
     expect(calm.get_by_text("who or where this is")).to_have_count(0)
-    page = begin(people, links["Quick"])
+    page = people.begin(links["Quick"])
     page.get_by_text("or say whether you know who or where this is").click()
     page.get_by_role("radio", name="Think so").check()
     page.keyboard.press("9")
@@ -162,11 +154,10 @@ def test_whether_one_knows_the_place_is_asked_only_where_the_study_does(
     assert stored(site, "Quick", REMARKS) == ["maybe: "]
 
 
-def test_where_a_press_is_the_answer_breaks_are_offered_too(links: dict[str, str], people: People) -> None:
+def test_where_a_press_is_the_answer_breaks_are_offered_too(site: Site, links: dict[str, str], people: People) -> None:
     page = people.page()
     page.clock.install()
-    take_part(page, links["Quick"])
-    start_rating(page)
+    page.goto(come_in(site, links["Quick"]))
     expect_ready_to_rate(page)
     page.clock.fast_forward("10:30")
     page.keyboard.press("7")

@@ -9,7 +9,16 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from datasets.demo_pictures import demo_originals, write_demo_pairs
-from tests.browser.conftest import People, Site, expect_ready_to_rate, refused, start_rating, take_part
+from tests.browser.conftest import (
+    People,
+    Site,
+    answer_alike,
+    come_in,
+    expect_ready_to_rate,
+    refused,
+    start_rating,
+    take_part,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -18,19 +27,19 @@ CODE = re.compile(r"^[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}$")
 
 
 @pytest.fixture(scope="module")
-def links(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def links(site: Site, project: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("pairs")
     manifest = write_demo_pairs(folder, demo_originals()[:2])
-    site.manage("import_pairs", str(manifest), "--root", str(folder), "--project", "faces")
-    return {mode: open_study(site, mode) for mode in ("HA1", "HA2")}
+    site.manage("import_pairs", str(manifest), "--project", project)
+    return {mode: open_study(site, project, mode) for mode in ("HA1", "HA2")}
 
 
-def open_study(site: Site, mode: str) -> str:
+def open_study(site: Site, project: str, mode: str) -> str:
     size = ["--session-size", str(N_PLANNED), "--warm-up", "0", "--repeats", "0", "--goal", "50"]
     panel = ["--completion-code", "C1X9-DONE", "--completion-url", "https://panel.example/done?cc=C1X9"]
-    site.manage("create_study", f"End {mode}", "--project", "faces", "--campaign", "End", "--mode", mode, *size, *panel)
-    site.manage("study", f"faces/end/{mode}", "--open")
-    return site.url + site.manage("study", f"faces/end/{mode}", "--invite", "many").strip()
+    site.manage("create_study", f"End {mode}", "--project", project, "--campaign", "End", "--mode", mode, *size, *panel)
+    site.manage("study", f"{project}/end/{mode}", "--open")
+    return site.url + site.manage("study", f"{project}/end/{mode}", "--invite", "many").strip()
 
 
 def stored(site: Site, page: Page) -> dict[str, Any]:
@@ -62,7 +71,7 @@ def test_two_examples_show_both_ends_of_the_scale(
     links: dict[str, str], people: People, mode: str, n_pictures: int
 ) -> None:
     page = people.page()
-    take_part(page, links[mode])
+    page.goto(come_in(people.site, links[mode], has_read=False))
     pictures = page.get_by_role("img", name="Drawing:")
     expect(pictures).to_have_count(n_pictures)
     for picture in pictures.all():
@@ -76,10 +85,8 @@ def test_a_wrong_answer_explains_and_asks_again_and_the_tries_are_counted(
     site: Site, links: dict[str, str], people: People
 ) -> None:
     page = people.page()
-    take_part(page, links["HA1"])
-    for question in page.get_by_role("group", name="Towards which end").all():
-        question.get_by_label("Towards 10:").check()
-    page.get_by_role("button", name="Start rating").click()
+    page.goto(come_in(site, links["HA1"], has_read=False))
+    answer_alike(page, 10)
     expect(page.get_by_role("alert")).to_be_in_viewport()
     expect(page.get_by_text("The badge tells who the person is")).to_be_in_viewport()
     expect(page.get_by_role("group", name="tells who or where this is").get_by_label("Towards 10:")).to_be_checked()
@@ -92,10 +99,7 @@ def test_a_wrong_answer_explains_and_asks_again_and_the_tries_are_counted(
 
 
 def test_who_reads_the_instructions_again_is_not_asked_again(links: dict[str, str], people: People) -> None:
-    page = people.page()
-    take_part(page, links["HA1"])
-    start_rating(page)
-    expect_ready_to_rate(page)
+    page = people.begin(links["HA1"])
     page.keyboard.press("4")
     page.keyboard.press("Enter")
     expect(page.get_by_text("All answers saved")).to_be_visible()
@@ -131,9 +135,7 @@ def test_the_withdrawal_code_comes_after_the_consent_stands_in_the_menu_and_at_t
 def test_the_code_erases_everything_from_any_browser_after_the_end(
     site: Site, links: dict[str, str], people: People
 ) -> None:
-    page = people.page()
-    take_part(page, links["HA2"])
-    start_rating(page)
+    page = people.begin(links["HA2"])
     rate_all(page)
     code = page.locator("[data-withdrawal-code]").inner_text()
     elsewhere = people.page()
@@ -154,10 +156,7 @@ def test_the_code_erases_everything_from_any_browser_after_the_end(
 
 
 def test_who_rates_can_erase_everything_from_the_menu(links: dict[str, str], people: People) -> None:
-    page = people.page()
-    take_part(page, links["HA1"])
-    start_rating(page)
-    expect_ready_to_rate(page)
+    page = people.begin(links["HA1"])
     page.get_by_role("link", name="Your data").click()
     page.get_by_role("button", name="Erase my answers").click()
     expect(page.get_by_role("heading", name="Erase this for good?")).to_be_visible()
@@ -171,7 +170,7 @@ def test_a_small_window_is_warned_of_recorded_and_keeps_nobody_out(
     site: Site, links: dict[str, str], people: People
 ) -> None:
     page = people.page(viewport={"width": 360, "height": 500}, device_scale_factor=2)
-    take_part(page, links["HA2"])
+    page.goto(come_in(site, links["HA2"], has_read=False))
     expect(page.get_by_text("This window is small")).to_be_visible()
     page.set_viewport_size({"width": 1280, "height": 800})
     expect(page.get_by_text("This window is small")).to_be_hidden()
@@ -190,7 +189,7 @@ def test_the_width_that_the_screen_check_foretells_is_that_of_the_pictures(
 ) -> None:
     for width, height in ((1280, 800), (360, 740)):
         page = people.page(viewport={"width": width, "height": height})
-        take_part(page, links[mode])
+        page.goto(come_in(site, links[mode], has_read=False))
         start_rating(page)
         expect_ready_to_rate(page)
         image = page.get_by_role("img", name="Anonymized picture")
@@ -202,8 +201,7 @@ def test_the_width_that_the_screen_check_foretells_is_that_of_the_pictures(
 def test_a_break_is_offered_every_ten_minutes_and_stops_nothing(links: dict[str, str], people: People) -> None:
     page = people.page()
     page.clock.install()
-    take_part(page, links["HA1"])
-    start_rating(page)
+    page.goto(come_in(people.site, links["HA1"]))
     expect_ready_to_rate(page)
     offer = page.get_by_text("You have rated for ten minutes")
     page.clock.fast_forward("09:00")
@@ -230,8 +228,7 @@ def test_a_break_is_offered_every_ten_minutes_and_stops_nothing(links: dict[str,
 def test_a_break_waits_for_the_score_that_is_chosen(links: dict[str, str], people: People) -> None:
     page = people.page()
     page.clock.install()
-    take_part(page, links["HA1"])
-    start_rating(page)
+    page.goto(come_in(people.site, links["HA1"]))
     expect_ready_to_rate(page)
     page.clock.fast_forward("11:00")
     page.keyboard.press("3")
@@ -250,10 +247,7 @@ def test_a_break_waits_for_the_score_that_is_chosen(links: dict[str, str], peopl
 def test_who_has_finished_gets_the_completion_code_and_the_way_back_to_the_panel(
     links: dict[str, str], people: People
 ) -> None:
-    page = people.page()
-    take_part(page, links["HA1"])
-    start_rating(page)
-    expect_ready_to_rate(page)
+    page = people.begin(links["HA1"])
     page.goto(page.url + "end/")
     expect(page.get_by_text("C1X9-DONE")).to_have_count(0)  # not before the end
     rate_all(page)
@@ -297,9 +291,7 @@ def test_without_a_script_everything_before_the_first_pair_works(
 ) -> None:
     page = people.page(java_script_enabled=False)
     take_part(page, links["HA2"])
-    for question in page.get_by_role("group", name="Towards which end").all():
-        question.get_by_label("Towards 1:").check()
-    page.get_by_role("button", name="Start rating").click()
+    answer_alike(page, 1)
     expect(page.get_by_text("You rate the anonymized picture, for somebody who does not have")).to_be_visible()
     start_rating(page)
     expect(page.get_by_role("button", name="Confirm")).to_be_visible()

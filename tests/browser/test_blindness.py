@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,15 +18,17 @@ from tests.browser.conftest import (
     NO_SERVER,
     People,
     Site,
+    answer_alike,
     expect_ready_to_rate,
     log_in,
     refused,
+    running,
+    shell,
     site_in,
     start_rating,
     take_part,
 )
 from tests.browser.recorder import Exchange, Recording, recorded
-from tests.browser.test_nothing_lost import shell
 
 pytestmark = pytest.mark.browser
 
@@ -64,23 +67,20 @@ ANSWER = {"key", "assignment", "score", "seconds", "hidden_seconds", "viewing", 
 
 
 @pytest.fixture(scope="module")
-def planted_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, dict[str, str]]]:
-    """The running site, and the path of an invitation to its study of each mode."""
-    site = site_in(tmp_path_factory.mktemp("site"), debug=False)  # its error pages are those that people see
+def planted_site(tmp_path_factory: pytest.TempPathFactory, empty_var: Path) -> Iterator[tuple[Site, dict[str, str]]]:
+    """One that runs only once all is planted, and the path of an invitation to its study of each mode."""
+    site = site_in(tmp_path_factory.mktemp("site"), empty_var)
     invitations = json.loads(shell(site, PLANT.format(folder=str(tmp_path_factory.mktemp("pairs")))))
-    site.start()
-    try:
+    with running(site):
         yield site, invitations
-    finally:
-        site.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def site(planted_site: tuple[Site, dict[str, str]]) -> Site:
     return planted_site[0]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def invitations(planted_site: tuple[Site, dict[str, str]]) -> dict[str, str]:
     return planted_site[1]
 
@@ -169,9 +169,7 @@ def rate(page: Page, n: int, score: int = 5) -> None:
 
 
 def answer_wrongly(page: Page) -> None:
-    for question in page.get_by_role("group", name="Towards which end").all():
-        question.get_by_label("Towards 10:").check()
-    page.get_by_role("button", name="Start rating").click()
+    answer_alike(page, 10)
     expect(page.get_by_role("alert")).to_be_visible()
 
 

@@ -16,12 +16,12 @@ from tests.browser.conftest import (
     NO_SERVER,
     People,
     Site,
+    come_in,
     expect_ready_to_rate,
     log_in,
     refused,
     same_picture,
-    start_rating,
-    take_part,
+    shell,
 )
 
 pytestmark = pytest.mark.browser
@@ -32,19 +32,19 @@ RED = (860, 560, 150, 90)  # a red area on each anonymized picture: x, y, width,
 ODD_SIZE, ODD_RED = (1500, 600), (900, 200, 240, 120)  # of a picture whose original is upright
 STUDIES = """
 import json
-from annotation import studies
+from annotation.studies import invitations, life, setup
 from datasets.models.projects import Project
-project = Project.objects.get()
+project = Project.objects.get(slug=slug)
 kinds = {"two": {}, "one": {"mode": "HA1"}, "odd": {}}
 kinds |= {"quick": {"confirms_on_press": True}, "calm": {"asks_cues": False}}
 links = {}
 for name, settings in kinds.items():
-    campaign = studies.begin_campaign(project, name)
+    campaign = setup.begin_campaign(project, name)
     pairs = project.pairs.filter(method="odd" if name == "odd" else "plain")
     fields = {"mode": "HA2", "goal": 90, "session_size": 3, "n_warm_up": 0, "repeat_percent": 0, "asks_cues": True}
-    study = studies.create_study(project, campaign=campaign, name=name, pairs=pairs, **fields | settings)
-    studies.change_state(study, "open")
-    links[name] = studies.invite(study, kind="many").token
+    study = setup.create_study(project, campaign=campaign, name=name, pairs=pairs, **fields | settings)
+    life.change_state(study, "open")
+    links[name] = invitations.invite(study, kind="many").token
 print(json.dumps(links))
 """
 STORED = """
@@ -60,10 +60,15 @@ Place = tuple[float, float, float, float]
 
 
 @pytest.fixture(scope="module")
-def links(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def site(own_site: Site) -> Site:
+    return own_site  # which is stopped here
+
+
+@pytest.fixture(scope="module")
+def links(site: Site, project: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     manifest = write_pairs(tmp_path_factory.mktemp("pairs"))
-    site.manage("import_pairs", str(manifest), "--root", str(manifest.parent), "--project", "faces")
-    tokens = json.loads(site.manage("shell", "-v", "0", "-c", STUDIES).splitlines()[-1])
+    site.manage("import_pairs", str(manifest), "--project", project)
+    tokens = json.loads(shell(site, f"slug = '{project}'\n{STUDIES}"))
     return {name: f"{site.url}/join/{token}/" for name, token in tokens.items()}
 
 
@@ -97,11 +102,7 @@ def _lines_are_cut_here(people: People) -> None:
 
 
 def begin(people: People, link: str, **options: Any) -> Page:
-    page = people.page(**{"viewport": {"width": 1280, "height": 800}} | options)
-    take_part(page, link)
-    start_rating(page)
-    expect_ready_to_rate(page)
-    return page
+    return people.begin(link, **{"viewport": {"width": 1280, "height": 800}} | options)
 
 
 def mark(page: Page) -> None:
@@ -168,7 +169,7 @@ def saved(page: Page) -> None:
 def stored(site: Site, page: Page) -> list[Any]:
     """Of each revision its score and its boxes."""
     person = page.locator("form[data-participation]").get_attribute("data-participation") or ""
-    return json.loads(site.manage("shell", "-v", "0", "-c", STORED.format(person=person)).splitlines()[-1])
+    return json.loads(shell(site, STORED.format(person=person)))
 
 
 def scale(page: Page) -> float:
@@ -709,8 +710,7 @@ def test_the_researcher_sees_the_box_where_it_was_drawn(site: Site, links: dict[
     boss = people.page(viewport={"width": 1280, "height": 1000})
     log_in(boss, site)
     code = "from annotation.models.ratings import Cue; c = Cue.objects.latest('pk').revision.rating.assignment; "
-    found = site.manage("shell", "-v", "0", "-c", code + "print(c.participation.study.public_id, c.item_id)")
-    study, item = found.split()[-2:]
+    study, item = shell(site, code + "print(c.participation.study.public_id, c.item_id)").split()
     boss.goto(f"{site.url}/studies/{study}/items/{item}/")
     expect(boss.get_by_role("table", name="Boxes on the anonymized picture")).to_be_visible()
     picture = boss.get_by_role("img", name="Anonymized picture")
@@ -733,8 +733,7 @@ def test_a_study_that_does_not_ask_and_a_browser_without_scripts_offer_no_boxes(
     loaded = calm.evaluate("performance.getEntriesByType('resource').map((each) => each.name)")
     assert not [name for name in loaded if "cues" in name]
     plain = people.page(java_script_enabled=False)
-    take_part(plain, links["one"])
-    start_rating(plain)
+    plain.goto(come_in(people.site, links["one"]))
     expect(plain.get_by_role("radio").first).to_be_enabled()
     for words in ("Mark what gives it away", "Add a box"):
         expect(plain.get_by_text(words).first).to_be_hidden()

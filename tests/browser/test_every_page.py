@@ -8,36 +8,34 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from playwright.sync_api import Page, expect
 
 from annotation.pages import annotators, home, withdrawal
-from tests.browser.axe import Looker
+from tests.browser.axe import Looker, expect_fonts
+from tests.browser.commands import ROOT
 from tests.browser.conftest import (
     NO_SERVER,
-    ROOT,
     People,
     Site,
+    answer_alike,
+    come_in,
     expect_ready_to_rate,
     log_in,
-    new_site,
     refused,
     start_rating,
     take_part,
+    try_again,
 )
-from tests.browser.everybody import N_PLANNED, answer, begin, do, expect_pair, open_studies
+from tests.browser.everybody import N_PLANNED, answer, do, expect_pair, open_studies
 
 pytestmark = pytest.mark.browser
 
 # Each walk looks at pages in all their states. A new page of annotators is added to a walk, and its view to VIEWS.
 Look = Callable[[Page, str], None]
+# For what moves by style sheets alone: pictures that wait for a script are shown without it then.
+EIGHT_SECONDS_LATER = "document.getAnimations().forEach((each) => { each.currentTime = 8000; })"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with new_site(tmp_path_factory.mktemp("site"), debug=False) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def addresses(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return open_studies(site, tmp_path_factory.mktemp("pairs"))
+def addresses(site: Site, project: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return open_studies(site, project, tmp_path_factory.mktemp("pairs"))
 
 
 def coming_in(look: Look, site: Site, to: dict[str, str], people: People) -> None:
@@ -52,9 +50,7 @@ def coming_in(look: Look, site: Site, to: dict[str, str], people: People) -> Non
     look(page, "keep this code")
     page.get_by_role("link", name="On to the instructions").click()
     look(page, "instructions of pairs")
-    for question in page.get_by_role("group", name="Towards which end").all():
-        question.get_by_label("Towards 1:").check()
-    page.get_by_role("button", name="Start rating").click()
+    answer_alike(page, 1)
     look(page, "a wrong answer")
     start_rating(page)
     expect_ready_to_rate(page)
@@ -82,15 +78,16 @@ def nobody_comes_in(look: Look, site: Site, to: dict[str, str], people: People) 
 def rating_pairs(look: Look, site: Site, to: dict[str, str], people: People) -> None:
     page = people.page()
     page.clock.install()
-    take_part(page, to["Pairs"])
-    start_rating(page)
+    page.goto(come_in(site, to["Pairs"]))
     expect_ready_to_rate(page)
     for key, what in (("s", "side by side"), ("w", "swipe"), ("k", "flicker"), ("o", "flicker enlarged")):
         page.keyboard.press(key)
         look(page, what)
     page.keyboard.press("f")
     page.keyboard.press("s")
-    for summary in page.locator("summary").all():
+    summaries = page.locator("summary")
+    expect(summaries).to_have_count(2)
+    for summary in summaries.all():
         summary.click()
     page.keyboard.press("Escape")
     look(page, "note and reasons open")
@@ -110,7 +107,7 @@ def rating_pairs(look: Look, site: Site, to: dict[str, str], people: People) -> 
 
 
 def rating_pictures(look: Look, site: Site, to: dict[str, str], people: People) -> None:
-    page = begin(people, to["Pictures"])
+    page = people.begin(to["Pictures"])
     look(page, "one picture")
     page.keyboard.press("o")
     look(page, "one picture enlarged")
@@ -121,9 +118,12 @@ def without_a_script(look: Look, site: Site, to: dict[str, str], people: People)
     page = people.page()
     people.provokes(NO_SERVER, refused(400))
     page.route("**/*.js", lambda route: route.abort())
-    take_part(page, to["Pairs"])
-    start_rating(page)
-    page.wait_for_timeout(8500)  # after which pictures that wait for a script are shown without it
+    page.goto(come_in(site, to["Pairs"]))
+    pictures = page.locator(".picture img")
+    expect(pictures).to_have_count(2)
+    expect(pictures.first).to_be_hidden()
+    page.evaluate(EIGHT_SECONDS_LATER)
+    expect(pictures.first).to_be_visible()
     look(page, "a pair without a script")
     page.get_by_text("Skip or report this pair").click()
     page.get_by_role("button", name="Skip", exact=True).click()
@@ -138,9 +138,9 @@ def without_a_script(look: Look, site: Site, to: dict[str, str], people: People)
 def in_trouble(look: Look, site: Site, to: dict[str, str], people: People) -> None:
     people.provokes(NO_SERVER, refused(404), refused(410))
     page = people.page()
+    page.clock.install()
     page.route("**/picture/**", lambda route: route.abort())
-    take_part(page, to["Pairs"])
-    start_rating(page)
+    page.goto(come_in(site, to["Pairs"]))
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
     look(page, "pictures that failed")
     page.unroute("**/picture/**")
@@ -152,9 +152,10 @@ def in_trouble(look: Look, site: Site, to: dict[str, str], people: People) -> No
     look(page, "an answer that is not sent yet")
     page.unroute("**/answer/")
     page.context.clear_cookies()
+    try_again(page)
     expect(page.get_by_role("link", name="Load the page again")).to_be_visible(timeout=40_000)
     look(page, "a browser that may not answer any more")
-    page = begin(people, to["Pairs"])
+    page = people.begin(to["Pairs"])
     do(site, "from django.db.models.functions import Now; Participation.objects.filter(study__name='Pairs',"
              " pk=Participation.objects.latest('pk').pk).update(withdrawn_at=Now())")  # fmt: skip
     page.reload()
@@ -162,7 +163,7 @@ def in_trouble(look: Look, site: Site, to: dict[str, str], people: People) -> No
 
 
 def at_the_end(look: Look, site: Site, to: dict[str, str], people: People) -> None:
-    page = begin(people, to["Pairs"])
+    page = people.begin(to["Pairs"])
     for n in range(1, N_PLANNED + 1):
         expect_pair(page, n)
         answer(page)
@@ -170,14 +171,14 @@ def at_the_end(look: Look, site: Site, to: dict[str, str], people: People) -> No
     look(page, "the end, with a code and the way back")
     page.goto(to["Pairs"])
     look(page, "finished here")
-    first = begin(people, to["Few"])
+    first = people.begin(to["Few"])
     do(site, "from django.utils.timezone import now;"
              " Participation.objects.filter(study__name='Few').update(leased_until=now())")  # fmt: skip
-    second = begin(people, to["Few"])  # gets what the first has left behind
+    second = people.begin(to["Few"])  # gets what the first has left behind
     answer(first)
     expect(first.get_by_role("heading", name="No pair for you right now")).to_be_visible()
     look(first, "nothing right now")
-    do(site, "Study.objects.filter(name='Few').update(state='paused')")
+    do(site, "Study.objects.filter(pk=Participation.objects.latest('pk').study_id).update(state='paused')")
     first.reload()
     expect(first.get_by_text("The study is not open at the moment.")).to_be_visible()
     look(first, "nothing, since the study is paused")
@@ -186,9 +187,8 @@ def at_the_end(look: Look, site: Site, to: dict[str, str], people: People) -> No
 
 def withdrawing(look: Look, site: Site, to: dict[str, str], people: People) -> None:
     page = people.page()
-    page.goto(to["Pairs"])
-    page.get_by_label("I agree to take part").check()
-    page.get_by_role("button", name="Take part").click()
+    page.goto(come_in(site, to["Pairs"]))
+    page.get_by_role("link", name="Your data").click()
     code = page.locator("[data-withdrawal-code]").inner_text()
     page.goto(f"{site.url}/withdraw/")
     look(page, "a code is asked for")
@@ -286,6 +286,7 @@ NO_PAGE = {"annotation:resume", "annotation:another-session", "annotation:pictur
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
     site: Site, addresses: dict[str, str], people: People, walk: Walk
 ) -> None:
+    expect_fonts(people.page())
     looker = Looker()
     walk(looker.look, site, addresses, people)
     assert looker.faults == []

@@ -2,7 +2,6 @@
 in the colours that somebody's system asks for."""
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,14 @@ from tests.browser.conftest import (
     NO_SERVER,
     People,
     Site,
+    answer_alike,
     expect_ready_to_rate,
-    new_site,
     refused,
     same_picture,
     start_rating,
     take_part,
 )
-from tests.browser.everybody import N_PLANNED, answer, begin, expect_pair, open_studies, saved, stored
+from tests.browser.everybody import N_PLANNED, answer, expect_pair, open_studies, saved, stored
 
 pytestmark = pytest.mark.browser
 
@@ -56,14 +55,8 @@ LISTEN = """() => {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with new_site(tmp_path_factory.mktemp("site"), debug=False) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def addresses(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return open_studies(site, tmp_path_factory.mktemp("pairs"))
+def addresses(site: Site, project: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return open_studies(site, project, tmp_path_factory.mktemp("pairs"))
 
 
 # By keyboard alone ------------------------------------------------------------------------------------------------
@@ -191,7 +184,9 @@ def test_the_focus_stands_out_wherever_it_comes(addresses: dict[str, str], peopl
     faults += dull_stops(page)
     start_rating(page)
     expect_ready_to_rate(page)
-    for summary in page.locator("summary").all():
+    summaries = page.locator("summary")
+    expect(summaries).to_have_count(2)
+    for summary in summaries.all():
         summary.click()
     for key in ("s", "w", "k"):
         page.get_by_role("group", name="Pictures").focus()
@@ -258,7 +253,7 @@ def test_a_page_that_may_not_answer_any_more_gives_the_focus_to_the_way_out(
     addresses: dict[str, str], people: People
 ) -> None:
     people.provokes(refused(404))
-    page = begin(people, addresses["Pairs"])
+    page = people.begin(addresses["Pairs"])
     answer(page)
     expect_pair(page, 2)
     saved(page)
@@ -282,7 +277,7 @@ def heard(page: Page) -> list[str]:
 
 
 def test_after_each_pair_one_thing_is_read_out_which_pair_it_is(addresses: dict[str, str], people: People) -> None:
-    page = begin(people, addresses["Pairs"])
+    page = people.begin(addresses["Pairs"])
     expect(page.locator("[data-announce]")).to_have_text(f"Pair 1 of {N_PLANNED}")
     page.evaluate(LISTEN)
     for n in range(2, N_PLANNED + 1):
@@ -296,7 +291,7 @@ def test_after_each_pair_one_thing_is_read_out_which_pair_it_is(addresses: dict[
 
 def test_what_a_key_did_and_what_is_wrong_is_read_out(addresses: dict[str, str], people: People) -> None:
     people.provokes(NO_SERVER)
-    page = begin(people, addresses["Pairs"])
+    page = people.begin(addresses["Pairs"])
     page.evaluate(LISTEN)
     for key, words in (("w", "Swipe"), ("k", "Flicker"), ("o", "Zoom 100 %"), ("x", "Original"), ("s", "Side by side")):
         page.keyboard.press(key)
@@ -321,7 +316,7 @@ def test_what_a_key_did_and_what_is_wrong_is_read_out(addresses: dict[str, str],
 def test_what_is_asked_for_in_the_place_of_the_question_is_read_out_and_so_is_what_practice_teaches(
     addresses: dict[str, str], people: People
 ) -> None:
-    page = begin(people, addresses["Asked"])
+    page = people.begin(addresses["Asked"])
     page.evaluate(LISTEN)
     for n in range(2, N_PLANNED + 1):
         answer(page, "9")
@@ -358,7 +353,7 @@ CONTROLS = [
 def test_every_control_has_a_role_and_a_name_and_pictures_are_named_neutrally(
     addresses: dict[str, str], people: People
 ) -> None:
-    page = begin(people, addresses["Pairs"])
+    page = people.begin(addresses["Pairs"])
     nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
     shown = [node for node in nodes if not node["ignored"]]
     assert sorted(said(node) for node in shown if is_control(node)) == sorted(CONTROLS)
@@ -387,7 +382,9 @@ def test_the_wording_of_a_study_says_in_which_language_it_is(addresses: dict[str
     take_part(page, addresses["Asked"])
     language = "element => element.closest('[lang]').lang"
     for words in ("Wie anonym ist das Bild?", "gar nicht", "vollkommen"):
-        for each in page.get_by_text(words).all():
+        said = page.get_by_text(words)
+        expect(said.first).to_be_visible()
+        for each in said.all():
             assert each.evaluate(language) == "de"
     start_rating(page)
     expect_ready_to_rate(page)
@@ -409,7 +406,9 @@ def test_the_whole_job_is_done_by_touch_on_a_phone(site: Site, addresses: dict[s
     tap(page, page.get_by_role("group", name="tells who or where this is").get_by_label("Towards 10:"))
     tap(page, page.get_by_role("button", name="Start rating"))
     expect_pair(page, 1)
-    for label in page.locator("label.score").all():
+    scores = page.locator("label.score")
+    expect(scores).to_have_count(10)
+    for label in scores.all():
         box = label.bounding_box()
         assert box
         assert min(box["width"], box["height"]) >= 44
@@ -492,9 +491,7 @@ def test_the_whole_job_is_done_without_a_script(site: Site, addresses: dict[str,
     people.provokes(refused(400))
     page = people.page(java_script_enabled=False)
     take_part(page, addresses["Pairs"])
-    for question in page.get_by_role("group", name="Towards which end").all():
-        question.get_by_label("Towards 1:").check()
-    page.get_by_role("button", name="Start rating").click()
+    answer_alike(page, 1)
     expect(page.get_by_role("alert")).to_be_focused()
     start_rating(page)
     expect(page.get_by_role("link", name="Change the previous answer")).to_have_count(0)
@@ -534,7 +531,7 @@ def rate_without_a_script(page: Page, n: int, score: int) -> None:
 def test_in_forced_colours_what_is_chosen_pressed_focused_and_divided_is_seen(
     addresses: dict[str, str], people: People, scheme: Any
 ) -> None:
-    page = begin(people, addresses["Pairs"], forced_colors="active", color_scheme=scheme)
+    page = people.begin(addresses["Pairs"], forced_colors="active", color_scheme=scheme)
     score, swipe = page.locator("label.score").nth(6), page.get_by_role("button", name="Swipe")
     plain = {each: luminance_of(page, each) for each in (score, swipe)}
     page.keyboard.press("w")
@@ -558,7 +555,7 @@ def luminance_of(page: Page, what: Locator) -> np.ndarray:
 def test_the_grey_around_the_pictures_is_the_same_whatever_a_system_asks_for(
     addresses: dict[str, str], people: People
 ) -> None:
-    page = begin(people, addresses["Pairs"])
+    page = people.begin(addresses["Pairs"])
     saved(page)
     shot = page.screenshot()
     for wish in ({"color_scheme": "dark"}, {"reduced_motion": "reduce"}):

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from annotation.studies.wording import standard_wording
 from datasets.demo_pictures import demo_originals, write_demo_pairs
-from tests.browser.conftest import NO_SERVER, PASSWORD, People, Site
+from tests.browser.conftest import NO_SERVER, PASSWORD, People, Site, come_in, shell
 
 pytestmark = pytest.mark.browser
 
@@ -19,21 +19,21 @@ GERMAN = {kind: f"{kind}, deutsch" for kind in standard_wording("HA2")}
 
 
 @pytest.fixture(scope="module")
-def links(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def links(site: Site, project: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A study in English alone, and one that somebody has written in German too."""
     folder = tmp_path_factory.mktemp("pairs")
     manifest = write_demo_pairs(folder, demo_originals()[:4])
-    site.manage("import_pairs", str(manifest), "--root", str(folder), "--project", "faces")
+    site.manage("import_pairs", str(manifest), "--project", project)
     (folder / "german.json").write_text(json.dumps(GERMAN))
     links = {}
     for name in ("english", "german"):
         size = ["--session-size", str(N_PLANNED), "--warm-up", "0", "--repeats", "0", "--goal", "50"]
-        site.manage("create_study", name, "--project", "faces", "--campaign", name, "--mode", "HA2", "--ask-who", *size)
+        site.manage("create_study", name, "--project", project, "--campaign", name, "--mode", "HA2", "--ask-who", *size)
         if name == "german":
             words = ["--wording", str(folder / "german.json"), "--language", "de"]
-            site.manage("study", "faces/german/HA2", *words)
-        site.manage("study", f"faces/{name}/HA2", "--open")
-        links[name] = site.url + site.manage("study", f"faces/{name}/HA2", "--invite", "many").strip()
+            site.manage("study", f"{project}/german/HA2", *words)
+        site.manage("study", f"{project}/{name}/HA2", "--open")
+        links[name] = site.url + site.manage("study", f"{project}/{name}/HA2", "--invite", "many").strip()
     return links
 
 
@@ -65,6 +65,11 @@ def begin_in_arabic(page: Page, link: str) -> None:
     ready(page)
 
 
+def begin(page: Page, site: Site, link: str) -> None:
+    page.goto(come_in(site, link))
+    ready(page)
+
+
 def rate(page: Page, place: str, score: int) -> None:
     """The pair whose place the bar says, by keyboard."""
     expect(page.locator("[data-progress-text]")).to_have_text(place)
@@ -81,7 +86,7 @@ def newest(site: Site, name: str) -> tuple[str, str, list[int]]:
         "scores = p.assignments.order_by('position').values_list('rating__score', flat=True); "
         "print(json.dumps([p.language, p.consent_text.language, list(scores)]))"
     )
-    language, consent, scores = json.loads(site.manage("shell", "-v", "0", "-c", code).splitlines()[-1])
+    language, consent, scores = json.loads(shell(site, code))
     return language, consent, scores
 
 
@@ -159,11 +164,11 @@ def test_what_was_not_sent_is_counted_in_the_grammar_of_each_language(links: dic
         "ar": ["إجابة واحدة لم تُرسل بعد، نعيد المحاولة", "إجابتان لم تُرسلا بعد، نعيد المحاولة"],
     }
     people.provokes(NO_SERVER)
-    for locale, begin in (("de-DE", begin_in_german), ("ar", begin_in_arabic)):
+    for locale, unsent in said.items():
         page = people.page(locale=locale)
-        begin(page, links["english"])
+        begin(page, people.site, links["english"])
         page.route("**/answer/", lambda route: route.abort())
-        for words in said[locale]:
+        for words in unsent:
             ready(page)
             page.keyboard.press("5")
             page.keyboard.press("Enter")
@@ -175,7 +180,7 @@ def test_a_page_whose_words_did_not_come_works_in_english(links: dict[str, str],
     people.provokes(NO_SERVER)
     page = people.page(locale="de-DE")
     page.route(re.compile(r"/words/de/"), lambda route: route.abort())
-    begin_in_german(page, links["english"])
+    begin(page, people.site, links["english"])
     rate(page, f"Pair 1 of {N_PLANNED}", 3)
     expect(page.get_by_text("All answers saved")).to_be_visible()
 
@@ -226,7 +231,7 @@ def test_a_person_with_an_arabic_browser_does_the_whole_job_from_right_to_left(
 
 def test_the_arrows_choose_the_next_score_in_arabic_too(links: dict[str, str], people: People) -> None:
     page = people.page(locale="ar")
-    begin_in_arabic(page, links["english"])
+    begin(page, people.site, links["english"])
     page.keyboard.press("5")
     page.keyboard.press("ArrowDown")
     expect(page.get_by_role("radio", name="6", exact=True)).to_be_checked()
@@ -236,7 +241,7 @@ def test_the_arrows_choose_the_next_score_in_arabic_too(links: dict[str, str], p
 
 def test_every_key_works_on_an_arabic_keyboard(links: dict[str, str], people: People) -> None:
     page = people.page(locale="ar")
-    begin_in_arabic(page, links["english"])
+    begin(page, people.site, links["english"])
     keyboard = page.context.new_cdp_session(page)
 
     def press(key: str, code: str) -> None:
@@ -257,7 +262,7 @@ def test_every_key_works_on_an_arabic_keyboard(links: dict[str, str], people: Pe
 
 def test_pictures_are_compared_and_enlarged_in_arabic_as_everywhere(links: dict[str, str], people: People) -> None:
     page = people.page(locale="ar", viewport={"width": 1280, "height": 800})
-    begin_in_arabic(page, links["english"])
+    begin(page, people.site, links["english"])
     page.get_by_role("button", name="سحب").click()
     divider = page.get_by_role("slider", name="الخط الفاصل")
     expect(divider).to_have_attribute("aria-valuetext", "50 % الأصل، 50 % مُخفاة الهوية")
@@ -310,7 +315,7 @@ def test_no_page_is_wider_than_a_phone(links: dict[str, str], people: People, lo
     page = people.page(locale=locale, viewport={"width": 360, "height": 740})
     page.goto(links["english"])
     fits(page)
-    (begin_in_arabic if locale == "ar" else begin_in_german)(page, links["english"])
+    begin(page, people.site, links["english"])
     fits(page)
     rating = page.url
     for name in ("instructions", "your-data", "rest"):
@@ -327,14 +332,14 @@ def fits(page: Page) -> None:
 # Researchers --------------------------------------------------------------------------------------------------------
 
 
-def test_the_researchers_pages_speak_english_to_a_german_browser(site: Site, people: People) -> None:
+def test_the_researchers_pages_speak_english_to_a_german_browser(site: Site, project: str, people: People) -> None:
     page = people.page(locale="de-DE")
     page.goto(f"{site.url}/login/")
     page.get_by_label("Benutzername").fill("boss")
     page.get_by_label("Passwort").fill(PASSWORD)
     page.get_by_role("button", name="Anmelden").click()
     expect(page.get_by_role("heading", name="Willkommen, boss")).to_be_visible()
-    page.get_by_role("link", name="Faces").click()
+    page.get_by_role("link", name=project, exact=True).click()
     expect(page.locator("html")).to_have_attribute("lang", "en")
     expect(page.get_by_role("link", name="Set up a study")).to_be_visible()
     page.goto(f"{site.url}/admin/")
@@ -342,19 +347,21 @@ def test_the_researchers_pages_speak_english_to_a_german_browser(site: Site, peo
 
 
 def test_a_researcher_supplies_a_language_beside_the_studys_own(
-    site: Site, links: dict[str, str], people: People, tmp_path: Path
+    site: Site, project: str, links: dict[str, str], people: People, tmp_path: Path
 ) -> None:
     page = people.page()
     page.goto(f"{site.url}/login/")
     page.get_by_label("Username").fill("boss")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    page.get_by_role("link", name="Faces").click()
+    page.get_by_role("link", name=project, exact=True).click()
     page.get_by_role("link", name="english").first.click()
     page.get_by_role("link", name="Wording").click()
     page.get_by_role("link", name="Arabic, not supplied").click()
     expect(page.get_by_text(QUESTION)).to_be_visible()
-    for field in page.locator("form.card input[type=text], form.card textarea").all():
+    fields = page.locator("form.card input[type=text], form.card textarea")
+    expect(fields).to_have_count(len(GERMAN))
+    for field in fields.all():
         expect(field).to_have_attribute("dir", "rtl")
         field.fill("نص")
     page.get_by_role("button", name="Save the wording").click()

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,26 +19,29 @@ from datasets.demo_pictures import demo_originals, write_demo_pairs
 from tests.browser.conftest import (
     NO_SERVER,
     PASSWORD,
+    PATIENCE_MS,
     People,
     Site,
+    come_in,
     expect_ready_to_rate,
     log_in,
     refused,
-    start_rating,
+    shell,
+    try_again,
 )
 
 pytestmark = pytest.mark.browser
 
 N_PLANNED = 8
 STUDY = """
-from annotation import studies
+from annotation.studies import invitations, life, setup
 from datasets.models.projects import Project
-project = Project.objects.get()
-campaign = studies.begin_campaign(project, "Kept")
+project = Project.objects.get(slug=slug)
+campaign = setup.begin_campaign(project, "Kept")
 fields = {"mode": "HA2", "goal": 50, "session_size": 8, "n_warm_up": 0, "repeat_percent": 0}
-study = studies.create_study(project, campaign=campaign, name="Kept", pairs=project.pairs.all(), **fields)
-studies.change_state(study, "open")
-print(studies.invite(study, kind="many").token, study.public_id)
+study = setup.create_study(project, campaign=campaign, name="Kept", pairs=project.pairs.all(), **fields)
+life.change_state(study, "open")
+print(invitations.invite(study, kind="many").token, study.public_id)
 """
 STORED = """
 import json
@@ -46,24 +50,25 @@ ratings = Rating.objects.filter(assignment__participation__public_id="{participa
 revisions = Revision.objects.filter(rating__in=ratings)
 print(json.dumps([list(ratings.values_list("score", flat=True)), revisions.count()]))
 """
-RUN_OUT = """
+PASS = """
 from datetime import timedelta
-from django.utils import timezone
+from django.db.models import F
 from annotation.giving.leases import return_expired_leases
 from annotation.models.people import Participation
-mine = Participation.objects.get(public_id="{participation}")
-mine.leased_until = timezone.now() - timedelta(minutes=1)
-mine.save(update_fields=["leased_until"])
-print(return_expired_leases(mine.study_id))
+mine = Participation.objects.filter(public_id="{participation}")
+mine.update(leased_until=F("leased_until") - timedelta(minutes={minutes}))
+print(return_expired_leases(mine.get().study_id))
 """
-LEASES = """
+JOIN_AS_MEMBER = """
+from django.contrib.auth.models import User
+from annotation.answering.introduction import record_try
+from annotation.giving.join import join_as_member
 from annotation.models.studies import Study
-print(Study.objects.filter(public_id="{study}").update(lease_seconds={seconds}))
-"""
-RETURNED = """
-from annotation.giving.leases import return_expired_leases
-from annotation.models.people import Participation
-print(return_expired_leases(Participation.objects.get(public_id="{participation}").study_id))
+from annotation.studies.wording import current_texts
+study = Study.objects.get(public_id="{study}")
+mine = join_as_member(study, User.objects.get(username="boss").pk, agreed_to=current_texts(study)["consent"])
+record_try(mine, understood=True, screen=None)
+print(mine.public_id)
 """
 FILL_STORAGE = """() => {
   for (let n = 0, size = 4_000_000; size; n += 1) {
@@ -77,16 +82,16 @@ CANNOT_KEEP = "{} not sent yet. This browser cannot keep {}: leave this page ope
 
 
 @pytest.fixture(scope="module")
-def _pairs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("pairs")
-    manifest = write_demo_pairs(folder, demo_originals()[:4])
-    site.manage("import_pairs", str(manifest), "--root", str(folder), "--project", "faces")
+def site(own_site: Site) -> Site:
+    return own_site  # which is killed here
 
 
 @pytest.fixture(scope="module")
-def study(site: Site, _pairs: None) -> tuple[str, str]:
+def study(site: Site, project: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """The token of an invitation to an open study, and the study's id."""
-    token, public_id = shell(site, STUDY).split()
+    manifest = write_demo_pairs(tmp_path_factory.mktemp("pairs"), demo_originals()[:4])
+    site.manage("import_pairs", str(manifest), "--project", project)
+    token, public_id = shell(site, f"slug = '{project}'\n{STUDY}").split()
     return token, public_id
 
 
@@ -100,20 +105,8 @@ def _lines_are_cut_here(people: People) -> None:
     people.provokes(NO_SERVER)
 
 
-def shell(site: Site, code: str) -> str:
-    return site.manage("shell", "-v", "0", "-c", code).splitlines()[-1]
-
-
-def begin(page: Page, link: str) -> None:
-    page.goto(link)
-    consent(page)
-
-
-def consent(page: Page) -> None:
-    page.get_by_label("I agree to take part").check()
-    page.get_by_role("button", name="Take part").click()
-    page.get_by_role("link", name="On to the instructions").click()
-    start_rating(page)
+def begin(page: Page, site: Site, link: str) -> None:
+    page.goto(come_in(site, link))
     expect_ready_to_rate(page)
 
 
@@ -163,8 +156,7 @@ def no_line(page: Page) -> Iterator[None]:
 
 
 def test_a_reload_sends_what_was_unsent(site: Site, link: str, people: People) -> None:
-    page = people.page()
-    begin(page, link)
+    page = people.begin(link)
     participation = participation_of(page)
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
@@ -186,7 +178,7 @@ def test_a_browser_that_was_killed_sends_what_it_held_when_it_is_opened_again(
 ) -> None:
     opened = open_again_and_again(people, tmp_path / "profile")
     context, page = opened()
-    begin(page, link)
+    begin(page, site, link)
     participation, address = participation_of(page), page.url
     rate(page, 1, 9)
     expect_all_saved(page)
@@ -196,7 +188,7 @@ def test_a_browser_that_was_killed_sends_what_it_held_when_it_is_opened_again(
     cut_off(page)
     rate(page, 2, 10)
     expect_unsent(page, 1)
-    page.wait_for_timeout(6000)  # Chromium writes storage to the disk some seconds later
+    wait_until_on_disk(tmp_path / "profile", '"score":10')
     kill_browser(tmp_path / "profile")
     with suppress(Error):  # it is gone already
         context.close()
@@ -214,12 +206,20 @@ def open_again_and_again(people: People, profile: Path) -> Callable[[], tuple[Br
     def opened() -> tuple[BrowserContext, Page]:
         chromium = shutil.which("chromium")
         context = kind.launch_persistent_context(profile, executable_path=chromium, chromium_sandbox=False)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE_MS)
         people.listen(context)
         page = context.pages[0]
         return context, page
 
     return opened
+
+
+def wait_until_on_disk(profile: Path, stored: str) -> None:
+    """Chromium writes storage to the disk some seconds later."""
+    end = time.monotonic() + 60
+    while not any(stored.encode() in log.read_bytes() for log in profile.glob("Default/Local Storage/leveldb/*.log")):
+        assert time.monotonic() < end, f"{stored} is not on the disk"
+        time.sleep(0.1)
 
 
 def kill_browser(profile: Path) -> None:
@@ -231,8 +231,7 @@ def kill_browser(profile: Path) -> None:
 
 
 def test_a_tab_that_crashed_sends_what_it_held_when_it_is_loaded_again(site: Site, link: str, people: People) -> None:
-    page = people.page()
-    begin(page, link)
+    page = people.begin(link)
     participation, address = participation_of(page), page.url
     cut_off(page)
     rate(page, 1, 9)
@@ -252,7 +251,7 @@ def test_answers_wait_while_the_server_is_away_and_go_out_when_it_is_back(
 ) -> None:
     page = people.page()
     page.clock.install()
-    begin(page, link)
+    begin(page, site, link)
     participation = participation_of(page)
     rate(page, 1, 9)
     expect_all_saved(page)
@@ -267,7 +266,7 @@ def test_answers_wait_while_the_server_is_away_and_go_out_when_it_is_back(
         expect_unsent(page, 3)
     finally:
         site.start()
-    page.clock.fast_forward(30_000)  # the longest that the page waits before it tries again
+    try_again(page)
     expect_all_saved(page)
     finish(page, done=4)
     expect_stored(site, participation, [9, 10, 1, 2, 5, 6, 7, 8])
@@ -288,9 +287,10 @@ def kill_site(site: Site) -> None:
 def test_a_member_who_logs_out_and_in_again_loses_nothing(site: Site, study: tuple[str, str], people: People) -> None:
     people.provokes(refused(404))
     page = people.page()
+    page.clock.install()
     log_in(page, site)
-    page.goto(f"{site.url}/studies/{study[1]}/take-part/")
-    consent(page)
+    page.goto(f"{site.url}/rate/{shell(site, JOIN_AS_MEMBER.format(study=study[1]))}/")
+    expect_ready_to_rate(page)
     participation, address = participation_of(page), page.url
     rate(page, 1, 9)
     expect_all_saved(page)
@@ -301,6 +301,7 @@ def test_a_member_who_logs_out_and_in_again_loses_nothing(site: Site, study: tup
         other.goto(site.url)
         other.get_by_role("button", name="Log out").click()
         expect(other.get_by_label("Username")).to_be_visible()
+    try_again(page)
     expect(page.locator("[data-status]")).to_have_text("1 answer kept in this browser", timeout=60_000)
     expect(page.get_by_text("Not sent yet, but kept in this browser: 1 answer.").last).to_be_visible()
     other.get_by_label("Username").fill("boss")
@@ -316,18 +317,22 @@ def test_a_member_who_logs_out_and_in_again_loses_nothing(site: Site, study: tup
 
 
 def test_answers_to_pairs_whose_time_ran_out_are_kept(site: Site, link: str, people: People) -> None:
-    page = people.page()
-    begin(page, link)
+    page = people.begin(link)
     participation = participation_of(page)
     rate(page, 1, 9)
     expect_all_saved(page)
     with no_line(page):
         rate(page, 2, 10)
         expect_unsent(page, 1)
-        assert int(shell(site, RUN_OUT.format(participation=participation))) > 0
+        assert minutes_pass(site, participation, 31) > 0
     expect_all_saved(page)
     finish(page, done=2)
     expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
+
+
+def minutes_pass(site: Site, participation: str, minutes: int) -> int:
+    """For the site, and the pairs that wait for a person; how many were given to others after half an hour."""
+    return int(shell(site, PASS.format(participation=participation, minutes=minutes)))
 
 
 LOOKS_AWAY = """() => {
@@ -340,26 +345,24 @@ COMES_BACK = """() => {
 }"""
 
 
-@pytest.fixture
-def _short_leases(site: Site, study: tuple[str, str]) -> Iterator[None]:
-    shell(site, LEASES.format(study=study[1], seconds=3))
-    yield
-    shell(site, LEASES.format(study=study[1], seconds=1800))
-
-
-@pytest.mark.usefixtures("_short_leases")
 def test_the_pairs_of_a_person_who_looks_for_long_wait_for_them_and_not_for_one_who_is_away(
     site: Site, link: str, people: People
 ) -> None:
     page = people.page()
-    begin(page, link)
+    page.clock.install()
+    begin(page, site, link)
     participation = participation_of(page)
     expect_all_saved(page)
-    page.wait_for_timeout(5000)
-    assert int(shell(site, RETURNED.format(participation=participation))) == 0
+
+    def ten_minutes_pass() -> int:
+        page.clock.fast_forward("10:00")
+        return minutes_pass(site, participation, 10)
+
+    for _ in range(6):
+        with page.expect_response("**/answer/"):
+            assert ten_minutes_pass() == 0
     page.evaluate(LOOKS_AWAY)
-    page.wait_for_timeout(5000)
-    assert int(shell(site, RETURNED.format(participation=participation))) > 0
+    assert any(ten_minutes_pass() for _ in range(6))
     page.evaluate(COMES_BACK)
     finish(page, done=0)
     expect_stored(site, participation, [1, 2, 3, 4, 5, 6, 7, 8])
@@ -369,19 +372,20 @@ ANSWERED_ALREADY = "You have answered that one already; here is the next."
 
 
 @pytest.fixture
-def tabs(link: str, people: People) -> tuple[Page, Page]:
+def tabs(site: Site, link: str, people: People) -> tuple[Page, Page]:
     """Two tabs of one person, both with the first pair on the screen."""
     left = people.page()
-    begin(left, link)
+    left.clock.install()
+    begin(left, site, link)
     right = left.context.new_page()
     right.goto(left.url)
     expect_ready_to_rate(right)
     return left, right
 
 
-def expect_the_end(*pages: Page, timeout: float = 5000) -> None:
+def expect_the_end(*pages: Page) -> None:
     for page in pages:
-        expect(page.get_by_role("heading", name="Thank you")).to_be_visible(timeout=timeout)
+        expect(page.get_by_role("heading", name="Thank you")).to_be_visible(timeout=60_000)
 
 
 def test_two_tabs_of_one_person_share_the_pairs_and_come_to_the_end_together(
@@ -419,8 +423,7 @@ def test_of_two_answers_to_a_pair_in_two_tabs_the_first_counts_and_the_second_is
 def test_a_page_that_was_on_its_way_while_an_answer_came_does_not_ask_for_it_again(
     site: Site, link: str, people: People
 ) -> None:
-    left = people.page()
-    begin(left, link)
+    left = people.begin(link)
     participation = participation_of(left)
     right = left.context.new_page()
     kept: list[tuple[Route, APIResponse]] = []
@@ -453,7 +456,8 @@ def test_what_one_tab_cannot_send_the_other_sends(site: Site, tabs: tuple[Page, 
     expect_the_end(left)
     expect(right.locator("[data-progress-text]")).to_have_text(f"Pair {N_PLANNED} of {N_PLANNED}")
     right.unroute("**/answer/")
-    expect_the_end(right, timeout=60_000)
+    try_again(right)
+    expect_the_end(right)
     expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
 
 
@@ -469,6 +473,7 @@ def test_answers_in_two_tabs_at_one_moment_all_stay_in_the_outbox(site: Site, ta
     expect_unsent(right, 3)
     for page in tabs:
         page.unroute("**/answer/")
+    try_again(left)
     expect_all_saved(left)
     expect_all_saved(right)
     finish(left, done=3)
@@ -479,8 +484,7 @@ def test_answers_in_two_tabs_at_one_moment_all_stay_in_the_outbox(site: Site, ta
 def test_a_browser_whose_storage_is_full_says_that_the_page_must_stay_open(
     site: Site, link: str, people: People
 ) -> None:
-    page = people.page()
-    begin(page, link)
+    page = people.begin(link)
     participation = participation_of(page)
     page.evaluate(FILL_STORAGE)
     with no_line(page):
@@ -498,8 +502,8 @@ def leave(page: Page) -> list[str]:
     """Try to close the page; what the browser asked, to which the person says that they stay."""
     asked: list[str] = []
     page.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
-    page.close(run_before_unload=True)
-    page.wait_for_timeout(500)
+    with page.expect_event("dialog"):
+        page.close(run_before_unload=True)
     return asked
 
 
@@ -507,8 +511,9 @@ def test_a_browser_that_refuses_storage_keeps_the_page_open_while_the_server_is_
     site: Site, link: str, people: People
 ) -> None:
     page = people.page()
+    page.clock.install()
     page.add_init_script(f"({REFUSE_STORAGE})()")
-    begin(page, link)
+    begin(page, site, link)
     participation = participation_of(page)
     page.get_by_label("Keys 1 to 9").uncheck()  # which the browser cannot remember either
     page.get_by_label("Keys 1 to 9").check()
@@ -521,6 +526,7 @@ def test_a_browser_that_refuses_storage_keeps_the_page_open_while_the_server_is_
         assert leave(page) == ["beforeunload"]
     finally:
         site.start()
+    try_again(page)
     expect_all_saved(page)
     finish(page, done=2)
     expect_stored(site, participation, [9, 10, 3, 4, 5, 6, 7, 8])
@@ -529,8 +535,7 @@ def test_a_browser_that_refuses_storage_keeps_the_page_open_while_the_server_is_
 def test_a_page_whose_token_is_gone_says_what_is_unsent_and_sends_it_when_loaded_again(
     site: Site, link: str, people: People
 ) -> None:
-    page = people.page()
-    begin(page, link)
+    page = people.begin(link)
     participation = participation_of(page)
     rate(page, 1, 9)
     expect_all_saved(page)
@@ -550,7 +555,7 @@ def test_where_nothing_can_be_kept_a_page_whose_token_is_gone_says_that_closing_
 ) -> None:
     page = people.page()
     page.add_init_script(f"({REFUSE_STORAGE})()")
-    begin(page, link)
+    begin(page, site, link)
     participation = participation_of(page)
     rate(page, 1, 9)
     expect_all_saved(page)

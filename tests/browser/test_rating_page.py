@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 
 from datasets.demo_pictures import demo_originals, write_demo_pairs
-from tests.browser.conftest import NO_SERVER, People, Site, expect_ready_to_rate, refused, start_rating, take_part
+from tests.browser.conftest import NO_SERVER, People, Site, come_in, expect_ready_to_rate, refused, try_again
 
 pytestmark = pytest.mark.browser
 
@@ -18,27 +18,25 @@ N_PLANNED = 8
 
 
 @pytest.fixture(scope="module")
-def links(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def site(own_site: Site) -> Site:
+    return own_site  # which is stopped here
+
+
+@pytest.fixture(scope="module")
+def links(site: Site, project: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An HA1 and an HA2 study over real pictures, open for rating, set up by command line."""
     folder = tmp_path_factory.mktemp("pairs")
     manifest = write_demo_pairs(folder, demo_originals()[:4])
-    site.manage("import_pairs", str(manifest), "--root", str(folder), "--project", "faces")
-    return {mode: open_study(site, mode) for mode in ("HA1", "HA2")}
+    site.manage("import_pairs", str(manifest), "--root", str(folder), "--project", project)
+    return {mode: open_study(site, project, mode) for mode in ("HA1", "HA2")}
 
 
-def open_study(site: Site, mode: str) -> str:
-    name = f"faces/people/{mode}"
+def open_study(site: Site, project: str, mode: str) -> str:
+    name = f"{project}/people/{mode}"
     size = ["--session-size", str(N_PLANNED), "--warm-up", "0", "--repeats", "0", "--goal", "50"]
-    site.manage("create_study", f"People {mode}", "--project", "faces", "--campaign", "People", "--mode", mode, *size)
+    site.manage("create_study", f"People {mode}", "--project", project, "--campaign", "People", "--mode", mode, *size)
     site.manage("study", name, "--open")
     return site.url + site.manage("study", name, "--invite", "many").strip()
-
-
-def begin(page: Page, link: str) -> None:
-    take_part(page, link)
-    start_rating(page)
-    expect(page.get_by_role("img", name="Anonymized picture")).to_be_visible()
-    expect_ready_to_rate(page)
 
 
 def rate(page: Page, n: int, key: str) -> None:
@@ -49,9 +47,9 @@ def rate(page: Page, n: int, key: str) -> None:
     page.keyboard.press("Enter")
 
 
-def stored_scores(site: Site, folder: Path) -> list[int]:
+def stored_scores(site: Site, project: str, folder: Path) -> list[int]:
     """What the researcher's command line finds in a release of the newest answers."""
-    name = site.manage("freeze_study", "faces/people/HA2").split(":")[0]
+    name = site.manage("freeze_study", f"{project}/people/HA2").split(":")[0]
     site.manage("export_release", name, "--to", str(folder / "release.zip"))
     with zipfile.ZipFile(folder / "release.zip") as archive:
         rows = csv.DictReader(archive.read("ratings.csv").decode().splitlines())
@@ -59,28 +57,29 @@ def stored_scores(site: Site, folder: Path) -> list[int]:
 
 
 def test_answers_given_while_the_server_is_away_are_stored_once_it_is_back(
-    site: Site, links: dict[str, str], people: People, tmp_path: Path
+    site: Site, project: str, links: dict[str, str], people: People, tmp_path: Path
 ) -> None:
     people.provokes(NO_SERVER)
     page = people.page()
-    begin(page, links["HA2"])
+    page.clock.install()
+    page.goto(come_in(site, links["HA2"]))
     rate(page, 1, "3")
     expect(page.get_by_text("All answers saved")).to_be_visible()
     site.stop()
     rate(page, 2, "0")  # the pair had been fetched ahead
     expect(page.get_by_text("not sent yet")).to_be_visible()
     site.start()
+    try_again(page)
     expect(page.get_by_text("All answers saved")).to_be_visible(timeout=60_000)
     for n in range(3, N_PLANNED + 1):
         rate(page, n, str(n))
     expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
-    assert stored_scores(site, tmp_path) == [3, 10, 3, 4, 5, 6, 7, 8]
+    assert stored_scores(site, project, tmp_path) == [3, 10, 3, 4, 5, 6, 7, 8]
 
 
 def test_a_reload_loses_no_unsent_answer(site: Site, links: dict[str, str], people: People) -> None:
     people.provokes(NO_SERVER)
-    page = people.page()
-    begin(page, links["HA1"])
+    page = people.begin(links["HA1"])
     page.route("**/answer/", lambda route: route.abort())
     rate(page, 1, "4")
     expect(page.get_by_text("not sent yet")).to_be_visible()
@@ -94,8 +93,7 @@ def test_a_reload_loses_no_unsent_answer(site: Site, links: dict[str, str], peop
 def test_a_browser_that_may_not_answer_any_more_says_so_and_keeps_what_it_has(
     links: dict[str, str], people: People
 ) -> None:
-    page = people.page()
-    begin(page, links["HA1"])
+    page = people.begin(links["HA1"])
     rate(page, 1, "4")
     expect(page.get_by_text("All answers saved")).to_be_visible()
     page.context.clear_cookies(name=re.compile("^participation_"))
@@ -107,8 +105,7 @@ def test_a_browser_that_may_not_answer_any_more_says_so_and_keeps_what_it_has(
 
 
 def test_after_a_log_in_in_another_tab_a_reload_sends_the_answer(links: dict[str, str], people: People) -> None:
-    page = people.page()
-    begin(page, links["HA1"])
+    page = people.begin(links["HA1"])
     rate(page, 1, "4")
     expect(page.get_by_text("All answers saved")).to_be_visible()
     page.context.clear_cookies(name="csrftoken")  # a log-in changes it; this page has the old one
@@ -121,8 +118,7 @@ def test_after_a_log_in_in_another_tab_a_reload_sends_the_answer(links: dict[str
 
 
 def test_a_held_key_or_a_double_press_answers_only_one_pair(links: dict[str, str], people: People) -> None:
-    page = people.page()
-    begin(page, links["HA2"])
+    page = people.begin(links["HA2"])
     page.keyboard.press("5")
     for _ in range(4):
         page.keyboard.down("Enter")  # the first press, then what the keyboard repeats while it is held
@@ -135,10 +131,11 @@ def test_a_held_key_or_a_double_press_answers_only_one_pair(links: dict[str, str
 
 
 def test_on_a_phone_nothing_is_cut_off_and_every_button_is_large(links: dict[str, str], people: People) -> None:
-    page = people.page(viewport={"width": 360, "height": 740})
-    begin(page, links["HA2"])
+    page = people.begin(links["HA2"], viewport={"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    for label in page.locator("label.score").all():
+    scores = page.locator("label.score")
+    expect(scores).to_have_count(10)
+    for label in scores.all():
         box = label.bounding_box()
         assert box is not None
         assert min(box["width"], box["height"]) >= 44
@@ -157,7 +154,8 @@ def test_nothing_that_reaches_the_browser_tells_more_than_the_person_may_know(
             bodies.append(response.text())
 
     page.on("response", note)
-    begin(page, links["HA1"])
+    page.goto(come_in(people.site, links["HA1"]))
+    expect_ready_to_rate(page)
     for n in range(1, 4):
         rate(page, n, "6")
     expect(page.get_by_text("All answers saved")).to_be_visible()

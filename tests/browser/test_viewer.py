@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import People, Site, expect_ready_to_rate, start_rating, take_part
+from tests.browser.conftest import People, Site, come_in, expect_ready_to_rate, shell
 
 pytestmark = pytest.mark.browser
 
@@ -17,18 +17,18 @@ N_PLANNED = 3
 LARGE, SMALL = (1600, 1200), (120, 90)
 STUDIES = """
 import json
-from annotation import studies
+from annotation.studies import invitations, life, setup
 from datasets.models.projects import Project
-project = Project.objects.get()
+project = Project.objects.get(slug=slug)
 kinds = {"large": {}, "small": {}, "plain": {"allows_swipe": False, "allows_flicker": False}, "one": {"mode": "HA1"}}
 links = {}
 for name, settings in kinds.items():
-    campaign = studies.begin_campaign(project, name)
+    campaign = setup.begin_campaign(project, name)
     pairs = project.pairs.filter(method="small" if name == "small" else "large")
     fields = {"mode": "HA2", "goal": 50, "session_size": 3, "n_warm_up": 0, "repeat_percent": 0} | settings
-    study = studies.create_study(project, campaign=campaign, name=name, pairs=pairs, **fields)
-    studies.change_state(study, "open")
-    links[name] = studies.invite(study, kind="many").token
+    study = setup.create_study(project, campaign=campaign, name=name, pairs=pairs, **fields)
+    life.change_state(study, "open")
+    links[name] = invitations.invite(study, kind="many").token
 print(json.dumps(links))
 """
 NEWEST_VIEWING = """
@@ -43,11 +43,11 @@ BOXES = """(selector) => Array.from(document.querySelectorAll(selector), (elemen
 
 
 @pytest.fixture(scope="module")
-def links(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def links(site: Site, project: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Studies of large and of small pictures, one without swipe and flicker, and one of single pictures."""
     manifest = write_pairs(tmp_path_factory.mktemp("pairs"))
-    site.manage("import_pairs", str(manifest), "--root", str(manifest.parent), "--project", "faces")
-    tokens = json.loads(site.manage("shell", "-v", "0", "-c", STUDIES).splitlines()[-1])
+    site.manage("import_pairs", str(manifest), "--project", project)
+    tokens = json.loads(shell(site, f"slug = '{project}'\n{STUDIES}"))
     return {name: f"{site.url}/join/{token}/" for name, token in tokens.items()}
 
 
@@ -66,11 +66,7 @@ def write_pairs(folder: Path) -> Path:
 
 
 def begin(people: People, link: str, **options: Any) -> Page:
-    page = people.page(**{"viewport": {"width": 1280, "height": 800}} | options)
-    take_part(page, link)
-    start_rating(page)
-    expect_ready_to_rate(page)
-    return page
+    return people.begin(link, **{"viewport": {"width": 1280, "height": 800}} | options)
 
 
 def pictures(page: Page) -> list[dict[str, float]]:
@@ -149,14 +145,20 @@ def test_the_wheel_enlarges_both_alike_and_keeps_what_is_under_the_pointer(
     at = before["x"] + before["width"] * 0.25, before["y"] + before["height"] * 0.75
     page.mouse.move(*at)
     for _ in range(4):
-        page.mouse.wheel(0, -100)
-    expect(page.locator("[data-zoom]")).not_to_have_text("37 %")
-    page.wait_for_function("(width) => document.querySelector('.picture img').width > 2 * width", arg=before["width"])
+        turn_wheel(page)
+    assert pictures(page)[0]["width"] > 2 * before["width"]
     first, second = pictures(page)
     assert (first["width"], first["height"]) == (second["width"], second["height"])
     assert len(set(offsets(page))) == 1
     assert (at[0] - first["x"]) / first["width"] == pytest.approx(0.25, abs=0.01)
     assert (at[1] - first["y"]) / first["height"] == pytest.approx(0.75, abs=0.01)
+
+
+def turn_wheel(page: Page) -> None:
+    zoom = page.locator("[data-zoom]")
+    before = zoom.inner_text()
+    page.mouse.wheel(0, -100)
+    expect(zoom).not_to_have_text(before)
 
 
 def test_dragging_moves_both_alike_and_never_past_their_edges(links: dict[str, str], people: People) -> None:
@@ -219,11 +221,11 @@ def test_the_wheel_scrolls_a_long_page_until_somebody_turns_to_the_pictures(
     before = widths(page)
     page.mouse.move(350, 200)
     page.mouse.wheel(0, 100)
-    page.wait_for_function("scrollY > 0")
+    expect(page.locator(".rate-bar")).not_to_be_in_viewport()
     assert widths(page) == before
     page.mouse.click(350, 150)
-    page.mouse.wheel(0, -100)
-    page.wait_for_function("(width) => document.querySelector('.picture img').width > 1.1 * width", arg=before[0])
+    turn_wheel(page)
+    assert widths(page)[0] > 1.1 * before[0]
 
 
 # Comparing --------------------------------------------------------------------------------------------------------
@@ -283,6 +285,7 @@ def test_flicker_is_toggled_by_its_button_and_nothing_alternates_by_itself(
     links: dict[str, str], people: People
 ) -> None:
     page = begin(people, links["large"])
+    page.clock.install()
     press(page, "Flicker")
     button = page.get_by_role("button", name="Show original")
     expect(button).to_have_attribute("aria-pressed", "false")
@@ -291,7 +294,7 @@ def test_flicker_is_toggled_by_its_button_and_nothing_alternates_by_itself(
     assert page.evaluate("document.getAnimations().length") == 0
     for _ in range(5):
         assert shown(page) == ["Original"]
-        page.wait_for_timeout(200)
+        page.clock.run_for(200)
     button.press("Space")
     assert shown(page) == ["Anonymized"]
 
@@ -416,7 +419,7 @@ def test_how_a_pair_was_looked_at_is_stored_with_its_answer(site: Site, links: d
     answer(page)
     expect(page.get_by_text(f"Pair 2 of {N_PLANNED}").first).to_be_visible()
     expect(page.get_by_text("All answers saved")).to_be_visible()
-    stored = json.loads(site.manage("shell", "-v", "0", "-c", NEWEST_VIEWING).splitlines()[-1])
+    stored = json.loads(shell(site, NEWEST_VIEWING))
     assert set(stored["seconds"]) == {"side", "swipe"}
     assert min(stored["seconds"].values()) >= 0.3
     assert stored["zoom"] == 1
@@ -427,8 +430,7 @@ def test_how_a_pair_was_looked_at_is_stored_with_its_answer(site: Site, links: d
 
 def test_without_a_script_the_page_shows_pictures_and_scale_and_no_tools(links: dict[str, str], people: People) -> None:
     page = people.page(java_script_enabled=False)
-    take_part(page, links["large"])
-    start_rating(page)
+    page.goto(come_in(people.site, links["large"]))
     assert shown(page) == ["Original", "Anonymized"]
     expect(page.get_by_role("group", name="Zoom")).to_have_count(0)
     expect(page.get_by_role("slider")).to_have_count(0)
@@ -443,7 +445,9 @@ def test_nothing_is_cut_off_at_320_pixels(links: dict[str, str], people: People,
     for key in ("s", "w", "k"):
         page.keyboard.press(key)
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
-        for button in page.locator(".view-tools button:visible").all():
+        buttons = page.locator(".view-tools button:visible")
+        expect(buttons.first).to_be_visible()
+        for button in buttons.all():
             box = button.bounding_box()
             assert box
             assert 0 <= box["x"] <= box["x"] + box["width"] <= 320

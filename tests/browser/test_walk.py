@@ -18,13 +18,18 @@ from scipy import stats
 from datasets.anonymize import anonymize
 from datasets.demo_pictures import demo_originals, open_original
 from datasets.splits import part_of
-from tests.browser.conftest import People, Site, expect_ready_to_rate, log_in, refused, start_rating, take_part
+from tests.browser.conftest import People, Site, expect_ready_to_rate, log_in, refused, shell, start_rating, take_part
 from tests.conftest import SHARED_DATA
 
 pytestmark = pytest.mark.browser
 
 N_PAIRS = 12
 METHODS = [("mask", "global", None), ("blur", "global", 0.15), ("pixelate", "local", 8.0)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _project(site: Site) -> None:
+    site.manage("create_project", "faces", "--name", "Faces", "--member", "boss:researcher")
 
 
 def faces() -> list[tuple[str, Image.Image]]:
@@ -92,24 +97,26 @@ from datasets.models.jobs import Job
 from datasets.models.projects import Project
 now = timezone.now()
 lease = {"state": Job.State.RUNNING, "queued_at": now, "leased_until": now + timedelta(hours=1)}
-print(Job.objects.create(project=Project.objects.get(), kind="import_pairs", n_done=2, n_total=9, **lease).public_id)
+faces = Project.objects.get(slug="faces")
+print(Job.objects.create(project=faces, kind="import_pairs", n_done=2, n_total=9, **lease).public_id)
 """
 END_IT = (
-    "from datasets.models.jobs import Job; Job.objects.filter(n_total=9).update(state='failed', error='A bad row.')"
+    "from datasets.models.jobs import Job; "
+    "print(Job.objects.filter(n_total=9).update(state='failed', error='A bad row.'))"
 )
 
 
 def test_a_watched_job_keeps_its_button_in_place_and_announces_only_its_end(site: Site, people: People) -> None:
     page = people.page()
     log_in(page, site)
-    page.goto(f"{site.url}/jobs/{site.manage('shell', '--no-imports', '-c', BEGIN_A_JOB).strip()}/")
+    page.goto(f"{site.url}/jobs/{shell(site, BEGIN_A_JOB)}/")
     cancel, news = page.get_by_role("button", name="Cancel"), page.get_by_role("status")
     cancel.focus()
     for _ in range(2):  # the second look begins once the first is on the screen
         page.wait_for_event("requestfinished")
     expect(cancel).to_be_focused()
     expect(news).to_be_empty()
-    site.manage("shell", "--no-imports", "-c", END_IT)
+    shell(site, END_IT)
     expect(news).to_have_text("Import pairs: failed")
     expect(page.get_by_text("A bad row.")).to_be_visible()
 
@@ -290,11 +297,11 @@ def begin(page: Page, link: str) -> None:
 
 def wait_for_pair(page: Page, n: int) -> None:
     expect(page.get_by_text(f"Pair {n + 1} of {N_PAIRS}").first).to_be_visible()
+    expect_ready_to_rate(page)
     for picture in ("Original picture", "Anonymized picture"):
         shown = page.get_by_role("img", name=picture)
         expect(shown).to_be_visible()
         assert shown.evaluate("image => image.complete && image.naturalWidth") > 0
-    expect_ready_to_rate(page)
 
 
 def rate_by_keyboard(page: Page, link: str, *, annotator: int) -> None:
