@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TREES = (".ci", "annotation", "bench", "config", "datasets", "docs", "scoring", "static", "templates", "tests")
 FILES = {str(path.relative_to(ROOT)) for tree in TREES for path in (ROOT / tree).rglob("*")}
 FILES |= {path.name for path in ROOT.iterdir()} | set(TREES)
-GUIDES = ["CONTRIBUTING.md", "docs/contributors.md", "docs/architecture.md", "docs/privacy.md"]
+GUIDES = ["CONTRIBUTING.md", *(f"docs/{name}.md" for name in ("contributors", "architecture", "privacy", "promises"))]
 GUIDES += sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/decisions/*.md"))
 PAGES = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
 
@@ -20,7 +20,7 @@ PAGES = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROO
 PATH = re.compile(r"((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|js|css|html|md|toml|yaml|lock|cff))(?:::(\w+))?")
 MODULE = re.compile(r"[a-z_]+(?:\.\w+)+")
 # What only looks like it: files that a site or a tool makes, a place held for a name, a test's fixture.
-NOT_OURS = re.compile(r".*\.(?:csv|jsonl?|po|env)|.*(?:LANGUAGE|VERSION)/.*|\.\./shared/.*|people\.provokes")
+NOT_OURS = re.compile(r".*\.(?:csv|jsonl?|po|env)|.*(?:LANGUAGE|VERSION)/.*|\.\./shared/.*|people\.provokes|origin/main|var/.*")
 
 
 def named_in(page: str) -> set[str]:
