@@ -20,7 +20,9 @@ PAGES = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROO
 PATH = re.compile(r"((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|js|css|html|md|toml|yaml|lock|cff))(?:::(\w+))?")
 MODULE = re.compile(r"[a-z_]+(?:\.\w+)+")
 # What only looks like it: files that a site or a tool makes, a place held for a name, a test's fixture.
-NOT_OURS = re.compile(r".*\.(?:csv|jsonl?|po|env)|.*(?:LANGUAGE|VERSION)/.*|\.\./shared/.*|people\.provokes|origin/main|var/.*")
+NOT_OURS = re.compile(
+    r".*\.(?:csv|jsonl?|po|env)|.*(?:LANGUAGE|VERSION)/.*|\.\./shared/.*|people\.provokes|origin/main|var/.*"
+)
 
 
 def named_in(page: str) -> set[str]:
