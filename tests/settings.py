@@ -20,8 +20,10 @@ from config.settings import DATABASES, INSTALLED_APPS, STATIC_ROOT, STORAGES  # 
 
 INSTALLED_APPS.append("tests")  # for its management command
 
-if (_name := os.environ.get("TEST_DATABASE")) and DATABASES["default"]["ENGINE"] == "config.postgresql":
-    DATABASES["default"]["TEST"] = {"NAME": _name}  # of a kind of tests that others run beside, on the same server
+if (_database := DATABASES["default"])["ENGINE"] == "config.postgresql":
+    _database["OPTIONS"]["options"] += " -c synchronous_commit=off"  # a crash may lose what a test has written
+    if "TEST_DATABASE" in os.environ:  # of a kind of tests that others run beside, on the same server
+        _database["TEST"] = {"NAME": os.environ["TEST_DATABASE"]}
 
 # The manifest of hashed names is made by collectstatic at deployment.
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
