@@ -17,6 +17,7 @@ import tempfile
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,15 +26,16 @@ UPGRADES = Path(__file__).parent
 REPOSITORY = UPGRADES.parents[1]
 PROJECT = "drawings"
 HA1, HA2 = f"{PROJECT}/rooms/HA1", f"{PROJECT}/rooms/HA2"
-N_ORIGINALS = 12
+FIRST, LATER = range(12), range(12, 14)  # originals, as they are imported
 METHODS = ("mask", "blur")
 WIDTH, HEIGHT = 24, 16
-ROLES = [  # of the first pairs of each study
-    {"role": "practice", "expected": 9, "tolerance": 1, "direction": "near"},
-    {"role": "check", "instructed_score": 4},
-    {"role": "check", "instructed_score": 8},
-    {"role": "check", "expected": 2, "tolerance": 0, "direction": "at_most"},
-]
+# By original: before a study opens, and after that.
+ROLES: dict[int, dict[str, Any]] = {
+    0: {"role": "practice", "expected": 9, "tolerance": 1, "direction": "near"},
+    1: {"role": "check", "instructed_score": 4},
+    2: {"role": "check", "instructed_score": 8},
+}
+LATER_ROLES: dict[int, dict[str, Any]] = {3: {"role": "check", "expected": 2, "tolerance": 0, "direction": "at_most"}}
 UNDERSTOOD = {"badge": "low", "original_tells": "high", "nothing_left": "high"}
 SCREEN = {"viewport_width": 1280, "viewport_height": 720, "pixel_ratio": 1, "picture_width": 560}
 LOOKED = {"zoom": 2, "picture_width": 560, "stage_width": 1200, "stage_height": 500} | {
@@ -81,6 +83,7 @@ def build_site(folder: Path) -> None:
     judge()
     release()
     others_come_and_go()
+    more_pairs(folder)
 
 
 def project(folder: Path) -> None:
@@ -90,45 +93,43 @@ def project(folder: Path) -> None:
         get_user_model().objects.create_user(name)  # without a password: nobody logs in with it
     members = ["ada:admin", "ben:researcher", "cleo:annotator"]
     manage("create_project", PROJECT, name="Drawings", member=members)
-    manage("import_pairs", write_pairs(folder), project=PROJECT)
+    manage("import_pairs", write_pairs(folder, FIRST), project=PROJECT)
     facts = {"licence": "CC0-1.0", "citation": "Drawn by a program.", "legal_basis": "Nobody is in them."}
     manage("source", PROJECT, "drawn", **facts)
 
 
-def write_pairs(folder: Path) -> Path:
-    """Twelve originals with two versions each, and the manifest that names them."""
+def write_pairs(folder: Path, numbers: range) -> Path:
+    """Originals with two versions each, and the manifest that names them."""
     from PIL import Image
 
     rows = []
-    for n in range(N_ORIGINALS):
-        original = Image.new("P", (WIDTH, HEIGHT), n)
-        original.putpalette([(7 * k) % 256 for k in range(3 * 64)])
-        original.paste(n + 20, (n, 2, n + 9, 12))
+    for n in numbers:
+        original, where = Image.new("RGB", (WIDTH, HEIGHT), (9 * n, 80, 160)), (n, 2, n + 9, 12)
+        original.paste((200, 15 * n, 40), where)
         original.save(folder / f"room{n}.png")
-        for m, method in enumerate(METHODS, start=1):
+        for strength, method in enumerate(METHODS, start=1):
             hidden = original.copy()
-            hidden.paste(n + 20 * m + 15, (n, 2 * m, n + 9, 12))
+            hidden.paste((60 * strength, 60, 15 * n), where)
             hidden.save(folder / f"room{n}-{method}.png")
-            rows.append(
-                [f"room{n}.png", f"room{n}-{method}.png", "drawn", method, "local", json.dumps({"strength": m})]
-            )
-    manifest = folder / "manifest.csv"
-    write_csv(manifest, ["original", "anonymized", "source", "method", "scope", "parameters"], rows)
-    return manifest
+            facts = ["drawn", method, "local", json.dumps({"strength": strength})]
+            rows.append([f"room{n}.png", f"room{n}-{method}.png", *facts])
+    columns = ["original", "anonymized", "source", "method", "scope", "parameters"]
+    return write_csv(folder / "manifest.csv", columns, rows)
 
 
 def studies(folder: Path) -> None:
     """An HA1 and an HA2 study of one campaign that use all there is, and three small ones in other states."""
-    session = {"goal": 3, "session_size": 14, "practice": 1, "warm_up": 1, "checks": 2, "repeats": 15}
+    session = {"goal": 3, "session_size": 14, "practice": 1, "warm_up": 1, "checks": 3, "repeats": 15}
     session |= {"repeat_distance": 3, "spacing": 2, "lease_seconds": 3600, "ask_who": True, "ask_cues": True}
     end = {"completion_code": "ROOMS-7", "completion_url": "https://panel.example/done"}
     for mode, further in (("HA1", {"limit": 24}), ("HA2", {"side": "balanced"} | end)):
         name = f"{PROJECT}/rooms/{mode}"
         manage("create_study", f"Rooms, {mode}", project=PROJECT, campaign="Rooms", mode=mode, **session | further)
-        manage("give_roles", name, roles_file(folder, mode))
+        manage("mark_pairs", name, roles_file(folder, ROLES))
         manage("study", name, wording=json_file(folder, {"question": "How anonymous is this room?"}))
         manage("quality", name, preregistration=json_file(folder, {"headline": "ordinal", "failed_instructions": 2}))
         manage("study", name, step="open")
+        manage("mark_pairs", name, roles_file(folder, LATER_ROLES))
     texts = model("annotation.StudyText").filter(study=named(HA2), version=1)
     german = {kind: f"{kind} (deutsch)" for kind in texts.values_list("kind", flat=True)}
     manage("study", HA2, wording=json_file(folder, german), language="de")
@@ -139,17 +140,18 @@ def studies(folder: Path) -> None:
     manage("study", f"{PROJECT}/paused/HA2", step="open")
     manage("study", f"{PROJECT}/paused/HA2", step="pause", reason="A holiday.")
     manage("study", f"{PROJECT}/by-a-model/HA2", step="open")
-    by_the_page()
+    as_people_go()
 
 
-def by_the_page() -> None:
-    """A study set up on the page, with what its form begins with."""
+def as_people_go() -> None:
+    """A study set up on the page, where a whole session need not be reserved."""
     page, browser = f"/projects/{PROJECT}/studies/new/", logged_in("ben")
     fields = {field.name: field.value() for field in browser.get(page).context["form"]}
     form = {name: value for name, value in fields.items() if value is not None and value is not False}
-    chosen = {"name": "By the page", "campaign": "new", "new_campaign": "By the page", "mode": "HA1", "language": "en"}
+    form.pop("reserves_session", None)  # as a browser sends a box that is not ticked
+    chosen = {"name": "As people go", "campaign": "new", "new_campaign": "As people go", "mode": "HA1"}
     expect(browser.post(page, form | chosen), 302)
-    manage("study", f"{PROJECT}/by-the-page/HA1", step="open")
+    manage("study", f"{PROJECT}/as-people-go/HA1", step="open")
 
 
 def people_rate() -> None:
@@ -170,14 +172,17 @@ def people_rate() -> None:
     distressed = Person(manage("study", HA1, invite="personal", note="by post").strip())
     distressed.skip("distressing")
     distressed.rate(2, score=lambda pair: 3)
-    for name in ("by-the-page/HA1", "by-a-model/HA2"):
+    item = model("annotation.Report").get(kind="distressing").assignment.item_id
+    address = f"/studies/{named(HA1).public_id}/items/{item}/withdraw/"
+    expect(logged_in("ben").post(address, {"reason": "It distressed somebody."}), 302)
+    for name in ("as-people-go/HA1", "by-a-model/HA2"):
         Person(manage("study", f"{PROJECT}/{name}", invite="many").strip()).rate(4, score=lambda pair: 4)
 
 
 def judge() -> None:
     """What workers find, and what a person decides of it."""
     for name in (HA1, HA2):
-        manage("quality", name, check=True)
+        manage("quality", name, look=True)
     first, second, _, contrary, *_ = names_in(HA2)
     manage("quality", HA2, person=contrary, use="no", reason="Chose 1 whatever was asked for.")
     manage("quality", HA2, person=contrary, pay="no", reason="Twice chose another score than was asked for in words.")
@@ -208,6 +213,16 @@ def others_come_and_go() -> None:
     manage("study", HA2, revoke=way_in.rstrip("/").rpartition("/")[2])
     Person(manage("study", HA2, invite="many").strip()).rate(2, score=lambda pair: 5)
     manage("study", HA2, completion=["ROOMS-8", "https://panel.example/done"], reason="A new wave.")
+
+
+def more_pairs(folder: Path) -> None:
+    """An import that fails, and one by which a study grows."""
+    from django.core.management import CommandError
+
+    with suppress(CommandError):
+        manage("import_pairs", write_csv(folder / "missing.csv", ["anonymized"], [["missing.png"]]), project=PROJECT)
+    manage("import_pairs", write_pairs(folder, LATER), project=PROJECT)
+    manage("study", HA1, add_pairs=True)
 
 
 class Person:
@@ -304,20 +319,18 @@ def expect(response: Any, status: int) -> Any:
     return response
 
 
-def roles_file(folder: Path, mode: str) -> Path:
-    """Roles for one original each; HA1 and HA2 have the same."""
-    rows = [[f"room{n}.png", f"room{n}-mask.png", *map(role.get, MARKED)] for n, role in enumerate(ROLES)]
-    path = folder / f"roles-{mode}.csv"
-    write_csv(path, ["original", "anonymized", *MARKED], rows)
-    return path
+def roles_file(folder: Path, roles: dict[int, dict[str, Any]]) -> Path:
+    rows = [[f"room{n}.png", f"room{n}-mask.png", *map(role.get, MARKED)] for n, role in roles.items()]
+    return write_csv(folder / "roles.csv", ["original", "anonymized", *MARKED], rows)
 
 
 MARKED = ("role", "expected", "tolerance", "direction", "instructed_score")
 
 
-def write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> None:
+def write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> Path:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
+    return path
 
 
 def json_file(folder: Path, data: dict[str, Any]) -> Path:
