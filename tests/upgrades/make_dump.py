@@ -125,11 +125,11 @@ def studies(folder: Path) -> None:
     for mode, further in (("HA1", {"limit": 24}), ("HA2", {"side": "balanced"} | end)):
         name = f"{PROJECT}/rooms/{mode}"
         manage("create_study", f"Rooms, {mode}", project=PROJECT, campaign="Rooms", mode=mode, **session | further)
-        manage("mark_pairs", name, roles_file(folder, ROLES))
+        manage("give_roles", name, roles_file(folder, ROLES))
         manage("study", name, wording=json_file(folder, {"question": "How anonymous is this room?"}))
         manage("quality", name, preregistration=json_file(folder, {"headline": "ordinal", "failed_instructions": 2}))
         manage("study", name, step="open")
-        manage("mark_pairs", name, roles_file(folder, LATER_ROLES))
+        manage("give_roles", name, roles_file(folder, LATER_ROLES))
     texts = model("annotation.StudyText").filter(study=named(HA2), version=1)
     german = {kind: f"{kind} (deutsch)" for kind in texts.values_list("kind", flat=True)}
     manage("study", HA2, wording=json_file(folder, german), language="de")
@@ -140,18 +140,17 @@ def studies(folder: Path) -> None:
     manage("study", f"{PROJECT}/paused/HA2", step="open")
     manage("study", f"{PROJECT}/paused/HA2", step="pause", reason="A holiday.")
     manage("study", f"{PROJECT}/by-a-model/HA2", step="open")
-    as_people_go()
+    by_the_page()
 
 
-def as_people_go() -> None:
-    """A study set up on the page, where a whole session need not be reserved."""
+def by_the_page() -> None:
+    """A study set up on the page, with what its form begins with."""
     page, browser = f"/projects/{PROJECT}/studies/new/", logged_in("ben")
     fields = {field.name: field.value() for field in browser.get(page).context["form"]}
     form = {name: value for name, value in fields.items() if value is not None and value is not False}
-    form.pop("reserves_session", None)  # as a browser sends a box that is not ticked
-    chosen = {"name": "As people go", "campaign": "new", "new_campaign": "As people go", "mode": "HA1"}
+    chosen = {"name": "By the page", "campaign": "new", "new_campaign": "By the page", "mode": "HA1", "language": "en"}
     expect(browser.post(page, form | chosen), 302)
-    manage("study", f"{PROJECT}/as-people-go/HA1", step="open")
+    manage("study", f"{PROJECT}/by-the-page/HA1", step="open")
 
 
 def people_rate() -> None:
@@ -175,14 +174,14 @@ def people_rate() -> None:
     item = model("annotation.Report").get(kind="distressing").assignment.item_id
     address = f"/studies/{named(HA1).public_id}/items/{item}/withdraw/"
     expect(logged_in("ben").post(address, {"reason": "It distressed somebody."}), 302)
-    for name in ("as-people-go/HA1", "by-a-model/HA2"):
+    for name in ("by-the-page/HA1", "by-a-model/HA2"):
         Person(manage("study", f"{PROJECT}/{name}", invite="many").strip()).rate(4, score=lambda pair: 4)
 
 
 def judge() -> None:
     """What workers find, and what a person decides of it."""
     for name in (HA1, HA2):
-        manage("quality", name, look=True)
+        manage("quality", name, check=True)
     first, second, _, contrary, *_ = names_in(HA2)
     manage("quality", HA2, person=contrary, use="no", reason="Chose 1 whatever was asked for.")
     manage("quality", HA2, person=contrary, pay="no", reason="Twice chose another score than was asked for in words.")
@@ -320,11 +319,11 @@ def expect(response: Any, status: int) -> Any:
 
 
 def roles_file(folder: Path, roles: dict[int, dict[str, Any]]) -> Path:
-    rows = [[f"room{n}.png", f"room{n}-mask.png", *map(role.get, MARKED)] for n, role in roles.items()]
-    return write_csv(folder / "roles.csv", ["original", "anonymized", *MARKED], rows)
+    rows = [[f"room{n}.png", f"room{n}-mask.png", *map(role.get, ROLE_COLUMNS)] for n, role in roles.items()]
+    return write_csv(folder / "roles.csv", ["original", "anonymized", *ROLE_COLUMNS], rows)
 
 
-MARKED = ("role", "expected", "tolerance", "direction", "instructed_score")
+ROLE_COLUMNS = ("role", "expected", "tolerance", "direction", "instructed_score")
 
 
 def write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> Path:
