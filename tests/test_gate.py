@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import gate
-from tests.gate import Kind, Outcome, check, room_of, run, summary
+from tests.gate import Outcome, run, summary
+from tests.kinds import CHECK_SECONDS, LINTS, Kind, check, room_of
 
 
 def kind(name: str, code: str, *, lane: int = 1, budget: float = 9) -> Kind:
@@ -92,12 +92,12 @@ def test_a_kind_past_its_budget_is_named_loudly_and_does_not_fail() -> None:
 
 
 def test_the_slowest_of_all_kinds_are_named_together() -> None:
-    slow = [(float(n), f"tests.test_a::test_{n}") for n in range(20, 10, -1)]
+    slow = [(float(n), f"tests.test_a.py::test_{n}") for n in range(20, 10, -1)]
     said = summary([outcome(slowest=slow), outcome("browsers", slowest=[(30.0, "tests.test_b::test_b")])], 4)
     named = said.partition("slowest tests\n")[2].partition("\n\n")[0].splitlines()
     assert len(named) == 10
     assert named[0].split() == ["30.0", "s", "browsers", "tests.test_b::test_b"]
-    assert named[-1].split()[-1] == "tests.test_a::test_12"
+    assert named[-1].split()[-1] == "tests.test_a.py::test_12"
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,27 @@ def test_a_changed_file_is_checked_by_the_tests_of_its_room(changed: str, looked
 
 
 def test_the_check_has_lints_and_tests_of_every_changed_room() -> None:
-    lints, rooms = check(["datasets/jobs.py", "datasets/rows.py", "scoring/models.py"])
-    assert lints == gate.LINTS
+    lints, rooms = check(["datasets/jobs.py", "datasets/rows.py", "scoring/models.py"], Path("no-run-before"))
+    assert lints == LINTS
     assert {Path(test).parent.name for test in rooms.tests} == {"datasets", "scoring"}
     assert len(set(rooms.tests)) == len(rooms.tests)
-    assert check([]) == (gate.LINTS,)
+    assert check([]) == (LINTS,)
+
+
+def test_the_check_leaves_out_the_slowest_tests_of_large_rooms_and_of_those_alone(tmp_path: Path) -> None:
+    times = {
+        "tests.datasets.test_jobs": [("quick", 1), ("slow[a b]", CHECK_SECONDS), ("slower", 2 * CHECK_SECONDS)],
+        "tests.scoring.test_runs": [("slow", 9 * CHECK_SECONDS)],
+    }
+    cases = [
+        f'<testcase classname="{module}" name="{name}" time="{seconds}"/>'
+        for module, tests in times.items()
+        for name, seconds in tests
+    ]
+    (tmp_path / "sqlite.xml").write_text(f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>")
+    _, rooms = check(["datasets/jobs.py"], tmp_path / "sqlite.xml")
+    left_out = [f"--deselect=tests/datasets/test_jobs.py::{name}" for name in ("slow[a b]", "slower")]
+    assert rooms.options == ("--exitfirst", *left_out)
+    report = "<testsuites><testsuite/></testsuites>"
+    (tmp_path / "sqlite.xml").write_text(report)
+    assert check(["datasets/jobs.py"], tmp_path / "sqlite.xml")[1].options == ("--exitfirst",)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from tests.gate import LONG, PER_CHANGE, marked
+from tests.kinds import LONG, PER_CHANGE, marked
 
 ROOT = Path(__file__).resolve().parents[1]
 APPS = ("config", "annotation", "datasets", "scoring")
