@@ -4,7 +4,7 @@ Two annotators are comparable where a chain of shared pairs leads from one to th
 into several such components, harsh annotators and poor pictures look the same (see scoring/measures/consensus.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -26,24 +26,26 @@ N_LISTED = 10  # components whose sizes are kept, the largest first
 @checks_studies(KIND)
 def check_connectivity(attempt: Attempt, study: Study) -> dict[str, Any]:
     """`components`: the number of annotators and pairs in each, the largest first."""
-    sizes = components(study, attempt=attempt)
+    sizes = components(study, between=attempt.check)
     return {"n_components": len(sizes), "components": sizes[:N_LISTED]}
 
 
-def components(study: Study, *, attempt: Attempt | None = None) -> list[tuple[int, int]]:
+def components(
+    study: Study, *, between: Callable[[], None] = lambda: None, rows_at_once: int = ROWS_AT_ONCE
+) -> list[tuple[int, int]]:
     """How many annotators and pairs belong together, for each component of the main ratings; the largest first.
 
     Memory grows with annotators and pairs, not with ratings. Pairs without a rating and people without one are left
-    out, as are people who have withdrawn.
+    out, as are people who have withdrawn. `between` is called before ratings are read, and before each batch of them.
     """
     people = _ids(Participation.objects.not_withdrawn().filter(study=study))
     items = _ids(study.items.all())
     if not len(people) or not len(items):
         return []
     graph, is_rated = Components(len(people) + len(items)), np.zeros(len(people) + len(items), dtype=bool)
-    for person, item in _edges(study):
-        if attempt:
-            attempt.check()
+    between()
+    for person, item in _edges(study, rows_at_once):
+        between()
         left, right = np.searchsorted(people, person), np.searchsorted(items, item)
         known = (people.take(left, mode="clip") == person) & (items.take(right, mode="clip") == item)
         left, right = left[known], right[known] + len(people)  # without those who came since
@@ -61,10 +63,10 @@ def _ids(rows: QuerySet[Any]) -> np.ndarray:
     return np.fromiter(ids.iterator(chunk_size=ROWS_AT_ONCE), dtype=np.int64)
 
 
-def _edges(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _edges(study: Study, rows_at_once: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Who rated what, in batches of parallel arrays of ids."""
     rated = Assignment.objects.counting().of_study(study).exclude(answered_at=None)
-    rows = rated.order_by().values_list("participation_id", "item_id").iterator(chunk_size=ROWS_AT_ONCE)
-    while batch := list(islice(rows, ROWS_AT_ONCE)):
+    rows = rated.order_by().values_list("participation_id", "item_id").iterator(chunk_size=rows_at_once)
+    while batch := list(islice(rows, rows_at_once)):
         pairs = np.array(batch, dtype=np.int64)
         yield pairs[:, 0], pairs[:, 1]

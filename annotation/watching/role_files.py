@@ -58,14 +58,16 @@ Row = tuple[int, dict[str, str]]  # with the number of its line, the header bein
 Wanted = list[tuple[int, Item, PairRole]]
 
 
-def give_roles_from_file(study: Study, file: TextIO, *, by: AbstractBaseUser | None = None) -> int:
+def give_roles_from_file(
+    study: Study, file: TextIO, *, by: AbstractBaseUser | None = None, rows_at_once: int = ROWS_AT_ONCE
+) -> int:
     """Give a study's pairs the roles of a CSV file; how many it names. The file must be one that can be read twice.
 
     All of it is checked before anything is written. Raises BadRoles.
     """
-    _check(study, file)
+    _check(study, file, rows_at_once)
     n = 0
-    for wanted in _batches(study, file):
+    for wanted in _batches(study, file, rows_at_once):
         try:
             give_roles(study, {item.pk: role for _, item, role in wanted if role_of(item) != role}, by=by)
         except AlreadyGivenOut as given:  # since it was checked
@@ -77,10 +79,10 @@ def give_roles_from_file(study: Study, file: TextIO, *, by: AbstractBaseUser | N
     return n
 
 
-def _check(study: Study, file: TextIO) -> None:
+def _check(study: Study, file: TextIO, rows_at_once: int) -> None:
     """Raises BadRoles for the first line that cannot be followed."""
     line_of: dict[int, int] = {}  # by item
-    for wanted in _batches(study, file):
+    for wanted in _batches(study, file, rows_at_once):
         given = given_out(item for _, item, role in wanted if role_of(item) != role)
         for number, item, _ in wanted:
             if item.pk in given:
@@ -89,7 +91,7 @@ def _check(study: Study, file: TextIO) -> None:
                 raise BadRoles(f"Line {number}: names the same pair as line {first}. {NOTHING_DONE}")
 
 
-def _batches(study: Study, file: TextIO) -> Iterator[Wanted]:
+def _batches(study: Study, file: TextIO, rows_at_once: int) -> Iterator[Wanted]:
     file.seek(0)
     reader = csv.DictReader(file)
     columns = set(reader.fieldnames or ())
@@ -98,7 +100,7 @@ def _batches(study: Study, file: TextIO) -> Iterator[Wanted]:
     if not columns & {"pair", *PATHS}:
         raise BadRoles("The file has no column pair, and no column original or anonymized.")
     rows = _rows(reader)
-    while batch := list(islice(rows, ROWS_AT_ONCE)):
+    while batch := list(islice(rows, rows_at_once)):
         find = _finder(study, [row for _, row in batch])
         yield [_wanted(number, row, find) for number, row in batch]
 

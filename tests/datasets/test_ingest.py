@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from django.db.models.signals import post_save
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, FakePayload, encode_multipart
 from django.test.utils import CaptureQueriesContext
@@ -498,24 +499,25 @@ def test_a_cancelled_import_keeps_no_half_batch(project, folder):
     assert not Pair.objects.exists()
 
 
-def test_an_import_that_is_cancelled_half_way_says_what_stays_and_goes_on_when_tried_again(
-    project, folder, monkeypatch
-):
-    monkeypatch.setattr(ingest, "PAIRS_AT_ONCE", 1)
-    store_pair = ingest._store_pair
+def test_an_import_that_is_cancelled_half_way_says_what_stays_and_goes_on_when_tried_again(project, folder):
+    n = ingest.PAIRS_AT_ONCE + 2
+    for k in range(n):
+        (folder / f"{k}.png").write_bytes(make.picture_bytes(100 + k))
+    write_manifest(folder, *(f",{k}.png,alone {k},,,," for k in range(n)))
 
-    def store_pair_and_cancel(*arguments: Any) -> bool:
+    def cancel(**_: Any) -> None:
         jobs.cancel_job(Job.objects.get())
-        return store_pair(*arguments)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(ingest, "_store_pair", store_pair_and_cancel)
+    post_save.connect(cancel, sender=Pair)
+    try:
         job = from_folder(project, folder)
-    assert (job.state, Pair.objects.count()) == (State.CANCELLED, 1)
-    assert job.error == "1 new pairs were stored before it was cancelled, and are kept."
+    finally:
+        post_save.disconnect(cancel, sender=Pair)
+    assert (job.state, Pair.objects.count()) == (State.CANCELLED, ingest.PAIRS_AT_ONCE)
+    assert job.error == f"{ingest.PAIRS_AT_ONCE} new pairs were stored before it was cancelled, and are kept."
     jobs.retry_job(job)
     jobs.finish(job)
-    assert job.result == {"n_rows": 3, "n_new": 3, "n_known": 0}
+    assert job.result == {"n_rows": n, "n_new": n, "n_known": 0}
 
 
 def test_an_import_that_was_taken_over_adds_nothing(project, folder):

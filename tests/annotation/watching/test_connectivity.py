@@ -1,7 +1,6 @@
 """Whether a study's annotators can be compared, looked at in the background."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -15,7 +14,6 @@ from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
 from annotation.studies.pairs import add_items, further_pairs
-from annotation.watching import connectivity
 from annotation.watching.background import checks_of, kinds, last_check, request_check, request_due_checks
 from annotation.watching.connectivity import KIND, components
 from datasets import jobs
@@ -55,11 +53,8 @@ def rewind(job: Job, **ago: float) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 20_000])
-def test_people_who_share_no_pair_are_components_of_their_own(
-    apart: Study, monkeypatch: pytest.MonkeyPatch, batch: int
-) -> None:
-    monkeypatch.setattr(connectivity, "ROWS_AT_ONCE", batch)
-    assert components(apart) == [(2, 2), (1, 2)]
+def test_people_who_share_no_pair_are_components_of_their_own(apart: Study, batch: int) -> None:
+    assert components(apart, rows_at_once=batch) == [(2, 2), (1, 2)]
 
 
 def test_one_shared_pair_joins_two_components(apart: Study) -> None:
@@ -94,17 +89,15 @@ def test_another_studys_ratings_do_not_join(apart: Study) -> None:
     assert components(beside) == [(1, 5)]
 
 
-def test_who_comes_while_the_check_reads_is_left_to_the_next_one(apart: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    edges = connectivity._edges
+def test_who_comes_while_the_check_reads_is_left_to_the_next_one(apart: Study) -> None:
+    def newcomers() -> None:
+        if apart.participations.count() == 3:
+            make.pairs(apart.project, 1)
+            add_items(apart, further_pairs(apart))
+            said(apart, [[5, 5, 5, 5, None, 5]])
 
-    def with_newcomers(study: Study) -> Any:
-        make.pairs(study.project, 1)
-        add_items(study, further_pairs(study))
-        said(study, [[5, 5, 5, 5, None, 5]])
-        return edges(study)
-
-    monkeypatch.setattr(connectivity, "_edges", with_newcomers)
-    assert components(apart) == [(2, 2), (1, 2)]
+    assert components(apart, between=newcomers) == [(2, 2), (1, 2)]
+    assert apart.participations.count() == 4
 
 
 # The check and its warning ----------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """A study's pairs leave as a file and come back as roles: all checked first, each fault with its line."""
 
 import csv
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -156,14 +157,10 @@ def test_accents_match_in_composed_and_decomposed_spelling(study: Study, file: P
     assert item(study, "Zo\u00e9.png").role == "check"
 
 
-def test_roles_come_in_batches_each_with_its_record(
-    study: Study, file: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(role_files, "ROWS_AT_ONCE", 2)
+def test_roles_come_in_batches_each_with_its_record(study: Study) -> None:
     change_state(study, "open")
     rows = "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair", flat=True)[:3])
-    file.write_text(HEADER + rows)
-    assert give_roles(study, file, capsys) == "Pairs that have the roles of the file: 3.\n"
+    assert role_files.give_roles_from_file(study, StringIO(HEADER + rows), rows_at_once=2) == 3
     assert [len(change.after) for change in study.changes.filter(kind="roles")] == [2, 1]
     assert sorted(roles(study)) == ["check", "check", "check", "main"]
 
@@ -185,14 +182,13 @@ BAD_ROWS = {
 @pytest.mark.parametrize("batch", [1, 100])
 @pytest.mark.parametrize(("bad", "complaint"), BAD_ROWS.items())
 def test_one_bad_row_is_named_by_its_line_and_no_role_is_given(
-    study: Study, file: Path, bad: str, complaint: str, batch: int, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    study: Study, file: Path, bad: str, complaint: str, batch: int, capsys: Any
 ) -> None:
-    monkeypatch.setattr(role_files, "ROWS_AT_ONCE", batch)
     first, second, third, _ = study.items.order_by("pk").values_list("pair", flat=True)
     good = f"{first},check,2,1,at_most,\n{second},practice,9,1,at_least,\n"
-    file.write_text(HEADER + good + bad.format(first=first, third=third))
-    with pytest.raises(CommandError, match=complaint):
-        give_roles(study, file, capsys)
+    faulty = StringIO(HEADER + good + bad.format(first=first, third=third))
+    with pytest.raises(role_files.BadRoles, match=complaint):
+        role_files.give_roles_from_file(study, faulty, rows_at_once=batch)
     assert roles(study) == ["main"] * 4
     file.write_text(HEADER + good)
     assert give_roles(study, file, capsys) == "Pairs that have the roles of the file: 2.\n"
@@ -232,18 +228,22 @@ def test_a_pair_that_has_been_given_stops_all_before_anything_is_written(study: 
     assert roles(study) == ["main"] * 4
 
 
-def test_a_pair_that_is_given_after_the_check_is_named_with_what_was_done_before(
-    study: Study, file: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(role_files, "ROWS_AT_ONCE", 1)
+class ReadTwice(StringIO):
+    """Between its two readings people begin."""
+
+    def __init__(self, text: str, study: Study) -> None:
+        super().__init__(text)
+        self.study, self.n_readings = study, 0
+
+    def seek(self, *place: int) -> int:
+        self.n_readings += 1
+        if self.n_readings == 2:
+            make.leases(make.participation(self.study, n_planned=3))  # three of the four
+        return super().seek(*place)
+
+
+def test_a_pair_that_is_given_after_the_check_is_named_with_what_was_done_before(study: Study) -> None:
     change_state(study, "open")
-    check = role_files._check
-
-    def given_meanwhile(*args: Any) -> None:
-        check(*args)
-        make.leases(make.participation(study, n_planned=3))  # three of the four
-
-    monkeypatch.setattr(role_files, "_check", given_meanwhile)
-    file.write_text(HEADER + "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair", flat=True)))
-    with pytest.raises(CommandError, match=r"Line \d: This pair .* Of the lines before it [01] are done"):
-        give_roles(study, file, capsys)
+    rows = "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair", flat=True))
+    with pytest.raises(role_files.BadRoles, match=r"Line \d: This pair .* Of the lines before it [01] are done"):
+        role_files.give_roles_from_file(study, ReadTwice(HEADER + rows, study), rows_at_once=1)
