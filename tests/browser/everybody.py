@@ -54,7 +54,7 @@ asked = begin("Asked", language="de", wording=words, n_practice=1, n_checks=1, s
 practice, check = asked.items.order_by("pk")[:2]
 give_role(asked, practice, PairRole("practice", expected_low=2, expected_high=4))
 give_role(asked, check, PairRole("check", instructed_score=3))
-life.change_state(asked, "open")
+change_state(asked, "open")
 anna, is_new = User.objects.get_or_create(username="anna")
 if is_new:
     anna.set_password(password)

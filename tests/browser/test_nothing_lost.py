@@ -519,10 +519,10 @@ def test_a_browser_that_refuses_storage_keeps_the_page_open_while_the_server_is_
     page.get_by_label("Keys 1 to 9").check()
     kill_site(site)
     try:
-        rate(page, 1, 9)
+        rate(page, 1, 9)  # what is read out next takes the place of this news
+        expect(page.get_by_text("sent later if you leave this page open")).to_be_attached()
         rate(page, 2, 10)
         expect(page.locator("[data-status]")).to_have_text(CANNOT_KEEP.format("2 answers", "them"))
-        expect(page.get_by_text("sent later if you leave this page open")).to_be_attached()
         assert leave(page) == ["beforeunload"]
     finally:
         site.start()
