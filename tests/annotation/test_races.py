@@ -410,7 +410,7 @@ def assert_in_no_release_without_notice(study: Study, release: Release) -> None:
     assert list(Release.objects.all()) == [release]  # nothing that was thrown away is left
 
 
-STAGES = ["assess", "_said", "_draft", "_write", "_write_set_aside", "release_agreement", "content_hash"]
+STAGES = ["assess", "_answers", "_draft", "_write", "_write_set_aside", "release_agreement", "content_hash"]
 
 
 @pytest.mark.parametrize("stage", STAGES)

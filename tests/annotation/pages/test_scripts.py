@@ -15,7 +15,9 @@ def imported(name: str) -> set[str]:
 
 def test_the_rating_page_names_each_script_it_needs_so_that_none_waits_for_another() -> None:
     """Else a browser hears of a script only once it has the one that imports it, a way there and back later."""
-    templates = "".join((ROOT / "templates" / "annotation" / name).read_text() for name in ("rate.html", "_words.html"))
+    templates = "".join(
+        (ROOT / "templates" / "annotation" / "annotators" / name).read_text() for name in ("rate.html", "_words.html")
+    )
     named = set(re.findall(r"""rel="modulepreload" href="{% static 'annotation/(\w+\.js)'""", templates))
     assert {"outbox.js", "words.js"} < imported("rate.js")
     assert named == imported("rate.js") | {"cues.js"}  # which comes later, where a study asks for boxes
