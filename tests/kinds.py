@@ -19,7 +19,7 @@ CHECK_SECONDS = 60  # of tests, shared by the testers
 class Kind:
     name: str
     lane: int  # the kinds of a lane run one after another, the lanes side by side
-    budget: float  # minutes, on two cores that have nothing else to do
+    budget: float  # minutes, beside the others on two cores that have nothing else to do
     pick: str = ""  # of the markers in pyproject.toml
     on_postgresql: bool = False
     gives_way: bool = False  # it reckons, and lets those go first that wait for pages, leases and processes
@@ -51,12 +51,12 @@ def marked(*markers: str) -> tuple[str, ...]:
     return tuple(str(file.relative_to(ROOT)) for file in found)
 
 
-LINTS = Kind("lints", lane=2, budget=2, command=("make", "--no-print-directory", "lint"), gives_way=True)
+LINTS = Kind("lints", lane=2, budget=5, command=("make", "--no-print-directory", "lint"))
 PER_CHANGE = (
     Kind(
         "sqlite",
         lane=1,
-        budget=8,
+        budget=15,
         pick="not (browser or services or demo or long)",
         gives_way=True,
         n_testers=CORES,
@@ -65,7 +65,7 @@ PER_CHANGE = (
     Kind(
         "postgresql",
         lane=2,
-        budget=8,
+        budget=12,
         pick="postgres and not (browser or services or demo or long)",
         on_postgresql=True,
         gives_way=True,
@@ -74,14 +74,14 @@ PER_CHANGE = (
     Kind(
         "services",
         lane=3,
-        budget=6,
+        budget=9,
         pick="(services or demo) and not (browser or long)",
         tests=marked("services", "demo"),
     ),
     Kind(
         "services-postgresql",
         lane=3,
-        budget=3,
+        budget=4,
         pick="services and postgres and not (browser or demo or long)",
         on_postgresql=True,
         tests=marked("services"),
@@ -89,7 +89,7 @@ PER_CHANGE = (
     Kind(
         "browsers",
         lane=4,
-        budget=8,
+        budget=9,
         pick="browser and not long",
         n_testers=CORES,
         tests=marked("browser"),
