@@ -42,7 +42,6 @@ PREDICTORS = {
     "mse": "MSE",
     "ssim": "SSIM (Gaussian window of 11, K1 0.01, K2 0.03)",
 }
-Cell = tuple[str, str, str]  # source, scope, method
 
 
 @dataclass(frozen=True)

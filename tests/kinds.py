@@ -133,9 +133,18 @@ def seconds_of_tests(report: Path) -> list[tuple[float, str]]:
 
 
 def room_of(file: Path) -> list[str]:
-    """The tests in the folder that mirrors the file's own, or in the nearest around it."""
+    """The tests in the folder that mirrors the file's own, or in the nearest around it with the rooms inside that.
+
+    What a person looks at is tested with the pages, commands by themselves.
+    """
+    if "management" in file.parts:
+        return ["tests/test_commands.py"]
     room = Path(*(part for part in file.parts[:-1] if part not in {"templates", "static", "tests"}))
+    if file.parts[0] in {"templates", "static"} and room.parts[:1] == ("annotation",):
+        room = Path("annotation", "pages")
     for folder in (room, Path(room.name), *room.parents):
-        if found := list((ROOT / "tests" / folder).glob("test_*.py")):
+        if found := list(
+            (ROOT / "tests").glob("test_*.py") if not folder.parts else (ROOT / "tests" / folder).rglob("test_*.py")
+        ):
             return [str(test.relative_to(ROOT)) for test in found]
     return []

@@ -1,5 +1,6 @@
 """What reaches the browser of somebody who rates: all of it, from consent to the end and after, holds nothing that they
-must not know. The study is planted (tests/planted.py); tests/annotation/test_blindness.py asks for every other address.
+must not know. The study is planted (tests/planted.py); tests/annotation/pages/test_blindness.py asks for every other
+address.
 """
 
 import json
