@@ -406,6 +406,7 @@ def test_the_whole_job_is_done_by_touch_on_a_phone(site: Site, addresses: dict[s
     tap(page, page.get_by_role("group", name="tells who or where this is").get_by_label("Towards 10:"))
     tap(page, page.get_by_role("button", name="Start rating"))
     expect_pair(page, 1)
+    expect_ready_to_rate(page)
     scores = page.locator("label.score")
     expect(scores).to_have_count(10)
     for label in scores.all():
