@@ -105,7 +105,7 @@ class Study(models.Model):
         "practice pairs",
         default=0,
         validators=between(0, 1000),
-        help_text="At the beginning, with feedback. Where none is marked for it, a pair that counts takes the place.",
+        help_text="At the beginning, with feedback. While too few are marked as practice, pairs that count fill in.",
     )
     n_warm_up = models.PositiveSmallIntegerField(
         "warm-up pairs",
@@ -117,8 +117,8 @@ class Study(models.Model):
         "checks",
         default=0,
         validators=between(0, 1000),
-        help_text="Pairs whose answer is plain, or that ask for a certain score. Where none is marked for it, a pair "
-        "that counts takes the place.",
+        help_text="Pairs whose answer is plain, or that ask for a certain score. While too few are marked as checks, "
+        "pairs that count fill in.",
     )
     repeat_percent = models.PositiveSmallIntegerField(
         "repeats, in percent of the session",
@@ -143,7 +143,7 @@ class Study(models.Model):
     confirms_on_press = models.BooleanField(
         "a score is the answer as soon as it is pressed",
         default=False,
-        help_text="Quicker, and easier to get wrong; the previous answer can always be changed.",
+        help_text="Quicker, and easier to get wrong; the last answer can always be changed.",
     )
     asks_who = models.BooleanField(
         "offer to say whether one knows who or where this is",

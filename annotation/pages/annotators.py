@@ -252,7 +252,7 @@ def last_answer(request: HttpRequest, participation: Participation) -> HttpRespo
         turn = take_turn(participation, [_posted_answer(request) | kept])
         [acknowledgement] = turn["acknowledgements"]
         if acknowledgement.status == "stored":
-            now = gettext("Your previous answer is %(score)s now.") % {"score": acknowledgement.score}
+            now = gettext("Your last answer is %(score)s now.") % {"score": acknowledgement.score}
             messages.success(request, now)
             return back
         error, said = acknowledgement.detail, _said(request)

@@ -86,7 +86,7 @@ def test_the_previous_answer_is_changed_by_key_and_the_pair_in_front_comes_after
 
 def test_before_the_first_answer_there_is_nothing_to_take_back(links: dict[str, str], people: People) -> None:
     page = people.begin(links["Calm"])
-    expect(page.get_by_role("button", name="Change the previous answer")).to_be_hidden()
+    expect(page.get_by_role("button", name="Change the last answer")).to_be_hidden()
     page.keyboard.press("u")
     at(page, 1)
 

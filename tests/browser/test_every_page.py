@@ -103,7 +103,7 @@ def rating_pairs(look: Look, site: Site, to: dict[str, str], people: People) -> 
     expect(page.get_by_text("A short break?")).to_be_visible()
     expect_pair(page, 2)
     page.keyboard.press("4")
-    look(page, "a break is offered, a score is chosen, the previous answer can be changed")
+    look(page, "a break is offered, a score is chosen, the last answer can be changed")
 
 
 def rating_pictures(look: Look, site: Site, to: dict[str, str], people: People) -> None:
@@ -131,8 +131,8 @@ def without_a_script(look: Look, site: Site, to: dict[str, str], people: People)
     look(page, "a skip without a reason and without a script")
     page.get_by_role("radio", name="7", exact=True).check()
     page.get_by_role("button", name="Confirm").click()
-    page.get_by_role("link", name="Change the previous answer").click()
-    look(page, "the previous answer without a script")
+    page.get_by_role("link", name="Change the last answer").click()
+    look(page, "the last answer without a script")
 
 
 def in_trouble(look: Look, site: Site, to: dict[str, str], people: People) -> None:

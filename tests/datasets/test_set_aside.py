@@ -1,4 +1,4 @@
-"""Agreement for all, by the planned rule, and as used: each computed again from the downloaded zip alone."""
+"""Agreement for all, by the preregistered rule, and as used: each computed again from the downloaded zip alone."""
 
 import csv
 import hashlib

@@ -77,7 +77,7 @@ def test_the_pair_comes_back_with_its_score_and_at_its_place(browser: Client, pe
 def test_another_score_is_stored_as_a_revision_and_the_work_goes_on(browser: Client, person: Participation) -> None:
     make.rate(person, 4)
     reply = change(browser, newest(person), 9, note="I looked again.")
-    assert "Your previous answer is 9 now." in reply.content.decode()
+    assert "Your last answer is 9 now." in reply.content.decode()
     assert reply.redirect_chain == [(address(person, "rate"), 302)]
     rating = newest(person)
     assert (rating.score, history(rating), rating.remark.note) == (9, [4, 9], "I looked again.")
