@@ -11,7 +11,7 @@ FOREVER = 20.0
 
 def waits(lock: FairLock, n: int) -> None:
     """Until that many stand in line."""
-    while len(lock._waiting) < n:
+    while lock.n_waiting < n:
         time.sleep(0.001)
 
 

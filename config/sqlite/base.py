@@ -21,6 +21,10 @@ class FairLock:
         self._held = False
         self._waiting: deque[threading.Event] = deque()
 
+    @property
+    def n_waiting(self) -> int:
+        return len(self._waiting)
+
     def acquire(self, timeout: float) -> bool:
         with self._guard:
             if not self._held:

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
 
 MAX_DROPPED = 0.05  # share of resamples; beyond it the percentiles describe only the lucky ones
-CELLS_AT_ONCE = 2_000_000  # resamples x units held in memory, 16 MB an array
+CELLS_AT_ONCE = 2_000_000  # 16 MB an array
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,12 @@ def alpha_interval(
     level: Level = "interval",
     resamples: int = 1000,
     seed: int,
+    cells_at_once: int = CELLS_AT_ONCE,
 ) -> Interval:
     """Percentile bootstrap of alpha over groups (`groups`: one label per item), or over items where it is None.
 
     Versions of one original are rated alike, so resampling them one by one makes the interval too narrow.
+    `cells_at_once` bounds the resamples x units held in memory (8 bytes each), and changes no figure.
     """
     unit: Literal["group", "item"] = "item" if groups is None else "group"
     pairable, points, is_pairable = _pairable(counts, values)
@@ -82,7 +84,7 @@ def alpha_interval(
     if reason:
         return Interval(None, None, reason, resamples, 0, seed, unit)
 
-    alphas = _alphas(_resampled(sums, times, resamples, seed), points, level)
+    alphas = _alphas(_resampled(sums, times, resamples, seed, cells_at_once), points, level)
     dropped = resamples - len(alphas)
     if dropped > MAX_DROPPED * resamples:
         return Interval(None, None, "unvaried_resamples", resamples, dropped, seed, unit)
@@ -164,10 +166,10 @@ def _units(counts: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, n
     return np.column_stack(marginals + coincidences), times
 
 
-def _resampled(sums: np.ndarray, times: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def _resampled(sums: np.ndarray, times: np.ndarray, resamples: int, seed: int, cells_at_once: int) -> np.ndarray:
     """Each resample's sum of the rows drawn, resamples x columns: weights (resamples x units) @ rows, in chunks."""
     rng = np.random.default_rng(seed)
-    at_once = max(1, CELLS_AT_ONCE // len(times))
+    at_once = max(1, cells_at_once // len(times))
     sizes = [min(at_once, resamples - start) for start in range(0, resamples, at_once)]
     return np.concatenate([_weights(rng, times, size).astype(np.float64) @ sums for size in sizes])
 

@@ -50,8 +50,13 @@ class Consensus:
         return self.n_components <= 1
 
 
-def corrected_scores(item: ArrayLike, annotator: ArrayLike, score: ArrayLike) -> Consensus:
-    """Fit the model to ratings given as three parallel arrays; items and annotators are codes from 0 without gaps."""
+def corrected_scores(
+    item: ArrayLike, annotator: ArrayLike, score: ArrayLike, *, max_iterations: int = MAX_ITERATIONS
+) -> Consensus:
+    """Fit the model to ratings given as three parallel arrays; items and annotators are codes from 0 without gaps.
+
+    What has not converged after `max_iterations` is returned as it is, and says so.
+    """
     items, annotators = np.asarray(item, dtype=np.intp), np.asarray(annotator, dtype=np.intp)
     scores = np.asarray(score, dtype=np.float64)
     if not len(items) == len(annotators) == len(scores):
@@ -63,11 +68,16 @@ def corrected_scores(item: ArrayLike, annotator: ArrayLike, score: ArrayLike) ->
     if reason := _why_undefined(items, annotators, scores):
         mean = np.bincount(items, scores) / n_of_item
         return Consensus(mean, None, None, None, reason, component, n_components, converged=True, iterations=0)
-    return _fitted(items, annotators, scores, component, n_components)
+    return _fitted(items, annotators, scores, component, n_components, max_iterations)
 
 
 def _fitted(
-    item: np.ndarray, annotator: np.ndarray, score: np.ndarray, component: np.ndarray, n_components: int
+    item: np.ndarray,
+    annotator: np.ndarray,
+    score: np.ndarray,
+    component: np.ndarray,
+    n_components: int,
+    max_iterations: int,
 ) -> Consensus:
     floor, step_allowed = FLOOR * score.var(), TOLERANCE * score.std()
     n_of_annotator = np.bincount(annotator)
@@ -84,7 +94,7 @@ def _fitted(
     noise = np.full(len(n_of_annotator), max(residual.var(), floor))  # s^2, per annotator
 
     iterations, converged = 0, False
-    while not converged and iterations < MAX_ITERATIONS:
+    while not converged and iterations < max_iterations:
         iterations += 1
         # E: the qualities' posterior, given biases and noise.
         total, precision = _weighted(item, annotator, score, bias, noise)

@@ -19,7 +19,7 @@ def imagenet_weights(backbone: str, folder: Path | None) -> tuple[dict[str, torc
     weights = torchvision.models.get_model_weights(backbone)[VERSIONS.get(backbone, "DEFAULT")]
     name = weights.url.rsplit("/", 1)[-1]
     if folder is not None and (folder / name).is_file():
-        return _from_file(folder / name), name
+        return weights_from_file(folder / name), name
     try:
         state = load_state_dict_from_url(weights.url, progress=False, check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError) as error:
@@ -31,7 +31,8 @@ def imagenet_weights(backbone: str, folder: Path | None) -> tuple[dict[str, torc
     return dict(state), name
 
 
-def _from_file(path: Path) -> dict[str, torch.Tensor]:
+def weights_from_file(path: Path) -> dict[str, torch.Tensor]:
+    """The state dict, where the file's SHA-256 is the one its name ends in. Raises CannotTrain."""
     with path.open("rb") as file:
         digest = file_digest(file, "sha256").hexdigest()
     expected = path.stem.rsplit("-", 1)[-1]

@@ -7,13 +7,11 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import freeze
 from annotation.freeze import NothingToFreeze, request_freeze
 from annotation.models.people import Participation
 from annotation.models.quality import Decision
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study, StudyText
-from annotation.privacy import erase_participation
 from annotation.studies.wording import write_texts
 from datasets import jobs
 from datasets.export import CONTENT
@@ -338,19 +336,6 @@ def test_whoever_is_set_aside_without_a_rating_that_counts_is_not_counted_among_
     set_aside(make.participation(study))
     release = make.release(study)
     assert release.origins["n_set_aside"] == len(release.agreement["sets"]["as_used"]["excluded"]) == 0
-
-
-def test_whoever_is_erased_while_the_planned_rule_is_asked_stops_no_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
-    study = make.rated_study(n_people=3)
-    assess, gone = freeze.assess, study.participations.order_by("pk")[0]
-
-    def erased_meanwhile(*args: Any, **kwargs: Any) -> Any:
-        if Participation.objects.filter(pk=gone.pk).exists():
-            erase_participation(gone)
-        return assess(*args, **kwargs)
-
-    monkeypatch.setattr(freeze, "assess", erased_meanwhile)
-    assert make.release(study).agreement["sets"]["by_rule"]["n_annotators"] == 2
 
 
 def test_a_second_click_while_a_freeze_is_under_way_makes_no_second_release():

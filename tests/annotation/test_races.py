@@ -2,20 +2,18 @@
 
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from threading import Event, Thread
 from time import sleep
-from typing import Any
 
 import pytest
 from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 
-from annotation import freeze
 from annotation.answering.refusals import AlreadyRated
 from annotation.answering.turn import take_turn
 from annotation.freeze import request_freeze
-from annotation.giving import leases
 from annotation.giving.join import CannotJoin, join_as_member, join_by_invitation
 from annotation.giving.leases import next_pairs, return_expired_leases
 from annotation.giving.person import ParticipationErased
@@ -25,7 +23,6 @@ from annotation.models.studies import Item, Study
 from annotation.privacy import erase_participation
 from annotation.studies.life import change_state
 from annotation.studies.wording import current_texts
-from annotation.watching import roles
 from annotation.watching.decisions import CannotDecide, decide
 from annotation.watching.roles import CannotServe, PairRole, give_role, give_roles
 from datasets import jobs
@@ -33,7 +30,7 @@ from datasets.models.releases import FrozenRating, Release
 from tests import make
 from tests.annotation.places import assert_places_add_up
 from tests.annotation.said import say
-from tests.races import at_once
+from tests.races import Moment, at_once, meanwhile
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 REPEATS = 8  # the rarer meetings do not happen at the first try
@@ -410,50 +407,30 @@ def assert_in_no_release_without_notice(study: Study, release: Release) -> None:
     assert list(Release.objects.all()) == [release]  # nothing that was thrown away is left
 
 
-STAGES = ["assess", "_answers", "_draft", "_write", "_write_set_aside", "release_agreement", "content_hash"]
+@pytest.mark.parametrize("part", range(5))
+def test_whoever_is_erased_between_any_two_steps_of_a_freeze_is_not_in_the_release(part: int) -> None:
+    for n in count(part, 5):
+        study = make.rated_study(n_pairs=3, n_people=2, scores=range(1, 10))
+        with Moment(n, partial(erase_participation, one_who_is_always_off(study))) as moment:
+            release = make.release(study)
+        if not moment.has_come:  # the freeze has fewer steps
+            break
+        assert_in_no_release_without_notice(study, release)
+        discard(release)
+    assert n >= 10
 
 
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_whoever_is_erased_while_a_release_is_written_is_not_in_it(
-    stage: str, when: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whoever_asks_to_be_erased_while_the_release_is_sealed_waits_and_leaves_a_notice() -> None:
     study = make.rated_study(n_pairs=3, n_people=2, scores=range(1, 10))
-    person, verb = one_who_is_always_off(study), getattr(freeze, stage)
+    erasing = Thread(target=at_once, args=[partial(erase_participation, one_who_is_always_off(study))])
 
-    def erase() -> None:
-        if Participation.objects.filter(pk=person.pk).exists():
-            at_once(partial(erase_participation, person))  # on another connection, to its end
-
-    def meanwhile(*args: Any, **kwargs: Any) -> Any:
-        if when == "before":
-            erase()
-        result = verb(*args, **kwargs)
-        if when == "after":
-            erase()
-        return result
-
-    monkeypatch.setattr(freeze, stage, meanwhile)
-    release = make.release(study)
-    assert_in_no_release_without_notice(study, release)
-    assert (release.origins["n_annotators"], release.notices.count()) == (2, 0)
-
-
-def test_whoever_asks_to_be_erased_while_the_release_is_sealed_waits_and_leaves_a_notice(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    study = make.rated_study(n_pairs=3, n_people=2, scores=range(1, 10))
-    person, seal = one_who_is_always_off(study), freeze.finish_release
-    erasing = Thread(target=at_once, args=[partial(erase_participation, person)])
-
-    def slowly_sealed(*args: Any, **kwargs: Any) -> None:
+    def ask_and_wait() -> None:
         erasing.start()
         erasing.join(timeout=0.3)
         assert erasing.is_alive()
-        seal(*args, **kwargs)
 
-    monkeypatch.setattr(freeze, "finish_release", slowly_sealed)
-    release = make.release(study)
+    with meanwhile('UPDATE "datasets_release" SET "agreement"', ask_and_wait):
+        release = make.release(study)
     erasing.join()
     assert_in_no_release_without_notice(study, release)
     assert release.notices.count() == 1
@@ -530,7 +507,7 @@ ROLES = {
 )
 @pytest.mark.parametrize("first", ["draw", "role"])
 def test_a_pair_that_is_drawn_without_a_place_gets_no_role_meanwhile(
-    serves_as: str, becomes: str, session: dict[str, int], first: str, monkeypatch: pytest.MonkeyPatch
+    serves_as: str, becomes: str, session: dict[str, int], first: str
 ) -> None:
     """The draw and the role each stand still, in turn, where the other would slip in between."""
     study = make.study(n_pairs=9, is_open=False, **{"session_size": 5, "goal": 9} | session)
@@ -540,31 +517,30 @@ def test_a_pair_that_is_drawn_without_a_place_gets_no_role_meanwhile(
         study.items.filter(pk__in=[item.pk for item in targets]).update(goal=0)
     change_state(study, Study.State.OPEN)
     drawn, looked = Event(), Event()
-    assign_one, given_out = leases._assign, roles.given_out
 
-    def drawn_slowly(*args: Any) -> None:
+    def before_it_is_given() -> None:
         drawn.set()
         looked.wait(0.3 if first == "draw" else 0)
-        assign_one(*args)
 
-    def looked_slowly(*args: Any) -> Any:
-        found = given_out(*args)
+    def draw(person: Participation) -> None:
+        with meanwhile("INSERT INTO annotation_assignment", before_it_is_given):
+            next_pairs(person)
+
+    def once_looked() -> None:
         looked.set()
         drawn.wait(0.3 if first == "role" else 0)
         sleep(0.1)
-        return found
-
-    monkeypatch.setattr(leases, "_assign", drawn_slowly)
-    monkeypatch.setattr(roles, "given_out", looked_slowly)
 
     def give_all_roles() -> None:
         if first == "draw":
             drawn.wait(5)
-        with suppress(CannotServe):
+        with suppress(CannotServe), meanwhile('SELECT DISTINCT "annotation_assignment"', once_looked, after=True):
             give_roles(study, {item.pk: ROLES[becomes] for item in targets})
 
     people = [make.participation(study) for _ in range(2)]
-    at_once(give_all_roles, *[partial(next_pairs, person) for person in people])
+    at_once(give_all_roles, *[partial(draw, person) for person in people])
+    assert drawn.is_set()
+    assert looked.is_set()
     fitting = {"main": {"main", "warm_up"}, "check": {"check"}, "practice": {"practice"}}
     given = Assignment.objects.filter(item__study=study).values_list("purpose", "item__role")
     assert given

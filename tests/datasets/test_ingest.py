@@ -495,7 +495,7 @@ def test_a_cancelled_import_keeps_no_half_batch(project, folder):
     attempt = claim(queue_job("import_pairs", project, root=str(folder), manifest=str(folder / "manifest.csv")).pk)
     jobs.cancel_job(attempt.job)
     with pytest.raises(jobs.JobCancelled):
-        jobs._handlers["import_pairs"][0](attempt)
+        ingest.import_pairs(attempt)
     assert not Pair.objects.exists()
 
 
@@ -524,7 +524,7 @@ def test_an_import_that_was_taken_over_adds_nothing(project, folder):
     attempt = claim(queue_job("import_pairs", project, root=str(folder), manifest=str(folder / "manifest.csv")).pk)
     Job.objects.filter(pk=attempt.job.pk).update(attempt=2)
     with pytest.raises(LostLease):
-        jobs._handlers["import_pairs"][0](attempt)
+        ingest.import_pairs(attempt)
     assert not Pair.objects.exists()
 
 

@@ -11,10 +11,9 @@ import pytest
 import torch
 import torchvision
 
-from scoring.perceptanon import weights as weights_module
 from scoring.perceptanon.failures import CannotTrain
 from scoring.perceptanon.networks import network
-from scoring.perceptanon.weights import imagenet_weights
+from scoring.perceptanon.weights import imagenet_weights, weights_from_file
 from tests.perceptanon.make import recipe
 
 MOBILENET = "mobilenet_v2-b0353104.pth"
@@ -72,7 +71,7 @@ def test_a_file_that_holds_code_is_not_run(tmp_path):
     path = tmp_path / f"weights-{sha256(content.getvalue()).hexdigest()[:8]}.pth"
     path.write_bytes(content.getvalue())
     with pytest.raises(pickle.UnpicklingError):
-        weights_module._from_file(path)
+        weights_from_file(path)
     assert not (tmp_path / "sprung").exists()
 
 

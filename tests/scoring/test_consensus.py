@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.measures import consensus as consensus_module
 from scoring.measures.consensus import Consensus, corrected_scores
 
 
@@ -159,9 +158,9 @@ def test_no_ratings_whatever_give_nan_or_a_warning(ratings):
     assert (consensus.reason is None) == (consensus.bias is not None)
 
 
-def test_a_fit_that_ran_out_of_iterations_says_so(monkeypatch):
-    monkeypatch.setattr(consensus_module, "MAX_ITERATIONS", 2)
-    consensus = simulated(0).fitted()
+def test_a_fit_that_ran_out_of_iterations_says_so():
+    of = simulated(0)
+    consensus = corrected_scores(of.item, of.annotator, of.score, max_iterations=2)
     assert (consensus.converged, consensus.iterations) == (False, 2)
 
 

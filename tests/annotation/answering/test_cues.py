@@ -16,7 +16,6 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.answering import ratings
 from annotation.answering.cues import MAX_CUES, MIN_SIDE, Box, parsed_cues
 from annotation.answering.turn import take_turn
 from annotation.models.people import Participation
@@ -29,6 +28,7 @@ from datasets.models.projects import Role
 from datasets.models.releases import CueKind
 from tests import make
 from tests.annotation.pages.test_pages import study_form
+from tests.races import meanwhile
 
 pytestmark = pytest.mark.postgres
 WIDTH, HEIGHT = 24, 16  # of the pictures that make.py makes
@@ -197,18 +197,14 @@ def test_a_refused_answer_leaves_no_box(person: Participation) -> None:
 
 
 @pytest.mark.django_db
-def test_what_fails_after_the_boxes_takes_them_and_the_answer_back(
-    person: Participation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fails_after_the_boxes_takes_them_and_the_answer_back(person: Participation) -> None:
     sent = make.answer(make.leases(person)[0], cues=[FACE])
-    real = ratings.mark
 
-    def fails(*arguments: Any) -> None:
-        real(*arguments)
+    def fail() -> None:
+        assert Cue.objects.exists()
         raise ObjectDoesNotExist
 
-    monkeypatch.setattr(ratings, "mark", fails)
-    with pytest.raises(ObjectDoesNotExist):
+    with meanwhile("INSERT INTO annotation_cue", fail, after=True), pytest.raises(ObjectDoesNotExist):
         take_turn(person, [sent])
     assert not Rating.objects.exists()
     assert not Cue.objects.exists()

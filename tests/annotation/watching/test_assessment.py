@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from datasets import jobs
 from scoring.measures.agreement import krippendorff_alpha
 from tests import make
 from tests.annotation.said import said, say
+from tests.races import meanwhile
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
@@ -272,17 +274,11 @@ def test_what_is_known_of_a_person_goes_with_them() -> None:
     assert Card.objects.count() == 4
 
 
-def test_who_is_erased_while_a_worker_looks_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_erased_while_a_worker_looks_is_left_out() -> None:
     study = panel()
     odd = straight(study)
-    found = assess(study)
-
-    def assessed_before(*_: object, **__: object) -> assessment.Assessment:
-        erase_participation(odd)
-        return found
-
-    monkeypatch.setattr(assessment, "assess", assessed_before)
-    check(study)
+    with meanwhile('"n_total" = %s', partial(erase_participation, odd)):
+        check(study)
     assert Card.objects.count() == 4
 
 
