@@ -82,7 +82,7 @@ def check_pictures(study: Study, *, named: int) -> None:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    found = shutil.which("chromium")
+    found = shutil.which("chromium") or shutil.which("chromium-headless-shell")
     if found is None:
         raise SystemExit("Chromium is not installed (apt-get install chromium).")
     with sync_playwright() as playwright:

@@ -1,7 +1,6 @@
 """The benches run, and refuse to publish a figure for less than it is named for."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from bench.line import slow_line
 from bench.screen import check_pictures
 from bench.study import check_ratings, check_size
 from tests import make
-from tests.conftest import skip_or_fail
+from tests.browser.chromium import found
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -63,8 +62,7 @@ def test_an_acknowledged_answer_that_is_not_stored_stops_the_bench() -> None:
 @pytest.mark.long
 @pytest.mark.browser
 def test_the_bench_of_the_rating_screen_measures_every_line_and_what_the_page_keeps() -> None:
-    if shutil.which("chromium") is None:
-        skip_or_fail("Chromium is not installed (apt-get install chromium)")
+    found()
     command = [sys.executable, "-m", "bench.rating_screen", "--quick"]
     run = subprocess.run(command, cwd=ROOT, env=os.environ.copy(), capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

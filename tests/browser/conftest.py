@@ -20,8 +20,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.browser.chromium import found
 from tests.browser.commands import ROOT, Commands
-from tests.conftest import skip_or_fail
 
 PASSWORD = "correct-horse-battery-staple"
 BOSS = {"DJANGO_SUPERUSER_USERNAME": "boss", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}  # as createsuperuser reads them
@@ -157,9 +157,7 @@ def new_project(site: Site, slug: str) -> str:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        skip_or_fail("Chromium is not installed (apt-get install chromium)")
+    chromium = found()
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         # Without a GPU, drawing by the processor itself is quicker than by a GPU that the processor plays.

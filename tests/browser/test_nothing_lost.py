@@ -3,7 +3,6 @@ not sent yet."""
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +15,7 @@ from playwright.sync_api import APIResponse, BrowserContext, BrowserType, Error,
 
 from bench.machine import children
 from datasets.demo_pictures import demo_originals, write_demo_pairs
+from tests.browser.chromium import found
 from tests.browser.conftest import (
     NO_SERVER,
     PASSWORD,
@@ -204,8 +204,7 @@ def open_again_and_again(people: People, profile: Path) -> Callable[[], tuple[Br
     kind: BrowserType = people.browser.browser_type
 
     def opened() -> tuple[BrowserContext, Page]:
-        chromium = shutil.which("chromium")
-        context = kind.launch_persistent_context(profile, executable_path=chromium, chromium_sandbox=False)
+        context = kind.launch_persistent_context(profile, executable_path=found(), chromium_sandbox=False)
         context.set_default_timeout(PATIENCE_MS)
         people.listen(context)
         page = context.pages[0]
