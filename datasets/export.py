@@ -3,15 +3,16 @@
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
 from datasets import splits
+from datasets.batches import in_batches, in_ranges
 from datasets.files import media_path
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
@@ -30,6 +31,7 @@ from datasets.tables import csv_lines
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a zip has no "no date"
 CHUNK = 1024 * 1024
 LINES_AT_ONCE = 1000
+LABELS_AT_ONCE = 1000  # read at a time, with their ratings
 PROGRESS_EVERY = 25  # pictures
 EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 
@@ -56,8 +58,8 @@ def _json(value: Any) -> Iterator[bytes]:
 
 
 def _labels(release: Release) -> Iterator[Label]:
-    labels = release.labels.select_related("original", "anonymized").order_by("number")
-    return labels.iterator(chunk_size=1000)
+    labels = release.labels.select_related("original", "anonymized")
+    return chain.from_iterable(in_batches(labels, key="number", at_once=LABELS_AT_ONCE))
 
 
 def labels_csv(
@@ -103,27 +105,32 @@ def ratings_csv(release: Release) -> Iterator[bytes]:
         RATING_COLUMNS,
         (
             (number, annotator, occurrence, _number(score), _number(seconds), position, int(is_late), n_revisions)
-            for number, annotator, occurrence, score, seconds, position, is_late, n_revisions in ratings.values_list(
-                "label__number", "annotator", "occurrence", "score", "seconds", "position", "is_late", "n_revisions"
-            ).iterator(chunk_size=10_000)
+            for number, annotator, occurrence, score, seconds, position, is_late, n_revisions in in_ranges(
+                ratings.values_list(
+                    "label__number", "annotator", "occurrence", "score", "seconds", "position", "is_late", "n_revisions"
+                ),
+                key="label__number",
+                at_once=LABELS_AT_ONCE,
+            )
         ),
     )
 
 
 def splits_csv(release: Release) -> Iterator[bytes]:
-    rows = release.labels.order_by("number").values_list("number", "group").iterator(chunk_size=10_000)
+    labels = release.labels.values_list("number", "group")
+    rows = chain.from_iterable(in_batches(labels, key="number", at_once=LABELS_AT_ONCE))
     return _csv(SPLIT_COLUMNS, ((number, group, splits.part_of(group)) for number, group in rows))
 
 
 def set_aside_csv(release: Release) -> Iterator[bytes]:
     rows = release.set_aside.order_by("pair", "annotator").values_list("pair", "group", "annotator", "score")
-    cells = ((*rest, _number(score)) for *rest, score in rows.iterator(chunk_size=10_000))
+    cells = ((*rest, _number(score)) for *rest, score in in_ranges(rows, key="pair", at_once=LABELS_AT_ONCE))
     return _csv(SET_ASIDE_COLUMNS, cells)
 
 
 def _cues_csv(release: Release, *, is_set_aside: bool) -> Iterator[bytes]:
     cues = release.cues.filter(is_set_aside=is_set_aside).order_by("pair", "annotator", "pk")
-    return _csv(CUE_COLUMNS, cues.values_list(*CUE_COLUMNS).iterator(chunk_size=10_000))
+    return _csv(CUE_COLUMNS, in_ranges(cues.values_list(*CUE_COLUMNS), key="pair", at_once=LABELS_AT_ONCE))
 
 
 cues_csv = partial(_cues_csv, is_set_aside=False)
@@ -156,13 +163,19 @@ def content_hash(release: Release) -> str:
 
     The pictures are covered by their hashes in labels.csv.
     """
-    lines = []
-    for name, chunks in content_of(release).items():
-        digest = hashlib.sha256()
-        for chunk in chunks(release):
-            digest.update(chunk)
-        lines.append(f"{digest.hexdigest()}  {name}\n")
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def sums() -> Iterator[tuple[str, str]]:
+        for name, chunks in content_of(release).items():
+            digest = hashlib.sha256()
+            for chunk in chunks(release):
+                digest.update(chunk)
+            yield digest.hexdigest(), name
+
+    return _hash_of_sums(sums())
+
+
+def _hash_of_sums(sums: Iterable[tuple[str, str]]) -> str:
+    return hashlib.sha256("".join(f"{digest}  {name}\n" for digest, name in sums).encode()).hexdigest()
 
 
 # The archive ---------------------------------------------------------------------------------------------------------
@@ -214,6 +227,11 @@ def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile)
 
     for name, chunks in content_of(release).items():
         add(name, chunks(release))
+    if _hash_of_sums((sums[name]["sha256"], name) for name in content_of(release)) != release.content_hash:
+        raise JobFailed(
+            "What the database holds of this release is not what was frozen: its content has another hash. Somebody or "
+            "something changed it past the studio. Restore the database from a backup, or freeze the study again."
+        )
     add("agreement.json", _json(release.agreement))
     add("README.md", iter([readme(release).encode()]))
     n_labels = release.labels.count()

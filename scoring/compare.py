@@ -17,6 +17,7 @@ import numpy as np
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
+from datasets.batches import in_batches
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
 from datasets.models.releases import Label
@@ -81,8 +82,8 @@ def rows_of(run: TrainingRun, *splits: str) -> Iterator[Row]:
     found = run.predictions.select_related("label").prefetch_related("label__baselines", "label__ratings")
     if splits:
         found = found.filter(split__in=splits)
-    for prediction in found.order_by("label__number").iterator(chunk_size=500):
-        yield _row(prediction, table)
+    for batch in in_batches(found, key="label__number", at_once=500):
+        yield from (_row(prediction, table) for prediction in batch)
 
 
 def _row(prediction: Prediction, table: "Lookup") -> Row:

@@ -9,7 +9,7 @@ always with `max_ratings`. With few ratings a pair's own deviation is so noisy t
 before OWN_FROM ratings the interval is that of the pooled residual.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 
@@ -20,6 +20,7 @@ from django.db.models import Count, F, QuerySet, Sum
 from annotation.models.ratings import Rating
 from annotation.models.studies import Item, Study
 from annotation.studies.forecast import ASSUMED_RELIABILITY, ASSUMED_SD
+from datasets.batches import in_batches
 from datasets.jobs import repeats
 from scoring.measures.means import half_width, spread_of_sums
 from scoring.results import priorities_for
@@ -76,16 +77,8 @@ def update_stops(
     if study.is_ordered_by_model:
         pairs = outside.values_list("pair_id", flat=True)
         by_model = priorities(study.project, study.mode, pairs.iterator(chunk_size=at_once))
-    for batch in _batches(outside, at_once):
+    for batch in in_batches(outside.values_list("pk", flat=True), at_once=at_once):
         _update(study, batch, sums_of, pool, by_model)
-
-
-def _batches(items: QuerySet[Item], at_once: int) -> Iterator[list[int]]:
-    """Ids, each batch asked for anew: on SQLite nobody can begin to write while a read of theirs is open."""
-    last = 0
-    while batch := list(items.filter(pk__gt=last).values_list("pk", flat=True)[:at_once]):
-        yield batch
-        last = batch[-1]
 
 
 def _sums(study: Study) -> dict[int, Sums]:

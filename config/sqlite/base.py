@@ -3,14 +3,17 @@
 SQLite has one writer at a time. Its own busy handler sleeps and retries, so that under load a waiter can be overtaken
 for ever (p99 0.8 s against 0.07 s with this queue, measured in a prototype). Threads of one process therefore queue
 here before `BEGIN IMMEDIATE`; processes still meet at SQLite's own lock.
+
+Whoever begins to write while a cursor of theirs is still being read is refused at once.
 """
 
 import threading
 from collections import deque
 from typing import Any
+from weakref import WeakSet
 
 from django.db.backends.sqlite3 import base
-from django.db.utils import OperationalError
+from django.db.utils import OperationalError, ProgrammingError
 
 
 class FairLock:
@@ -57,10 +60,35 @@ def lock_of(database: str) -> FairLock:
         return _locks.setdefault(database, FairLock())
 
 
+class ChunkedCursor(base.SQLiteCursorWrapper):
+    """Of a query set's `iterator()`, which closes it after the last row."""
+
+    is_open = True
+
+    def close(self) -> None:
+        self.is_open = False
+        super().close()
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     _turn: FairLock | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._chunked: WeakSet[ChunkedCursor] = WeakSet()
+
+    def chunked_cursor(self) -> Any:
+        return self._cursor(name="chunked")  # type: ignore[attr-defined]
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        if name is None:
+            return super().create_cursor()
+        cursor = self.connection.cursor(factory=ChunkedCursor)
+        self._chunked.add(cursor)
+        return cursor
+
     def _start_transaction_under_autocommit(self) -> None:
+        self._refuse_while_reading()
         turn = lock_of(str(self.settings_dict["NAME"]))
         if not turn.acquire(self.settings_dict["OPTIONS"].get("timeout", 20)):
             raise OperationalError("database is locked: another transaction of this process has not ended")
@@ -70,6 +98,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
         except BaseException:
             self._give_turn()
             raise
+
+    def _savepoint(self, name: str) -> None:
+        self._refuse_while_reading()  # tests run in a transaction of their own: what begins one elsewhere saves here
+        super()._savepoint(name)  # type: ignore[misc]
+
+    def _refuse_while_reading(self) -> None:
+        """SQLite would do so only once somebody else has written: on a busy site, and in no test."""
+        if any(cursor.is_open for cursor in self._chunked):
+            raise ProgrammingError("rows of an iterator() are still being read: read them by datasets.batches")
 
     def _give_turn(self) -> None:
         if self._turn is not None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests.browser.chromium import found
 from tests.browser.commands import ROOT, Commands
@@ -278,6 +278,14 @@ def answer_alike(page: Page, end: int) -> None:
     for question in questions.all():
         question.get_by_label(f"Towards {end}:").check()
     page.get_by_role("button", name="Start rating").click()
+
+
+def tap_by_finger(target: Locator) -> None:
+    """Scrolled to first and painted there, as whoever taps has seen it: of a tap in the instant of a scroll Chromium
+    tells the page that it was touched, and clicks nothing."""
+    target.scroll_into_view_if_needed()
+    target.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+    target.tap()
 
 
 def expect_ready_to_rate(page: Page) -> None:

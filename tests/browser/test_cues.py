@@ -22,6 +22,7 @@ from tests.browser.conftest import (
     refused,
     same_picture,
     shell,
+    tap_by_finger,
 )
 
 pytestmark = pytest.mark.browser
@@ -507,7 +508,7 @@ def test_fingers_draw_on_a_small_screen_and_pinch_still_enlarges(
     site: Site, links: dict[str, str], people: People, width: int
 ) -> None:
     page = begin(people, links["two"], viewport={"width": width, "height": 740}, has_touch=True, is_mobile=True)
-    page.get_by_role("button", name="Mark what gives it away").tap()
+    tap_by_finger(page.get_by_role("button", name="Mark what gives it away"))
     assert page.evaluate("document.documentElement.scrollWidth") == width
     fingers = page.context.new_cdp_session(page)
 
@@ -540,7 +541,7 @@ def test_fingers_draw_on_a_small_screen_and_pinch_still_enlarges(
     assert page.evaluate("document.documentElement.scrollWidth") == width
     pixel = 1 / scale(page)
     page.get_by_role("radio", name="3", exact=True).check()
-    page.get_by_role("button", name="Confirm").tap()
+    tap_by_finger(page.get_by_role("button", name="Confirm"))
     at(page, 2)
     saved(page)
     [[_, [kind, *box]]] = stored(site, page)

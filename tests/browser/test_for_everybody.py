@@ -20,6 +20,7 @@ from tests.browser.conftest import (
     same_picture,
     start_rating,
     take_part,
+    tap_by_finger,
 )
 from tests.browser.everybody import N_PLANNED, answer, expect_pair, open_studies, saved, stored
 
@@ -437,7 +438,7 @@ def test_the_whole_job_is_done_by_touch_on_a_phone(site: Site, addresses: dict[s
 def tap(page: Page, target: Locator) -> None:
     target.wait_for()
     assert page.evaluate(TOO_WIDE) == [], page.url
-    target.tap()
+    tap_by_finger(target)
 
 
 def rate_by_touch(page: Page, score: int) -> None:

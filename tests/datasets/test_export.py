@@ -12,7 +12,9 @@ import subprocess
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
+from itertools import count, repeat, takewhile
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import krippendorff
@@ -22,7 +24,7 @@ from django.urls import reverse
 from PIL import Image as PillowImage
 
 from datasets import jobs, splits
-from datasets.export import archive_name, request_export
+from datasets.export import archive_name, content_hash, request_export
 from datasets.files import media_path, store
 from datasets.images import image_row, store_files
 from datasets.jobs import in_seconds
@@ -135,6 +137,7 @@ def test_every_rating_is_exported_whoever_gave_it(unzipped, release):
 def test_a_long_absence_is_exported_to_the_tenth_of_a_second(release):
     rating = FrozenRating.objects.filter(label__release=release).first()
     FrozenRating.objects.filter(pk=rating.pk).update(seconds=1234567.8)
+    Release.objects.filter(pk=release.pk).update(content_hash=content_hash(release))
     with zipfile.ZipFile(make.archive(release)) as archive:
         assert b"1234567.8" in archive.read("ratings.csv")
 
@@ -349,6 +352,18 @@ def test_a_damaged_picture_is_named_and_never_exported_as_good(release):
     assert list(media_path(archive_name(release)).parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("change", [{"mean": 9.5}, {"group": "another"}, {"n": 40}])
+def test_a_release_of_which_one_label_was_altered_is_not_exported(release, change):
+    release.labels.filter(number=2).update(**change)
+    job = request_export(release)
+    jobs.run(job.pk)
+    job.refresh_from_db()
+    assert job.state == Job.State.FAILED
+    assert "not what was frozen" in job.error
+    assert "Restore the database from a backup" in job.error
+    assert not media_path(archive_name(release)).exists()
+
+
 def test_the_next_attempt_clears_what_a_killed_one_left(release):
     job = request_export(release)
     jobs.claim(job.pk)
@@ -449,6 +464,35 @@ def test_a_large_archive_streams_through_little_memory():
     shutil.rmtree(media_path(""))
 
 
+@pytest.mark.django_db(transaction=True)
+def test_three_thousand_labels_are_exported_while_somebody_else_writes():
+    project = make.project()
+    pair = make.pair(project, original=None)
+    release = finished(project, repeat(pair.anonymized, 3000), pair=pair)
+    job, is_over = request_export(release), Event()
+
+    def export() -> None:
+        try:
+            jobs.run(job.pk)
+        finally:
+            is_over.set()
+
+    def write() -> int:
+        return sum(Project.objects.filter(pk=project.pk).update(name=f"{n}") for n in takewhile(on, count()))
+
+    def on(_: int) -> bool:
+        return not is_over.wait(0.005)
+
+    _, n_written = at_once(export, write)
+    job.refresh_from_db()
+    assert (job.state, job.error) == (Job.State.DONE, "")
+    assert n_written > 3
+    with zipfile.ZipFile(media_path(job.result["file"])) as archive:
+        labels, ratings = (archive.read(name).decode().splitlines() for name in ("labels.csv", "ratings.csv"))
+    assert [line.split(",")[0] for line in labels[1:]] == [line.split(",")[0] for line in ratings[1:]]
+    assert len(labels) == 3001
+
+
 def heavy_images(project: Project, *, n: int, size: int) -> Iterator[Image]:
     for _ in range(n):
         data = os.urandom(size)
@@ -460,14 +504,14 @@ def heavy_images(project: Project, *, n: int, size: int) -> Iterator[Image]:
         )
 
 
-def finished(project: Project, images: Iterator[Image]) -> Release:
-    """A release of these pictures, each rated once."""
+def finished(project: Project, images: Iterator[Image], pair: Pair | None = None) -> Release:
+    """A release of these pictures, each rated once, in pairs of their own or all in this one."""
     release = begin_release(project, slug="s", title="t", mode="HA1", simulated=False, origins={}, counting_rule="all")
     rating = ReleasedRating(annotator="R-1", score=7, seconds=1, position=1, is_late=False, n_revisions=1)
-    pairs = [make.pair(project, original=None, anonymized=image) for image in images]
+    pairs = [pair or make.pair(project, original=None, anonymized=image) for image in images]
     rated = [
         ReleasedPair(pair=pair, ratings=[rating], corrected=None, corrected_se=None, is_core=None) for pair in pairs
     ]
     write_labels(release, rated, first_number=1)
-    finish_release(release, agreement={}, content_hash="0" * 64)
+    finish_release(release, agreement={}, content_hash=content_hash(release))
     return release

@@ -1,0 +1,40 @@
+"""Whoever reads on cannot begin to write: with one row as with a million, whether or not somebody else has written."""
+
+import pytest
+from django.db import ProgrammingError, connection, transaction
+
+from datasets.batches import in_batches, in_ranges
+from datasets.models.pictures import Pair
+from tests import make
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads on beside what is written")
+def test_nobody_begins_to_write_while_they_read_on() -> None:
+    project = make.project()
+    make.pair(project)
+    rows = iter(Pair.objects.iterator(chunk_size=10))
+    next(rows)
+    with pytest.raises(ProgrammingError, match="still being read"), transaction.atomic():
+        pass
+    assert list(rows) == []
+    with transaction.atomic():
+        project.save()
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 50])
+def test_batches_hold_every_row_once_in_order_and_let_each_be_followed_by_a_write(at_once: int) -> None:
+    project = make.project()
+    made = [make.pair(project).pk for _ in range(5)]
+    rows = project.pairs.select_related("anonymized")
+    found: dict[str, list[int]] = {"rows": [], "tuples": [], "numbers": [], "ranges": [], "far": []}
+    for batch in in_batches(rows, at_once=at_once):
+        with transaction.atomic():
+            found["rows"] += [pair.pk for pair in batch]
+    found["tuples"] = [pk for batch in in_batches(rows.values_list("pk", "group"), at_once=at_once) for pk, _ in batch]
+    found["numbers"] = [pk for batch in in_batches(rows.values_list("pk", flat=True), at_once=at_once) for pk in batch]
+    found["ranges"] = [pair.pk for pair in in_ranges(rows.order_by("pk"), key="pk", at_once=at_once)]
+    found["far"] = [pair.pk for batch in in_batches(rows, key="anonymized__pk", at_once=at_once) for pair in batch]
+    assert list(found.values()) == [made] * 5
+    assert list(in_ranges(rows.none(), key="pk", at_once=at_once)) == []
