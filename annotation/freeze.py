@@ -21,7 +21,7 @@ from annotation.sql import fetch_all
 from annotation.studies.preregistration import ExclusionRule, deviations, preregistration_of
 from annotation.watching.assessment import assess
 from annotation.watching.decisions import set_aside
-from datasets.export import content_hash
+from datasets.content import content_hash
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Source

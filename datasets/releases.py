@@ -20,6 +20,7 @@ from django.db.models.functions import Now
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
 from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, SetAsideRating
+from datasets.release_texts import facts_of, readme_of
 from scoring.measures.agreement import agreement_summary
 
 AGREEMENT_SEED = 20240721
@@ -241,10 +242,12 @@ def _agreement_without(ratings: _Ratings, people: Collection[str]) -> dict[str, 
 
 
 def finish_release(release: Release, *, agreement: dict[str, Any], content_hash: str) -> None:
-    """The draft becomes the release."""
+    """The draft becomes the release. Call it in a transaction."""
     Release.objects.filter(pk=release.pk, frozen_at=None).update(
         agreement=agreement, content_hash=content_hash, frozen_at=Now()
     )
+    release.refresh_from_db()
+    Release.objects.filter(pk=release.pk).update(facts=facts_of(release), readme=readme_of(release))
     release.refresh_from_db()
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from django.conf import settings
 
 from datasets import splits
-from datasets.export import labels_csv
+from datasets.content import labels_csv
 from datasets.files import media_path
 from datasets.jobs import JobFailed
 from datasets.models.pictures import Image

@@ -25,7 +25,9 @@ from annotation.models.people import Participation
 from annotation.models.ratings import Rating
 from annotation.models.studies import Study, StudyText
 from bench.audit import wrong_counts
-from datasets.export import content_hash
+from datasets.content import content_hash
+from datasets.export import archive_name
+from datasets.files import media_path
 from datasets.models.releases import Release
 from scoring.models import TrainingRun
 from tests import make
@@ -44,6 +46,9 @@ RENAMED = {
 }
 # Where Django notes what there is, and each upgrade adds to it.
 GROWING = ("django_migrations.", "django_content_type.", "auth_permission.")
+
+# SHA-256 of the SHA256SUMS in the zip that 0.1.0 made of its release.
+SUMS_AS_FROZEN = "008696ab15938608225e83e43bc3ced4b31cbe882775893ed1a97619965050a1"
 
 Contents = dict[str, list[Any]]
 
@@ -188,6 +193,16 @@ def test_a_release_and_its_archive_are_what_its_hash_says(upgrade: Upgrade) -> N
             assert named
             lines = "".join(f"{sums[name]}  {name}\n" for name in named[1].split())
             assert hashlib.sha256(lines.encode()).hexdigest() == release.content_hash
+
+
+def test_a_release_of_format_1_is_exported_as_the_version_that_froze_it_did(upgrade: Upgrade) -> None:
+    """Each file, README and manifest too: SHA256SUMS names them all. A project that gets another name changes none."""
+    [release] = Release.objects.filter(format=1)
+    for slug in ("renamed", release.project.slug):
+        type(release.project).objects.filter(pk=release.project_id).update(slug=slug)
+        with zipfile.ZipFile(make.archive(release)) as archive:
+            assert hashlib.sha256(archive.read("SHA256SUMS")).hexdigest() == SUMS_AS_FROZEN
+        media_path(archive_name(release)).unlink()
 
 
 # What goes on -------------------------------------------------------------------------------------------------------

@@ -44,6 +44,9 @@ class Release(models.Model):
     pseudonym_key = models.CharField(max_length=64)
     agreement = models.JSONField(default=dict)
     content_hash = models.CharField(max_length=64, blank=True)
+    format = models.PositiveSmallIntegerField(default=1)  # of its files (datasets/content.py)
+    facts = models.JSONField(default=dict)  # as its manifest says them
+    readme = models.TextField(blank=True)
     frozen_at = models.DateTimeField(null=True)
 
     objects = ReleaseQuerySet.as_manager()

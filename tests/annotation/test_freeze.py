@@ -14,7 +14,7 @@ from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study, StudyText
 from annotation.studies.wording import write_texts
 from datasets import jobs
-from datasets.export import CONTENT
+from datasets.content import CONTENT
 from datasets.jobs import claim, in_seconds
 from datasets.models.jobs import Job
 from datasets.models.releases import FrozenRating, Label, Release

@@ -24,7 +24,8 @@ from django.urls import reverse
 from PIL import Image as PillowImage
 
 from datasets import jobs, splits
-from datasets.export import archive_name, content_hash, request_export
+from datasets.content import content_hash
+from datasets.export import archive_name, request_export
 from datasets.files import media_path, store
 from datasets.images import image_row, store_files
 from datasets.jobs import in_seconds

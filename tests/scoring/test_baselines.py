@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from datasets import jobs
-from datasets.export import labels_csv
+from datasets.content import labels_csv
 from datasets.files import media_path
 from datasets.images import image_row, store_files
 from datasets.models.jobs import Job

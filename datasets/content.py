@@ -1,0 +1,168 @@
+"""The content of a release: what it says, as files of which its hash is made. The same bytes each time.
+
+A release records the format in which it was frozen (`Release.format`), and keeps it.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain, islice
+from typing import Any
+
+from datasets import splits
+from datasets.batches import in_batches, in_ranges
+from datasets.models.pictures import Image
+from datasets.models.releases import FrozenRating, Label, Release
+from datasets.rows import (
+    CORE_COLUMN,
+    CUE_COLUMNS,
+    LABEL_COLUMNS,
+    RATING_COLUMNS,
+    SET_ASIDE_COLUMNS,
+    SPLIT_COLUMNS,
+)
+from datasets.tables import csv_lines
+
+LINES_AT_ONCE = 1000
+LABELS_AT_ONCE = 1000  # read at a time, with their ratings
+EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
+
+
+def picture_name(image: Image) -> str:
+    return f"pictures/{image.display_sha256}{EXTENSIONS[image.content_type]}"
+
+
+def _csv(header: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
+    lines = csv_lines(header, rows)
+    while chunk := "".join(islice(lines, LINES_AT_ONCE)):
+        yield chunk.encode()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def json_lines(value: Any) -> Iterator[bytes]:
+    yield (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def labels_of(release: Release) -> Iterator[Label]:
+    labels = release.labels.select_related("original", "anonymized")
+    return chain.from_iterable(in_batches(labels, key="number", at_once=LABELS_AT_ONCE))
+
+
+def labels_csv(
+    release: Release,
+    *,
+    path_of: Callable[[Image], str] = picture_name,
+    part_of: Callable[[Label], str] = lambda label: splits.part_of(label.group),
+) -> Iterator[bytes]:
+    """The labels as the zip has them; a training run names the pictures where they lie, and the parts it uses."""
+    rows = ((label, _label_cells(label, path_of, part_of(label))) for label in labels_of(release))
+    if not release.has_core():
+        return _csv(LABEL_COLUMNS, (cells for _, cells in rows))
+    return _csv((*LABEL_COLUMNS, CORE_COLUMN), ((*cells, int(bool(label.is_core))) for label, cells in rows))
+
+
+def _label_cells(label: Label, path_of: Callable[[Image], str], part: str) -> tuple[Any, ...]:
+    original = shown_original(label)
+    return (
+        label.number,
+        path_of(original) if original else "",
+        path_of(label.anonymized),
+        label.source,
+        label.method,
+        label.scope,
+        json.dumps(label.parameters, sort_keys=True),
+        label.group,
+        part,
+        label.n,
+        *map(_number, (label.mean, label.median, label.std, label.corrected, label.corrected_se)),
+        label.original_sha256,
+        label.anonymized_sha256,
+    )
+
+
+def shown_original(label: Label) -> Image | None:
+    """The original that annotators saw. In HA1 they saw none, and it does not leave the site with the release."""
+    return label.original if label.original_sha256 else None
+
+
+def ratings_csv(release: Release) -> Iterator[bytes]:
+    ratings = FrozenRating.objects.filter(label__release=release).order_by("label__number", "annotator", "occurrence")
+    return _csv(
+        RATING_COLUMNS,
+        (
+            (number, annotator, occurrence, _number(score), _number(seconds), position, int(is_late), n_revisions)
+            for number, annotator, occurrence, score, seconds, position, is_late, n_revisions in in_ranges(
+                ratings.values_list(
+                    "label__number", "annotator", "occurrence", "score", "seconds", "position", "is_late", "n_revisions"
+                ),
+                key="label__number",
+                at_once=LABELS_AT_ONCE,
+            )
+        ),
+    )
+
+
+def splits_csv(release: Release) -> Iterator[bytes]:
+    labels = release.labels.values_list("number", "group")
+    rows = chain.from_iterable(in_batches(labels, key="number", at_once=LABELS_AT_ONCE))
+    return _csv(SPLIT_COLUMNS, ((number, group, splits.part_of(group)) for number, group in rows))
+
+
+def set_aside_csv(release: Release) -> Iterator[bytes]:
+    rows = release.set_aside.order_by("pair", "annotator").values_list("pair", "group", "annotator", "score")
+    cells = ((*rest, _number(score)) for *rest, score in in_ranges(rows, key="pair", at_once=LABELS_AT_ONCE))
+    return _csv(SET_ASIDE_COLUMNS, cells)
+
+
+def _cues_csv(release: Release, *, is_set_aside: bool) -> Iterator[bytes]:
+    cues = release.cues.filter(is_set_aside=is_set_aside).order_by("pair", "annotator", "pk")
+    return _csv(CUE_COLUMNS, in_ranges(cues.values_list(*CUE_COLUMNS), key="pair", at_once=LABELS_AT_ONCE))
+
+
+cues_csv = partial(_cues_csv, is_set_aside=False)
+set_aside_cues_csv = partial(_cues_csv, is_set_aside=True)
+
+
+Content = dict[str, Callable[[Release], Iterator[bytes]]]
+CONTENT: Content = {
+    "labels.csv": labels_csv,
+    "ratings.csv": ratings_csv,
+    "splits.csv": splits_csv,
+    "wording.json": lambda release: json_lines(release.origins.get("texts", [])),
+}
+
+
+def content_of(release: Release) -> Content:
+    """The content files of a release: where a decision kept ratings out, these too; and cues where they were asked for,
+    so that a file without a row says that nobody marked anything."""
+    asks_cues, has_set_aside = bool(release.origins.get("asks_cues")), release.set_aside.exists()
+    further: dict[str, tuple[bool, Callable[[Release], Iterator[bytes]]]] = {
+        "set_aside.csv": (has_set_aside, set_aside_csv),
+        "cues.csv": (asks_cues, cues_csv),
+        "set_aside_cues.csv": (asks_cues and has_set_aside, set_aside_cues_csv),
+    }
+    return CONTENT | {name: lines for name, (is_there, lines) in further.items() if is_there}
+
+
+def content_hash(release: Release) -> str:
+    """SHA-256 over the lines `sha256  name` of the content files, as `sha256sum` prints them.
+
+    The pictures are covered by their hashes in labels.csv.
+    """
+
+    def sums() -> Iterator[tuple[str, str]]:
+        for name, chunks in content_of(release).items():
+            digest = hashlib.sha256()
+            for chunk in chunks(release):
+                digest.update(chunk)
+            yield digest.hexdigest(), name
+
+    return hash_of_sums(sums())
+
+
+def hash_of_sums(sums: Iterable[tuple[str, str]]) -> str:
+    return hashlib.sha256("".join(f"{digest}  {name}\n" for digest, name in sums).encode()).hexdigest()

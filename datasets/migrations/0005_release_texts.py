@@ -1,0 +1,109 @@
+"""A release keeps its format, what its manifest says and its README. Those frozen so far are of format 1 and keep what
+they said: the words below are those of 0.1.0, and are not kept up."""
+
+from typing import Any
+
+from django.db import migrations, models
+
+
+def keep_what_they_said(apps: Any, schema_editor: Any) -> None:
+    for release in apps.get_model("datasets", "Release").objects.exclude(frozen_at=None).select_related("project"):
+        release.facts, release.readme = facts_of(release), readme_of(release)
+        release.save(update_fields=["facts", "readme"])
+
+
+def _has_core(release: Any) -> bool:
+    return bool(release.labels.exclude(is_core=None).exists())
+
+
+def _content_of(release: Any) -> list[str]:
+    asks_cues, has_set_aside = bool(release.origins.get("asks_cues")), release.set_aside.exists()
+    names = ["labels.csv", "ratings.csv", "splits.csv", "wording.json"]
+    names += ["set_aside.csv"] if has_set_aside else []
+    names += ["cues.csv"] if asks_cues else []
+    return names + (["set_aside_cues.csv"] if asks_cues and has_set_aside else [])
+
+
+def facts_of(release: Any) -> dict[str, Any]:
+    """What a release is, for programs."""
+    return {
+        "project": release.project.slug,
+        "slug": release.slug,
+        "version": release.version,
+        "title": release.title,
+        "mode": release.mode,
+        "scale": [release.scale_min, release.scale_max],
+        "direction": "higher is more anonymous" if release.direction > 0 else "lower is more anonymous",
+        "simulated": release.simulated,
+        "counting_rule": release.counting_rule,
+        "frozen_at": release.frozen_at.isoformat() if release.frozen_at else None,
+        "content_hash": release.content_hash,
+        "study": {key: value for key, value in release.origins.items() if key != "texts"},
+    }
+
+
+def readme_of(release: Any) -> str:
+    shown = "the anonymized picture alone" if release.mode == "HA1" else "the anonymized picture beside its original"
+    simulated = (
+        "\n**These ratings are simulated.** A program made them up to show how the studio works. They say nothing "
+        "about how people see these pictures.\n"
+        if release.simulated
+        else ""
+    )
+    set_aside = (
+        "| set_aside.csv | ratings that somebody decided not to use: in no label, here so that the decision can be "
+        "judged; pairs beyond the last row of labels.csv have no rating that is used |\n"
+        if "set_aside.csv" in _content_of(release)
+        else ""
+    )
+    core = (
+        "\n**Figures of all these pairs are biased**: they were given out, or stopped, by rules that depend on what "
+        "was said or on a model.\nThose of the core are not: originals drawn by lot before the first rating, with 1 "
+        "under `is_core` in labels.csv;\ntheir agreement is under `core` in the `sets` of agreement.json.\n"
+        if _has_core(release)
+        else ""
+    )
+    cues = (
+        "| cues.csv | one row per box that an annotator drew on what gives a person or a place away: pair, annotator, "
+        "kind, the box (left, top, width, height) and its picture's size, in pixels of the anonymized picture in "
+        "pictures/; marking was optional, so no box does not mean that nothing gives anything away |\n"
+        if "cues.csv" in _content_of(release)
+        else ""
+    )
+    set_aside_cues = (
+        "| set_aside_cues.csv | the same, beside the ratings in set_aside.csv |\n"
+        if "set_aside_cues.csv" in _content_of(release)
+        else ""
+    )
+    return f"""# {release.title}, version {release.version}
+{simulated}
+Ratings of how anonymous a picture is, from {release.scale_min:g} (not anonymous) to {release.scale_max:g} (fully
+anonymous), given on {shown} ({release.mode}).
+{core}
+| file | what it holds |
+|---|---|
+| labels.csv | one row per pair: paths, source, method, scope, group, split, number of ratings, mean, median, standard deviation (n - 1), and the mean corrected for each annotator's bias and noise, with its standard error |
+| ratings.csv | one row per rating: pair, annotator (a name for this release only), score, seconds, position in the session |
+| splits.csv | train, val or test, by group: all versions of one original are in one part |
+| wording.json | every text the annotators read, with version and SHA-256 |
+{set_aside}{cues}{set_aside_cues}| agreement.json | inter-rater agreement with confidence intervals, their seed and the versions used; under `sets` for all ratings, without those whom the study's planned rule leaves out, and as used, each with who is left out and the SHA-256 of its ratings |
+| pictures/ | the pictures as they were shown, named by their SHA-256 |
+| manifest.json, SHA256SUMS | size and SHA-256 of every file; check with `sha256sum -c SHA256SUMS` |
+
+Counting rule: {release.counting_rule}
+
+The annotators' names are pseudonyms: they hide who somebody is, but the ratings are still about people.
+
+Content hash: `{release.content_hash}`: the SHA-256 of the lines that
+`sha256sum {" ".join(_content_of(release))}` prints.
+"""  # noqa: E501  rows of a Markdown table
+
+
+class Migration(migrations.Migration):
+    dependencies = [("datasets", "0004_cues")]
+    operations = [
+        migrations.AddField("release", "format", models.PositiveSmallIntegerField(default=1)),
+        migrations.AddField("release", "facts", models.JSONField(default=dict)),
+        migrations.AddField("release", "readme", models.TextField(blank=True)),
+        migrations.RunPython(keep_what_they_said, migrations.RunPython.noop),
+    ]
