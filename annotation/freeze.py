@@ -35,6 +35,7 @@ from datasets.releases import (
     begin_release,
     discard_draft,
     finish_release,
+    group_name,
     pseudonym,
     release_agreement,
     write_labels,
@@ -150,9 +151,7 @@ def _hold(people: set[int], study: Study) -> None:
 
 
 def _write_set_aside(attempt: Attempt, release: Release, answers: list[_Answer], used: list[_Answer]) -> None:
-    """Under the numbers that labels have; pairs without a label are numbered after them."""
     is_used = {each.participation for each in used}
-    numbers = {item: number for number, item in enumerate(dict.fromkeys(each.item for each in used), start=1)}
     rest = iter([each for each in answers if each.participation not in is_used])
     while batch := list(islice(rest, RATINGS_AT_ONCE)):
         items = _items(each.item for each in batch)
@@ -162,8 +161,8 @@ def _write_set_aside(attempt: Attempt, release: Release, answers: list[_Answer],
                 release,
                 [
                     SetAside(
-                        pair=numbers.setdefault(each.item, len(numbers) + 1),
-                        group=items[each.item].group,
+                        pair=items[each.item].pair.number,
+                        group=group_name(release, items[each.item].pair.group),
                         annotator=_name(release, each),
                         score=each.score,
                         cues=cues.get(each.revision, ()),
@@ -192,7 +191,7 @@ def _name(release: Release, each: _Answer) -> str:
 
 def _answers(study: Study, cutoff: datetime) -> list[_Answer]:
     rows = released_revisions(study, cutoff).order_by(
-        "rating__assignment__item__pair", "rating__assignment__participation"
+        "rating__assignment__item__pair__number", "rating__assignment__participation"
     )
     values = rows.values_list(
         "pk",

@@ -19,6 +19,8 @@ def in_batches(rows: QuerySet[Any, Row], *, key: str = "pk", at_once: int) -> It
     left = rows.order_by(key)
     while batch := list(left[:at_once]):
         yield batch
+        if len(batch) < at_once:
+            break
         left = rows.order_by(key).filter(**{f"{key}__gt": _key(batch[-1], key)})
 
 

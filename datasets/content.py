@@ -6,11 +6,12 @@ A release records the format in which it was frozen (`Release.format`), and keep
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from functools import partial
 from itertools import chain, islice
+from operator import attrgetter
 from typing import Any
 
-from datasets import splits
 from datasets.batches import in_batches, in_ranges
 from datasets.models.pictures import Image
 from datasets.models.releases import FrozenRating, Label, Release
@@ -22,7 +23,7 @@ from datasets.rows import (
     SET_ASIDE_COLUMNS,
     SPLIT_COLUMNS,
 )
-from datasets.tables import csv_lines
+from datasets.tables import csv_lines, quoted_lines
 
 LINES_AT_ONCE = 1000
 LABELS_AT_ONCE = 1000  # read at a time, with their ratings
@@ -33,14 +34,14 @@ def picture_name(image: Image) -> str:
     return f"pictures/{image.display_sha256}{EXTENSIONS[image.content_type]}"
 
 
-def _csv(header: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
-    lines = csv_lines(header, rows)
+def _csv(release: Release, header: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
+    lines = csv_lines(header, rows) if release.format == 1 else quoted_lines(header, rows)
     while chunk := "".join(islice(lines, LINES_AT_ONCE)):
         yield chunk.encode()
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6f}".rstrip("0").rstrip(".")
+def _number(value: float | None) -> Decimal | None:
+    return None if value is None else Decimal(f"{value:.6f}".rstrip("0").rstrip("."))
 
 
 def json_lines(value: Any) -> Iterator[bytes]:
@@ -56,26 +57,26 @@ def labels_csv(
     release: Release,
     *,
     path_of: Callable[[Image], str] = picture_name,
-    part_of: Callable[[Label], str] = lambda label: splits.part_of(label.group),
+    part_of: Callable[[Label], str] = attrgetter("part"),
 ) -> Iterator[bytes]:
     """The labels as the zip has them; a training run names the pictures where they lie, and the parts it uses."""
     rows = ((label, _label_cells(label, path_of, part_of(label))) for label in labels_of(release))
     if not release.has_core():
-        return _csv(LABEL_COLUMNS, (cells for _, cells in rows))
-    return _csv((*LABEL_COLUMNS, CORE_COLUMN), ((*cells, int(bool(label.is_core))) for label, cells in rows))
+        return _csv(release, LABEL_COLUMNS, (cells for _, cells in rows))
+    return _csv(release, (*LABEL_COLUMNS, CORE_COLUMN), ((*cells, int(bool(label.is_core))) for label, cells in rows))
 
 
 def _label_cells(label: Label, path_of: Callable[[Image], str], part: str) -> tuple[Any, ...]:
     original = shown_original(label)
     return (
-        label.number,
+        label.pair,
         path_of(original) if original else "",
         path_of(label.anonymized),
         label.source,
         label.method,
         label.scope,
         json.dumps(label.parameters, sort_keys=True),
-        label.group,
+        label.public_group,
         part,
         label.n,
         *map(_number, (label.mean, label.median, label.std, label.corrected, label.corrected_se)),
@@ -92,12 +93,13 @@ def shown_original(label: Label) -> Image | None:
 def ratings_csv(release: Release) -> Iterator[bytes]:
     ratings = FrozenRating.objects.filter(label__release=release).order_by("label__number", "annotator", "occurrence")
     return _csv(
+        release,
         RATING_COLUMNS,
         (
-            (number, annotator, occurrence, _number(score), _number(seconds), position, int(is_late), n_revisions)
-            for number, annotator, occurrence, score, seconds, position, is_late, n_revisions in in_ranges(
+            (pair, annotator, occurrence, _number(score), _number(seconds), position, int(is_late), n_revisions)
+            for pair, annotator, occurrence, score, seconds, position, is_late, n_revisions in in_ranges(
                 ratings.values_list(
-                    "label__number", "annotator", "occurrence", "score", "seconds", "position", "is_late", "n_revisions"
+                    "label__pair", "annotator", "occurrence", "score", "seconds", "position", "is_late", "n_revisions"
                 ),
                 key="label__number",
                 at_once=LABELS_AT_ONCE,
@@ -107,20 +109,20 @@ def ratings_csv(release: Release) -> Iterator[bytes]:
 
 
 def splits_csv(release: Release) -> Iterator[bytes]:
-    labels = release.labels.values_list("number", "group")
+    labels = release.labels.values_list("number", "pair", "public_group", "part")
     rows = chain.from_iterable(in_batches(labels, key="number", at_once=LABELS_AT_ONCE))
-    return _csv(SPLIT_COLUMNS, ((number, group, splits.part_of(group)) for number, group in rows))
+    return _csv(release, SPLIT_COLUMNS, (row[1:] for row in rows))
 
 
 def set_aside_csv(release: Release) -> Iterator[bytes]:
     rows = release.set_aside.order_by("pair", "annotator").values_list("pair", "group", "annotator", "score")
     cells = ((*rest, _number(score)) for *rest, score in in_ranges(rows, key="pair", at_once=LABELS_AT_ONCE))
-    return _csv(SET_ASIDE_COLUMNS, cells)
+    return _csv(release, SET_ASIDE_COLUMNS, cells)
 
 
 def _cues_csv(release: Release, *, is_set_aside: bool) -> Iterator[bytes]:
     cues = release.cues.filter(is_set_aside=is_set_aside).order_by("pair", "annotator", "pk")
-    return _csv(CUE_COLUMNS, in_ranges(cues.values_list(*CUE_COLUMNS), key="pair", at_once=LABELS_AT_ONCE))
+    return _csv(release, CUE_COLUMNS, in_ranges(cues.values_list(*CUE_COLUMNS), key="pair", at_once=LABELS_AT_ONCE))
 
 
 cues_csv = partial(_cues_csv, is_set_aside=False)

@@ -35,7 +35,7 @@ def readme_of(release: Release) -> str:
     )
     set_aside = (
         "| set_aside.csv | ratings that somebody decided not to use: in no label, here so that the decision can be "
-        "judged; pairs beyond the last row of labels.csv have no rating that is used |\n"
+        "judged; a pair that is not in labels.csv has no rating that is used |\n"
         if "set_aside.csv" in content_of(release)
         else ""
     )
@@ -65,13 +65,16 @@ anonymous), given on {shown} ({release.mode}).
 {core}
 | file | what it holds |
 |---|---|
-| labels.csv | one row per pair: paths, source, method, scope, group, split, number of ratings, mean, median, standard deviation (n - 1), and the mean corrected for each annotator's bias and noise, with its standard error |
+| labels.csv | one row per pair: its number in the project, paths, source, method, scope, group (a name for this release alone, which versions of one original share), split, number of ratings, mean, median, standard deviation (n - 1), and the mean corrected for each annotator's bias and noise, with its standard error |
 | ratings.csv | one row per rating: pair, annotator (a name for this release only), score, seconds, position in the session |
 | splits.csv | train, val or test, by group: all versions of one original are in one part |
 | wording.json | every text the annotators read, with version and SHA-256 |
 {set_aside}{cues}{set_aside_cues}| agreement.json | inter-rater agreement with confidence intervals, their seed and the versions used; under `sets` for all ratings, without those whom the study's planned rule leaves out, and as used, each with who is left out and the SHA-256 of its ratings |
 | pictures/ | the pictures as they were shown, named by their SHA-256 |
 | manifest.json, SHA256SUMS | size and SHA-256 of every file; check with `sha256sum -c SHA256SUMS` |
+
+Texts are in quotes, numbers are not. A program that takes words like NA for missing, or 003 for a number, has to be told:
+in pandas `read_csv("labels.csv", keep_default_na=False, na_values={{"score_std": [""]}}, dtype={{"method": str, "group": str}})`.
 
 Counting rule: {release.counting_rule}
 

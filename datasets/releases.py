@@ -21,9 +21,11 @@ from datasets.models.pictures import Pair
 from datasets.models.projects import Project
 from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, SetAsideRating
 from datasets.release_texts import facts_of, readme_of
+from datasets.splits import part_of
 from scoring.measures.agreement import agreement_summary
 
 AGREEMENT_SEED = 20240721
+FORMAT = 2  # of the files of whatever is frozen now; docs/data-formats.md has what changed
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,24 @@ def begin_release(
         origins=origins,
         counting_rule=counting_rule,
         pseudonym_key=secrets.token_hex(16),
+        format=FORMAT,
     )
 
 
 def pseudonym(release: Release, person: str) -> str:
     """A name for this person in this release only. Without PSEUDONYM_KEY nobody can join the names of two releases."""
-    message = f"{release.pseudonym_key}:{person}".encode()
-    return "R-" + hmac.new(settings.PSEUDONYM_KEY.encode(), message, hashlib.sha256).hexdigest()[:12]
+    return "R-" + _keyed(release, person)
+
+
+def group_name(release: Release, group: str) -> str:
+    """A name for this group in this release only: what was imported may be the hash of an original that does not leave,
+    or the name of a person."""
+    return "G-" + _keyed(release, f"group:{group}")
+
+
+def _keyed(release: Release, what: str) -> str:
+    message = f"{release.pseudonym_key}:{what}".encode()
+    return hmac.new(settings.PSEUDONYM_KEY.encode(), message, hashlib.sha256).hexdigest()[:12]
 
 
 def write_labels(release: Release, pairs: Iterable[ReleasedPair], *, first_number: int) -> None:
@@ -125,7 +138,7 @@ def write_labels(release: Release, pairs: Iterable[ReleasedPair], *, first_numbe
         ]
     )
     FrozenCue.objects.bulk_create(
-        FrozenCue(release=release, pair=label.number, annotator=rating.annotator, **asdict(cue))
+        FrozenCue(release=release, pair=label.pair, annotator=rating.annotator, **asdict(cue))
         for label, each in zip(labels, released, strict=True)
         for rating in each.ratings
         for cue in rating.cues
@@ -137,11 +150,14 @@ def _label(release: Release, released: ReleasedPair, number: int) -> Label:
     return Label(
         release=release,
         number=number,
+        pair=pair.number,
         original=pair.original,
         anonymized=pair.anonymized,
         original_sha256=pair.original.display_sha256 if pair.original and release.mode == "HA2" else "",
         anonymized_sha256=pair.anonymized.display_sha256,
         group=pair.group,
+        public_group=group_name(release, pair.group),
+        part=part_of(pair.group),
         source=pair.source.name,
         method=pair.method,
         scope=pair.scope,
@@ -206,19 +222,19 @@ class _Ratings:
 def _ratings(release: Release) -> _Ratings:
     used = FrozenRating.objects.filter(label__release=release, occurrence=0).order_by()
     rows = [
-        *used.values_list("label__number", "annotator", "score").iterator(chunk_size=10_000),
+        *used.values_list("label__pair", "annotator", "score").iterator(chunk_size=10_000),
         *release.set_aside.order_by().values_list("pair", "annotator", "score").iterator(chunk_size=10_000),
     ]
     rows.sort()
     names, annotator = np.unique([row[1] for row in rows], return_inverse=True)
-    group_of = dict(release.labels.values_list("number", "group"))
+    group_of = dict(release.labels.values_list("pair", "public_group"))
     group_of |= dict(release.set_aside.values_list("pair", "group"))
     pair, score = np.array([row[0] for row in rows]), np.array([row[2] for row in rows])
     return _Ratings(pair, annotator, score, names.tolist(), group_of)
 
 
 def _of_core(ratings: _Ratings, release: Release) -> _Ratings:
-    numbers = list(release.labels.filter(is_core=True).values_list("number", flat=True))
+    numbers = list(release.labels.filter(is_core=True).values_list("pair", flat=True))
     kept = np.isin(ratings.pair, numbers)
     return replace(ratings, pair=ratings.pair[kept], annotator=ratings.annotator[kept], score=ratings.score[kept])
 

@@ -21,6 +21,17 @@ def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[
     return map(csv.writer(_Echo(), lineterminator="\n").writerow, chain([header], rows))
 
 
+def quoted_lines(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
+    """The same, with every text in quotes and no number: a reader can tell that "003", "NA" and "None" are words."""
+    return chain([",".join(header) + "\n"], (",".join(map(_quoted, row)) + "\n" for row in rows))
+
+
+def _quoted(cell: Any) -> str:
+    if isinstance(cell, str):
+        return '"' + cell.replace('"', '""') + '"'
+    return "" if cell is None else str(cell)
+
+
 def is_like_formula(cell: str) -> bool:
     return cell.startswith(FORMULA_STARTS)
 

@@ -129,9 +129,9 @@ def _cells(row: Row) -> tuple[Any, ...]:
     label = row.label
     numbers = (row.mean, row.target, row.prediction, row.psnr, row.mse, row.ssim, row.lookup)
     return (
-        label.number,
+        label.pair,
         row.split,
-        label.group,
+        label.public_group,
         label.source,
         label.scope,
         label.method,
@@ -166,7 +166,7 @@ def compare_run(attempt: Attempt) -> dict[str, Any]:
 
 def figures(rows: Sequence[Row], *, has_classes: bool) -> dict[str, Any]:
     """All that the comparison page shows, ready for JSON: numbers, strings and None with a reason."""
-    groups = {row.label.group for row in rows}
+    groups = {row.label.public_group for row in rows}
     by_kind = defaultdict(list)
     for row in rows:
         by_kind[row.kind].append(row)
@@ -200,7 +200,7 @@ def _predictor(rows: Sequence[Row], column: str, name: str, *, against: str = "m
     x = np.array([getattr(row, column) for row in usable], dtype=np.float64)
     y = np.array([getattr(row, against) for row in usable], dtype=np.float64)
     found: dict[str, Any] = {"column": column, "against": against, "name": name, "n": len(usable)}
-    intervals = _intervals(x, y, np.array([row.label.group for row in usable]))
+    intervals = _intervals(x, y, np.array([row.label.public_group for row in usable]))
     for statistic, correlation in CORRELATION.items():
         value = correlation(x, y)
         found[statistic] = {"value": value.value, "reason": value.reason, **intervals[statistic]}

@@ -54,7 +54,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
 def _store_predictions(attempt: Attempt, run: TrainingRun, folder: Path) -> None:
     with attempt.writing():
         run.predictions.all().delete()  # of an attempt that died in the middle of this
-    label_ids = dict(run.release.labels.values_list("number", "pk"))
+    label_ids = dict(run.release.labels.values_list("pair", "pk"))
     with (folder / "predictions.csv").open(newline="") as file:
         rows = csv.DictReader(file)
         while batch := list(islice(rows, PREDICTIONS_AT_ONCE)):

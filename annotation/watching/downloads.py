@@ -22,7 +22,7 @@ ROWS_AT_ONCE = 2000  # from the database
 def rating_lines(study: Study) -> Iterator[str]:
     """The ratings so far as CSV, line by line, under the annotators' pseudonyms in the project."""
     columns = {
-        "item": "assignment__item",
+        "pair": "assignment__item__pair__number",
         "annotator": "assignment__participation__annotator__pseudonym",
         "score": "score",
         "seconds": "seconds",
@@ -30,7 +30,11 @@ def rating_lines(study: Study) -> Iterator[str]:
         "late": "is_late",
         "used": "assignment__participation",
     }
-    counting = Rating.objects.counting().of_study(study).order_by("assignment__item", "assignment__participation")
+    counting = (
+        Rating.objects.counting()
+        .of_study(study)
+        .order_by("assignment__item__pair__number", "assignment__participation")
+    )
     return _lines_with_use(study, columns, counting)
 
 
@@ -38,14 +42,14 @@ def cue_lines(study: Study) -> Iterator[str]:
     """The boxes beside these ratings as CSV, line by line; in pixels of the anonymized picture."""
     rating = "revision__rating__assignment__"
     columns = {
-        "item": f"{rating}item",
+        "pair": f"{rating}item__pair__number",
         "annotator": f"{rating}participation__annotator__pseudonym",
         **{name: name for name in ("kind", "x", "y", "width", "height")},
         "image_width": f"{rating}item__pair__anonymized__width",
         "image_height": f"{rating}item__pair__anonymized__height",
         "used": f"{rating}participation",
     }
-    cues = cues_of(study).order_by(f"{rating}item", f"{rating}participation", "pk")
+    cues = cues_of(study).order_by(f"{rating}item__pair__number", f"{rating}participation", "pk")
     return _lines_with_use(study, columns, cues)
 
 
@@ -58,7 +62,7 @@ def _lines_with_use(study: Study, columns: Mapping[str, str], found: QuerySet[An
 
 # The first two, and `position`, name the same answer in ratings.csv.
 ANSWER = {
-    "item": "item",
+    "pair": "item__pair__number",
     "annotator": "participation__annotator__pseudonym",
     "position": "position",
     "purpose": "purpose",
@@ -83,7 +87,7 @@ def remark_lines(study: Study) -> Iterator[str]:
 
 def _answers(study: Study) -> QuerySet[Assignment]:
     done = Assignment.objects.not_withdrawn().of_study(study).filter(Q(rating__isnull=False) | Q(report__isnull=False))
-    return done.order_by("item", "participation", "occurrence")
+    return done.order_by("item__pair__number", "participation", "occurrence")
 
 
 def _cells(row: tuple[Any, ...]) -> list[Any]:

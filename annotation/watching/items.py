@@ -16,7 +16,7 @@ from datasets.models.releases import CueKind
 def reports_of(study: Study) -> QuerySet[Report]:
     """What people reported of pictures and nobody has looked at, the newest first."""
     waiting = Report.objects.to_look_at().of_study(study)
-    return waiting.select_related("assignment__item", "assignment__participation__annotator")
+    return waiting.select_related("assignment__item__pair", "assignment__participation__annotator")
 
 
 def cue_counts(study: Study) -> list[dict[str, Any]]:

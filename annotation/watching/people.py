@@ -31,14 +31,14 @@ def checked_answers(person: Participation) -> list[dict[str, Any]]:
     ratings = Rating.objects.with_known_answer().filter(assignment__participation=person)
     return [
         {"rating": each, "item": (item := each.assignment.item), "passed": item.passes(each.score)}
-        for each in ratings.select_related("assignment__item").order_by("assignment__position")
+        for each in ratings.select_related("assignment__item__pair").order_by("assignment__position")
     ]
 
 
 def skipped_checks(person: Participation) -> QuerySet[Report]:
     """Checks and practice pairs that a person did not rate, with the reasons they gave."""
     skipped = Report.objects.with_known_answer().filter(assignment__participation=person)
-    return skipped.select_related("assignment__item").order_by("assignment__position")
+    return skipped.select_related("assignment__item__pair").order_by("assignment__position")
 
 
 def repeated_answers(person: Participation) -> list[dict[str, Any]]:
@@ -46,7 +46,7 @@ def repeated_answers(person: Participation) -> list[dict[str, Any]]:
     own = Rating.objects.filter(assignment__participation=person)
     first = own.filter(assignment__item=OuterRef("assignment__item"), assignment__occurrence=0)
     again: Any = own.filter(assignment__purpose=Assignment.Purpose.REPEAT)
-    again = again.annotate(first=Subquery(first.values("score")[:1])).select_related("assignment")
+    again = again.annotate(first=Subquery(first.values("score")[:1])).select_related("assignment__item__pair")
     return [
         {"rating": each, "first": each.first, "difference": abs(each.score - each.first)}
         for each in again.order_by("assignment__position")

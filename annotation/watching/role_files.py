@@ -49,7 +49,7 @@ def _cells(item: Item) -> list[object]:
     role = role_initial(item) if item.role != Item.Role.MAIN else {"role": item.role}
     named = [name(item) for name in NAMES.values()]
     serving = [role.get(column, "") for column in ROLE_COLUMNS]
-    return [item.pair_id, *named, item.group, item.state, int(item.is_core), *serving]
+    return [item.pair.number, *named, item.group, item.state, int(item.is_core), *serving]
 
 
 # In ----------------------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def _finder(study: Study, rows: list[dict[str, str]]) -> Callable[[dict[str, str
     """Finds the pair of each of these rows, from two queries."""
     numbers = {number for row in rows if (number := _number(row["pair"])) is not None}
     items = study.items.select_related("pair__source")
-    by_number = {item.pair_id: item for item in items.filter(pair__in=numbers)}
+    by_number = {item.pair.number: item for item in items.filter(pair__number__in=numbers)}
     by_path = list(items.filter(_named_as([row for row in rows if not row["pair"]])))
 
     def find(row: dict[str, str]) -> Item:

@@ -79,16 +79,16 @@ def give_roles(study: Study, wanted: Mapping[int, PairRole], *, by: AbstractBase
         role.check()
     study = locked_study(study)
     # Whoever draws one of the pairs at this moment, for whatever purpose, holds its row until they hold the pair.
-    locked = study.items.select_for_update().filter(pk__in=wanted).order_by("pk")
+    locked = study.items.select_related("pair").select_for_update(of=("self",)).filter(pk__in=wanted).order_by("pk")
     changed = [item for item in locked if role_of(item) != wanted[item.pk]]
     if given := given_out(changed):
         raise AlreadyGivenOut(given)
-    before = {str(item.pair_id): asdict(role_of(item)) for item in changed}
+    before = {str(item.pair.number): asdict(role_of(item)) for item in changed}
     for item in changed:
         _set_role(item, wanted[item.pk], study)
     Item.objects.bulk_update(changed, ["goal", *FIELDS])
     if study.has_begun and changed:
-        after = {str(item.pair_id): asdict(role_of(item)) for item in changed}
+        after = {str(item.pair.number): asdict(role_of(item)) for item in changed}
         record_change(study, StudyChange.Kind.ROLES, before=before, after=after, by=by)
 
 
@@ -127,10 +127,10 @@ def settle_reports(item: Item) -> int:
 
 def _change_state(study: Study, item: Item, state: str, *, reason: str, by: AbstractBaseUser | None) -> None:
     study = locked_study(study)
-    before = study.items.get(pk=item.pk)
+    before = study.items.select_related("pair").get(pk=item.pk)
     if before.state == state:
         return
     study.items.filter(pk=item.pk).update(state=state)
     settle_reports(item)
-    was, becomes = ({"pair": before.pair_id, "state": str(each)} for each in (before.state, state))
+    was, becomes = ({"pair": before.pair.number, "state": str(each)} for each in (before.state, state))
     record_change(study, StudyChange.Kind.WITHDRAWN, before=was, after=becomes, by=by, reason=reason)

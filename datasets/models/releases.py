@@ -77,12 +77,15 @@ class Label(models.Model):
 
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="labels")
     number = models.PositiveIntegerField()  # row in labels.csv, from 1
+    pair = models.PositiveIntegerField()  # its number in the project; in format 1 the row's number again
     # In HA1 too, where there is one: pictures are compared with it here, but it does not leave with the release.
     original = models.ForeignKey(Image, on_delete=models.PROTECT, null=True, related_name="+")
     anonymized = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="+")
     original_sha256 = models.CharField(max_length=64, blank=True)  # of the display files, as exported; empty in HA1
     anonymized_sha256 = models.CharField(max_length=64)
-    group = models.CharField(max_length=120)
+    group = models.CharField(max_length=120)  # as imported; parts are made of it, and it stays on the site
+    public_group = models.CharField(max_length=120)  # as released: from format 2 on a name for this release alone
+    part = models.CharField(max_length=5)  # train, val or test, by the group as it was imported
     source = models.CharField(max_length=80)
     method = models.CharField(max_length=40, blank=True)
     scope = models.CharField(max_length=20, blank=True)
@@ -98,7 +101,10 @@ class Label(models.Model):
 
     class Meta:
         ordering = ["release", "number"]
-        constraints = [models.UniqueConstraint(fields=["release", "number"], name="one_label_per_row")]
+        constraints = [
+            models.UniqueConstraint(fields=["release", "number"], name="one_label_per_row"),
+            models.UniqueConstraint(fields=["release", "pair"], name="one_label_per_pair"),
+        ]
 
     def __str__(self) -> str:
         return f"row {self.number} of {self.release}"
@@ -132,7 +138,8 @@ class SetAsideRating(models.Model):
     """A rating that a decision keeps out of the labels: here so that what the decision changed can be computed."""
 
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="set_aside")
-    pair = models.PositiveIntegerField()  # row in labels.csv; beyond its last one, a pair without a rating that is used
+    # As in labels.csv. In format 1 a number beyond its last row is a pair without a rating that is used.
+    pair = models.PositiveIntegerField()
     group = models.CharField(max_length=120)
     annotator = models.CharField(max_length=24)
     score = models.FloatField()
@@ -163,7 +170,7 @@ class FrozenCue(models.Model):
     """A box drawn by an annotator on what gives identity or place away, in pixels of the display picture."""
 
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="cues")
-    pair = models.PositiveIntegerField()  # row in labels.csv; of what is set aside, as in SetAsideRating
+    pair = models.PositiveIntegerField()  # as in labels.csv
     annotator = models.CharField(max_length=24)
     kind = models.CharField(max_length=8, choices=CueKind)
     x = models.PositiveIntegerField()  # of its left edge

@@ -285,7 +285,9 @@ def draft_of(study: Study, origins: dict[str, Any]) -> Release:
         study.project, slug=slug, title="half", mode="HA2", simulated=False, origins=origins, counting_rule=""
     )
     pair = study.project.pairs.first()
-    label = Label.objects.create(release=draft, number=1, anonymized=pair.anonymized, group="g", n=1, mean=5, median=5)
+    label = Label.objects.create(
+        release=draft, number=1, pair=1, anonymized=pair.anonymized, group="g", n=1, mean=5, median=5
+    )
     FrozenRating.objects.create(label=label, annotator="R-1", score=5)
     return draft
 

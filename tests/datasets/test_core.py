@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from annotation.models.quality import Decision
 from datasets.models.releases import Release
+from datasets.releases import group_name
 from datasets.rows import LABEL_COLUMNS
 from tests import make
 
@@ -45,10 +46,11 @@ def core_of(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("rule", BIASED)
 def test_labels_say_which_pairs_are_of_the_core(rule: str, tmp_path: Path) -> None:
     study = make.rated_study(n_pairs=8, per_group=2, core_percent=25, **{rule: True})
-    labels = rows(unzipped(make.release(study), tmp_path), "labels.csv")
+    release = make.release(study)
+    labels = rows(unzipped(release, tmp_path), "labels.csv")
     assert list(labels[0]) == [*LABEL_COLUMNS, "is_core"]
     core = set(study.items.filter(is_core=True).values_list("group", flat=True))
-    assert {row["group"] for row in labels if row["is_core"] == "1"} == core
+    assert {row["group"] for row in labels if row["is_core"] == "1"} == {group_name(release, name) for name in core}
     assert [row["is_core"] for row in labels].count("1") == 2
     assert {row["is_core"] for row in labels} == {"0", "1"}
 

@@ -161,6 +161,7 @@ class Compared:
     figures: dict[str, Any]
     text: str
     page: str
+    labels: list[tuple[int, str]]  # of each its pair, and its group as imported
 
     @property
     def rows(self) -> list[TableRow]:
@@ -207,7 +208,8 @@ def compared(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: py
     with trained.site_for_a_module(django_db_blocker, tmp_path_factory.mktemp("media")):
         run = trained.compared(trained.run(unevenly_rated(motley_project())))
         figures = Comparison.objects.get(run=run).figures
-        return Compared(figures, downloaded(trained.researcher(run), run), page_of(run))
+        labels = list(run.release.labels.order_by("number").values_list("pair", "group"))
+        return Compared(figures, downloaded(trained.researcher(run), run), page_of(run), labels)
 
 
 def test_the_made_up_comparison_has_everything_that_may_befall_a_pair(compared):
@@ -219,8 +221,8 @@ def test_the_made_up_comparison_has_everything_that_may_befall_a_pair(compared):
 
 def test_the_file_has_its_documented_columns_and_every_pair_in_order(compared):
     assert compared.text.splitlines()[0] == ",".join(COLUMNS)
-    assert [int(row["pair"]) for row in compared.rows] == list(range(1, 126))
-    assert [row["split"] for row in compared.rows] == splits.grouped(row["group"] for row in compared.rows)
+    assert [int(row["pair"]) for row in compared.rows] == [pair for pair, _ in compared.labels]
+    assert [row["split"] for row in compared.rows] == splits.grouped(group for _, group in compared.labels)
 
 
 def test_peoples_mean_in_the_file_is_the_mean_of_their_scores_there(compared):

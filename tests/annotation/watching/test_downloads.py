@@ -57,7 +57,7 @@ def test_each_answer_has_a_row_with_how_it_was_looked_at_and_what_was_said(perso
     given = say(person, score=4, viewing=VIEWING, hidden_seconds=0.0, note="A medal,\nand a flag.", knows="maybe")
     [row] = downloaded(person.study)
     assert list(row) == COLUMNS
-    assert (row["item"], row["annotator"]) == (str(given.item_id), person.annotator.pseudonym)
+    assert (row["pair"], row["annotator"]) == (str(given.item.pair.number), person.annotator.pseudonym)
     assert (row["position"], row["purpose"], row["score"]) == ("1", "main", "4")
     assert (row["knows"], row["note"], row["skipped"]) == ("maybe", "A medal,\nand a flag.", "")
     assert (row["side_seconds"], row["swipe_seconds"], row["flicker_seconds"]) == ("3.25", "1.5", "")
@@ -65,10 +65,10 @@ def test_each_answer_has_a_row_with_how_it_was_looked_at_and_what_was_said(perso
     assert {name: float(row[name]) for name in named} == named
 
 
-def test_a_row_is_joined_to_its_rating_by_item_annotator_and_position(person: Participation) -> None:
+def test_a_row_is_joined_to_its_rating_by_pair_annotator_and_position(person: Participation) -> None:
     for score in (3, 9, 5):
         say(person, score=score, note=f"{score}")
-    key = ("item", "annotator", "position")
+    key = ("pair", "annotator", "position")
     notes = {tuple(row[name] for name in key): row["note"] for row in downloaded(person.study)}
     assert {tuple(row[name] for name in key): row["score"] for row in ratings(person.study)} == notes
 
@@ -77,7 +77,7 @@ def test_an_answer_without_any_of_it_has_empty_cells(person: Participation) -> N
     say(person, score=7)
     [row] = downloaded(person.study)
     assert {name for name, value in row.items() if value} == {
-        "item", "annotator", "position", "purpose", "score", "seconds",
+        "pair", "annotator", "position", "purpose", "score", "seconds",
     }  # fmt: skip
 
 

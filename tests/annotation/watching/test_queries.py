@@ -30,10 +30,10 @@ def downloaded(study: Study) -> list[dict[str, str]]:
 
 def matrix(rows: list[dict[str, str]]) -> np.ndarray:
     """Annotators x items, with gaps."""
-    people, items = ({row[name]: None for row in rows} for name in ("annotator", "item"))
+    people, items = ({row[name]: None for row in rows} for name in ("annotator", "pair"))
     made = np.full((len(people), len(items)), np.nan)
     for row in rows:
-        made[list(people).index(row["annotator"]), list(items).index(row["item"])] = int(row["score"])
+        made[list(people).index(row["annotator"]), list(items).index(row["pair"])] = int(row["score"])
     return made
 
 

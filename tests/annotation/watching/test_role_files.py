@@ -74,7 +74,7 @@ def test_all_pairs_come_with_number_names_kind_and_role(study: Study) -> None:
     rows = list(csv.DictReader(text_of(downloaded(study)).splitlines()))
     assert [row["anonymized"] for row in rows] == ["blur/a.png", "mask/a.png", "blur/b.png", "mask/b.png"]
     assert rows[0] == {
-        "pair": str(item(study, "blur/a.png").pair_id), "original": "a.png", "anonymized": "blur/a.png",
+        "pair": str(item(study, "blur/a.png").pair.number), "original": "a.png", "anonymized": "blur/a.png",
         "source": "test", "scope": "global", "method": "blur", "group": "a", "state": "open", "is_core": "1",
         "role": "main", "expected": "", "tolerance": "", "direction": "", "instructed_score": "",
     }  # fmt: skip
@@ -159,7 +159,7 @@ def test_accents_match_in_composed_and_decomposed_spelling(study: Study, file: P
 
 def test_roles_come_in_batches_each_with_its_record(study: Study) -> None:
     change_state(study, "open")
-    rows = "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair", flat=True)[:3])
+    rows = "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair__number", flat=True)[:3])
     assert role_files.give_roles_from_file(study, StringIO(HEADER + rows), rows_at_once=2) == 3
     assert [len(change.after) for change in study.changes.filter(kind="roles")] == [2, 1]
     assert sorted(roles(study)) == ["check", "check", "check", "main"]
@@ -184,7 +184,7 @@ BAD_ROWS = {
 def test_one_bad_row_is_named_by_its_line_and_no_role_is_given(
     study: Study, file: Path, bad: str, complaint: str, batch: int, capsys: Any
 ) -> None:
-    first, second, third, _ = study.items.order_by("pk").values_list("pair", flat=True)
+    first, second, third, _ = study.items.order_by("pk").values_list("pair__number", flat=True)
     good = f"{first},check,2,1,at_most,\n{second},practice,9,1,at_least,\n"
     faulty = StringIO(HEADER + good + bad.format(first=first, third=third))
     with pytest.raises(role_files.BadRoles, match=complaint):
@@ -222,7 +222,7 @@ def test_a_pair_that_has_been_given_stops_all_before_anything_is_written(study: 
     change_state(study, "open")
     given = make.leases(make.participation(study, n_planned=3))[0].item
     free = study.items.exclude(pk=given.pk).exclude(n_held=1).get()
-    file.write_text(HEADER + f"{free.pair_id},check,,,,4\n{given.pair_id},check,,,,4\n")
+    file.write_text(HEADER + f"{free.pair.number},check,,,,4\n{given.pair.number},check,,,,4\n")
     with pytest.raises(CommandError, match=r"Line 3: This pair has been given to somebody already.*No pair was given"):
         give_roles(study, file, capsys)
     assert roles(study) == ["main"] * 4
@@ -244,6 +244,6 @@ class ReadTwice(StringIO):
 
 def test_a_pair_that_is_given_after_the_check_is_named_with_what_was_done_before(study: Study) -> None:
     change_state(study, "open")
-    rows = "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair", flat=True))
+    rows = "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair__number", flat=True))
     with pytest.raises(role_files.BadRoles, match=r"Line \d: This pair .* Of the lines before it [01] are done"):
         role_files.give_roles_from_file(study, ReadTwice(HEADER + rows, study), rows_at_once=1)

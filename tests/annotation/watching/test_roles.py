@@ -106,7 +106,12 @@ def test_roles_given_after_the_opening_are_in_the_history() -> None:
     [change] = study.changes.filter(kind="roles")
     assert change.changed_by == boss
     assert change.after == {
-        str(first(study).pair_id): {"role": "check", "expected_low": 1, "expected_high": 2, "instructed_score": None}
+        str(first(study).pair.number): {
+            "role": "check",
+            "expected_low": 1,
+            "expected_high": 2,
+            "instructed_score": None,
+        }
     }
 
 

@@ -1,0 +1,48 @@
+"""Pairs get a number in their project. Those that are there keep the one that pages and downloads have named them by.
+
+Labels of releases so far say what they said: their row, and the group as it was imported.
+"""
+
+from typing import Any
+
+from django.db import migrations, models
+from django.db.models import F, Max
+
+from datasets.splits import part_of
+
+
+def keep_numbers(apps: Any, schema_editor: Any) -> None:
+    pairs = apps.get_model("datasets", "Pair").objects
+    pairs.update(number=F("pk"))
+    projects = apps.get_model("datasets", "Project").objects
+    for project, last in pairs.order_by().values_list("project").annotate(last=Max("number")):
+        projects.filter(pk=project).update(last_pair_number=last)
+
+
+def keep_labels(apps: Any, schema_editor: Any) -> None:
+    labels = apps.get_model("datasets", "Label").objects
+    labels.update(pair=F("number"), public_group=F("group"))
+    for group in set(labels.order_by().values_list("group", flat=True)):
+        labels.filter(group=group).update(part=part_of(group))
+
+
+class Migration(migrations.Migration):
+    dependencies = [("datasets", "0005_release_texts")]
+    operations = [
+        migrations.AddField(
+            "project", "last_pair_number", models.PositiveIntegerField(default=0, editable=False)
+        ),
+        migrations.AddField("pair", "number", models.PositiveIntegerField(editable=False, null=True)),
+        migrations.RunPython(keep_numbers, migrations.RunPython.noop),
+        migrations.AlterField("pair", "number", models.PositiveIntegerField(editable=False)),
+        migrations.AddField("label", "pair", models.PositiveIntegerField(default=0), preserve_default=False),
+        migrations.AddField("label", "public_group", models.CharField(default="", max_length=120), preserve_default=False),
+        migrations.AddField("label", "part", models.CharField(default="", max_length=5), preserve_default=False),
+        migrations.RunPython(keep_labels, migrations.RunPython.noop),
+        migrations.AddConstraint(
+            "label", models.UniqueConstraint(fields=["release", "pair"], name="one_label_per_pair")
+        ),
+        migrations.AddConstraint(
+            "pair", models.UniqueConstraint(fields=["project", "number"], name="one_number_per_pair")
+        ),
+    ]
