@@ -6,6 +6,7 @@
 
 import { offerBreaks } from "./breaks.js";
 import { beginWait, viewingClock } from "./clock.js";
+import { gesturesOn } from "./gestures.js";
 import { keysOn } from "./keys.js";
 import { lineTo } from "./line.js";
 import { outboxAt } from "./outbox.js";
@@ -33,6 +34,7 @@ const confirmsOnPress = "confirmsOnPress" in form.dataset;
 const keys = keysOn({ offer: find("[data-keys]"), table: keyTable, confirmButton, choose: chooseByKey, confirm, undo });
 const outbox = outboxAt(`perceptanon.outbox.${participation}.`);
 const clock = viewingClock();
+const gestures = gesturesOn(form, { opened: () => showWaiting(false), closed: () => showWaiting(true) });
 const viewer = viewerOf(find("[data-pair]"), {
   tools: find("[data-view-tools]"),
   divider: find("[data-divider]"),
@@ -49,7 +51,7 @@ const pairs = pairsIn(find("[data-pair]"), {
   viewer,
   cues,
   heard: {
-    awaited: () => (scale.disabled = true),
+    awaited: gestures.close,
     shown: takeUp,
     left: clearAway,
     answeredElsewhere: () => tell(ANSWERED_ALREADY),
@@ -90,16 +92,26 @@ function tooLate(milliseconds) {
 /* --- A pair comes, is answered, and goes ---------------------------------------------------------------------- */
 
 function takeUp({ lease }) {
-  scale.disabled = false;
   clock.start();
+  gestures.comesIntoView();
   // The question has the focus already, so what it asks for instead is said along.
   announce([placeInWords(noun, pairs.progress()), lease.instruction].filter(Boolean).join(". "));
   line.sendSoon();
 }
 
+/* Until the pair in view takes input. The button keeps the focus, so it is only said to be off. */
+function showWaiting(waits) {
+  scale.disabled = waits;
+  confirmButton.setAttribute("aria-disabled", waits);
+}
+
+function answerable() {
+  return gestures.takesInput() ? pairs.inFront() : null;
+}
+
 function submit(event) {
   event.preventDefault();
-  const pair = pairs.inFront();
+  const pair = answerable();
   if (!pair) return;
   if (event.submitter?.name === "skip") skip(pair);
   else confirmAnswer(pair);
@@ -133,14 +145,19 @@ function leaveWith(said) {
 }
 
 async function undo() {
+  if (gestures.isWaiting()) return;
   const score = await pairs.goBack();
   if (score === null) return;
+  const pair = pairs.inFront();
+  await gestures.ready();
+  if (pairs.inFront() !== pair) return;
   scale.querySelector(`input[value="${score}"]`).checked = true;
   tell(interpolate(gettext("You chose %(score)s. Choose again and confirm."), { score }));
 }
 
 /* No trace of the last answer: nothing chosen, and the focus on the question rather than on a number. */
 function clearAway() {
+  gestures.close();
   clock.stop();
   emptyForm();
   for (const beside of form.querySelectorAll("[data-beside]")) beside.open = false;
@@ -160,7 +177,7 @@ function confirm() {
 }
 
 function chooseByKey(key) {
-  if (!pairs.inFront()) return;
+  if (!answerable()) return;
   const radio = scale.querySelector(`input[aria-keyshortcuts="${key}"]`);
   radio.checked = true;
   radio.focus({ preventScroll: true });
@@ -228,7 +245,7 @@ function showUnsent() {
 function endSession(status) {
   pairs.close();
   clock.stop();
-  scale.disabled = true;
+  gestures.close();
   confirmButton.disabled = true;
   const words = endingInWords(status, unsent());
   const again = document.createElement("a");
