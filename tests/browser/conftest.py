@@ -281,7 +281,7 @@ def answer_alike(page: Page, end: int) -> None:
 
 
 def expect_ready_to_rate(page: Page) -> None:
-    """The pair has been in view for long enough, and the page listens. The form as the server sent it takes no keys yet,
+    """The pair has been in view for long enough, and the page listens. The form as the server sent it takes no keys,
     so the page makes its offer of keys only when it does; a phone does not show it. Asked at each frame, since the page
     lets a moment go by at each pair."""
     page.locator("[data-keys]:not([hidden])").wait_for(state="attached", timeout=PATIENCE_MS)

@@ -136,7 +136,7 @@ def test_after_a_request_the_next_one_begins_in_english(consent_url: str) -> Non
 ANNOTATORS = {
     "home", "login", "logout", "annotation:join", "annotation:resume", "annotation:take-part", "annotation:withdrawal",
     "annotation:rate", "annotation:instructions", "annotation:answer", "annotation:rest", "annotation:your-data",
-    "annotation:end", "annotation:another-session", "annotation:last-answer",
+    "annotation:end", "annotation:another-session", "annotation:last-answer", "annotation:left", "annotation:leave",
 }  # fmt: skip
 
 
