@@ -234,7 +234,7 @@ def rate(request: HttpRequest, participation: Participation) -> HttpResponse:
         if acknowledgement.code == AlreadyRated.code:  # the back button: the person must know which answer counts
             messages.warning(request, acknowledgement.detail)
         elif acknowledgement.feedback:
-            messages.info(request, acknowledgement.feedback)
+            return _feedback_page(request, participation, acknowledgement.feedback)
         if acknowledgement.status == "stored" or acknowledgement.code == AlreadyRated.code:
             return redirect("annotation:rate", participation.public_id)
         error, said = acknowledgement.detail, _said(request)
@@ -297,6 +297,18 @@ def _pair_page(
     context = _context(request, participation) | CHOICES | shown
     context |= {"form_key": uuid4(), "error": error, "said": said}
     return render(request, "annotation/annotators/rate.html", context, status=400 if error else 200)
+
+
+def _feedback_page(request: HttpRequest, participation: Participation, feedback: str) -> HttpResponse:
+    """What is said to a practice pair, beside its pictures; where they cannot be shown any more, on the next page."""
+    participation.refresh_from_db(fields=["n_answered", "finished_at"])
+    found = last_answer_data(participation)
+    if found is None:
+        messages.info(request, feedback)
+        return redirect("annotation:rate", participation.public_id)
+    progress = {"done": participation.n_answered - 1, "total": participation.n_planned}
+    shown = {"lease": found["lease"], "feedback": feedback, "progress": progress}
+    return _pair_page(request, participation, shown, error=None, said=None)
 
 
 def _posted_answer(request: HttpRequest) -> dict[str, Any]:
