@@ -8,7 +8,7 @@ it.
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -30,6 +30,7 @@ from datasets.models.projects import user_id
 COOKIE = "participation_"
 COOKIE_SALT = "annotation.participation"
 RESUME_SALT = "annotation.resume"
+CONSENT_SALT = "annotation.consent"
 NOT_THEIRS = ParticipationErased.sentence  # nobody learns which
 COOKIE_AGE = 90 * 24 * 3600  # seconds; the return address works longer
 
@@ -82,6 +83,19 @@ def resumed_id(token: str) -> UUID:
         return UUID(signing.Signer(salt=RESUME_SALT).unsign(token))
     except (signing.BadSignature, ValueError) as error:
         raise Http404("no such return address") from error
+
+
+def consent_key() -> str:
+    """For one page of consent: whose participation it begins. Signed, so that nobody names one that is begun."""
+    return signing.Signer(salt=CONSENT_SALT).sign(uuid4().hex)
+
+
+def consented_id(key: str) -> UUID | None:
+    """The participation that the page begins; None where it came with none of ours, such as one of an older version."""
+    try:
+        return UUID(signing.Signer(salt=CONSENT_SALT).unsign(key))
+    except (signing.BadSignature, ValueError):
+        return None
 
 
 # Of a participation `p` of an annotator `n`: who came by a link, or is still a member. A log-in that left the project

@@ -1,17 +1,33 @@
 from django.contrib.auth.decorators import login_not_required
-from django.urls import path
+from django.urls import path, register_converter
 from django.views.i18n import set_language
 
 from annotation.answering.api import AnswerView
 from annotation.languages import in_their_language, words
 from annotation.pages import annotators, planning, researchers, watching, withdrawal
 
+
+class PassedOn:
+    """A token in a link as people pass it on: what a sentence puts behind a link is no part of it."""
+
+    regex = r"[-\w:]+[^-\w:]*"
+    behind = " /.,;:!?)]}>'\"*´’”“»«…،؛؟"  # noqa: RUF001
+
+    def to_python(self, value: str) -> str:
+        return value.rstrip(self.behind)
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(PassedOn, "passed-on")
+
 app_name = "annotation"
 urlpatterns = [
     path("language/", login_not_required(set_language), name="language"),
     path("words/<slug:language>/<slug:version>/", words, name="words"),
-    path("join/<slug:token>/", annotators.join, name="join"),
-    path("resume/<str:token>/", annotators.resume, name="resume"),
+    path("join/<passed-on:token>/", annotators.join, name="join"),
+    path("resume/<passed-on:token>/", annotators.resume, name="resume"),
     path("withdraw/", withdrawal.withdraw, name="withdrawal"),
     path("studies/<uuid:study>/take-part/", annotators.take_part, name="take-part"),
     path("rate/<uuid:participation>/", annotators.rate, name="rate"),
@@ -20,6 +36,8 @@ urlpatterns = [
     path("rate/<uuid:participation>/last-answer/", annotators.last_answer, name="last-answer"),
     path("rate/<uuid:participation>/answer/", in_their_language(AnswerView.as_view()), name="answer"),
     path("rate/<uuid:participation>/rest/", annotators.rest, name="rest"),
+    path("left/", annotators.left, name="left"),
+    path("rate/<uuid:participation>/leave/", annotators.leave, name="leave"),
     path("rate/<uuid:participation>/end/", annotators.end, name="end"),
     path("rate/<uuid:participation>/another/", annotators.another_session, name="another-session"),
     path("rate/<uuid:participation>/picture/<uuid:key>/", annotators.picture, name="picture"),

@@ -105,6 +105,10 @@ class Annotator:
         form = f"csrfmiddlewaretoken={token[1].decode()}&consent={consent[1].decode()}&agree=on"
         agreed, _ = self._request("POST", self.join_path, form, "application/x-www-form-urlencoded", status=302)
         self.answer_path = f"{agreed.headers['Location'].removesuffix('your-data/')}answer/"
+        # The questions on the scale, of either mode.
+        understood = "badge=low&nothing_left=high&original_tells=high"
+        instructions = self.answer_path.replace("/answer/", "/instructions/")
+        self._request("POST", instructions, understood, "application/x-www-form-urlencoded", status=302)
         self._take_turn([], shown=[])
         if not self.leases:
             raise NoPlace("a new person was given no pair")

@@ -13,13 +13,14 @@ from tests import make
 from tests.scoring import trained
 
 PUBLIC = {"health", "login", "admin-login"}
-PUBLIC |= {f"annotation:{name}" for name in ("join", "resume", "withdrawal", "language", "words")}
+PUBLIC |= {f"annotation:{name}" for name in ("join", "resume", "left", "withdrawal", "language", "words")}
 LEADS_ON = {"admin-login", "annotation:resume", "annotation:language"}
 # Open to the person whose participation it is, logged in or not.
 PERSONAL = {
     f"annotation:{name}"
     for name in (
         "rate", "last-answer", "instructions", "answer", "rest", "your-data", "end", "another-session", "picture",
+        "leave",
     )
 }  # fmt: skip
 # Open to everybody with a log-in.

@@ -22,6 +22,14 @@ class Withdrawn(Refusal):
     sentence = gettext_lazy("This participation was withdrawn; nothing more is stored.")
 
 
+class NotInstructed(Refusal):
+    """Whoever has not said yet which end of the scale is which, as the pages ask first."""
+
+    code = "not_instructed"
+    status = 409
+    sentence = gettext_lazy("Read the instructions and answer the questions there before you rate.")
+
+
 class Unreadable(Refusal):
     """A body that holds no list of answers."""
 
@@ -44,6 +52,8 @@ class AnswerView(APIView):
         mine: Participation = request.auth  # type: ignore[assignment]
         if mine.withdrawn_at:
             raise Withdrawn
+        if mine.instructed_at is None:
+            raise NotInstructed
         data = _body(request)
         turn = take_turn(mine, _answers(data), painted=data.get("painted"))
         acknowledgements = turn["acknowledgements"]

@@ -159,7 +159,7 @@ answering = extend_schema(
         403: _reply("Detail", "The CSRF token is missing or wrong."),
         404: _refused(404, otherwise="there is no such participation, or it is not this person's."),
         406: _reply("Detail", "The reply can be JSON only."),
-        409: _refused(409),
+        409: _refused(409, otherwise="the questions on the scale are not answered yet; nothing is stored."),
         410: _reply("Detail", "The participation was withdrawn; nothing more is stored."),
         415: _reply("Detail", "The body can be JSON only."),
         503: _reply(

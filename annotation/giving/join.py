@@ -1,12 +1,21 @@
 """How a person comes into a study."""
 
+from datetime import timedelta
+from math import ceil
+from uuid import UUID, uuid4
+
 from django.db import IntegrityError, transaction
+from django.db.models import Min, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from annotation.giving.leases import expired, reserve_first, reserve_session, return_expired_leases
 from annotation.models.people import Annotator, Invitation, Participation
+from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study, StudyText
 from datasets.refusals import Refusal
+
+SENT_AGAIN = timedelta(minutes=1)  # two clicks on a button, or a request that the browser repeats
 
 
 class CannotJoin(Refusal):
@@ -20,42 +29,73 @@ class CannotJoin(Refusal):
 
 
 def refusal(study: Study, invitation: Invitation | None = None) -> str | None:
-    """Why nobody new can begin now: `revoked`, `closed`, `full`, or None.
+    """Why nobody new can begin now: `revoked`, `used` (a personal link), `closed`, `held` or `full`; else None.
 
     `_begin` knows one more, `seen`: all that is left would be spoilt for this person.
     """
     if invitation and invitation.revoked_at:
         return "revoked"
+    if invitation and invitation.kind == Invitation.Kind.PERSONAL and invitation.participations.exists():
+        return "used"
     if not study.is_open or study.simulated:  # a program's ratings and people's are never mixed
         return "closed"
     if study.items.wanting_ratings().exists() or expired(study.pk).exists():
         return None
-    return "full"
+    return _without_places(study)
 
 
-def join_by_invitation(invitation: Invitation, *, agreed_to: StudyText) -> Participation:
-    """Begin, or go on where the holder of a personal link has begun. `agreed_to` is the text they were shown."""
+def _without_places(study: Study) -> str:
+    """Where no place is free: `held` while people who have not answered yet have some of them, else `full`."""
+    return "held" if held_places(study).exists() else "full"
+
+
+def held_places(study: Study) -> QuerySet[Assignment]:
+    """The places that come free if those who have them do not answer."""
+    return Assignment.objects.held().filter(
+        item__study=study, item__state=Item.State.OPEN, purpose=Assignment.Purpose.MAIN
+    )
+
+
+def minutes_until_free(study: Study) -> int:
+    """Until the first of the places that others hold may come free: whole minutes, at least 1."""
+    until = held_places(study).aggregate(first=Min("participation__leased_until"))["first"]
+    seconds = (until - timezone.now()).total_seconds() if until else 0
+    return max(1, ceil(seconds / 60))
+
+
+def join_by_invitation(invitation: Invitation, *, agreed_to: StudyText, public_id: UUID | None = None) -> Participation:
+    """Begin. `agreed_to` is the text that was shown. `public_id`, the participation's, was chosen when it was shown, so
+    that the same page sent twice begins once.
+    """
     _make_room(invitation.study)
     with transaction.atomic():
-        # Two clicks on a personal link at once: the second waits, then finds the first one's participation.
+        # Two clicks on the button: the second waits, then finds the first one's participation.
         invitation = (
             Invitation.objects.select_for_update(of=("self",)).select_related("study__campaign").get(pk=invitation.pk)
         )
-        if begun := personal_participation(invitation):
+        if begun := just_begun(invitation, public_id):
             return begun
         if code := refusal(invitation.study, invitation):
             raise CannotJoin(code)
         annotator = Annotator.objects.create(project=invitation.study.project)
-        begun = _begin(invitation.study, annotator, invitation, agreed_to)
+        if public_id is None or Participation.objects.filter(public_id=public_id).exists():
+            public_id = uuid4()
+        begun = _begin(invitation.study, annotator, invitation, agreed_to, public_id)
     reserve_session(begun)
     return begun
 
 
-def personal_participation(invitation: Invitation) -> Participation | None:
-    """What a personal link opens, until it is revoked."""
-    if invitation.kind != Invitation.Kind.PERSONAL or invitation.revoked_at:
+def just_begun(invitation: Invitation, public_id: UUID | None) -> Participation | None:
+    """What this page of consent has begun a moment ago, when it is sent again; later it opens nothing."""
+    if public_id is None:
         return None
-    return invitation.participations.select_related("study").first()
+    lately = timezone.now() - SENT_AGAIN
+    return (
+        invitation.participations.not_withdrawn()
+        .filter(public_id=public_id, consented_at__gt=lately)
+        .select_related("study")
+        .first()
+    )
 
 
 def join_as_member(study: Study, user_id: int, *, agreed_to: StudyText) -> Participation:
@@ -71,7 +111,7 @@ def join_as_member(study: Study, user_id: int, *, agreed_to: StudyText) -> Parti
                 # Held until the end: erased in another study at this moment, they would be gone.
                 mine = Annotator.objects.select_for_update(no_key=True)
                 annotator, _ = mine.get_or_create(project=study.project, user_id=user_id)
-                begun = _begin(study, annotator, None, agreed_to)
+                begun = _begin(study, annotator, None, agreed_to, uuid4())
         except IntegrityError:  # the same person in another tab
             begun = _participation_of(annotator, study)
             assert begun is not None  # noqa: S101  it is what the constraint has found
@@ -93,9 +133,12 @@ def _make_room(study: Study) -> None:
         pass  # what came back were pairs that take no place, such as warm-ups
 
 
-def _begin(study: Study, annotator: Annotator, invitation: Invitation | None, agreed_to: StudyText) -> Participation:
+def _begin(
+    study: Study, annotator: Annotator, invitation: Invitation | None, agreed_to: StudyText, public_id: UUID
+) -> Participation:
     """A participation with its first pairs set aside; without any it is not begun. The rest is set aside at leisure."""
     begun = Participation.objects.create(
+        public_id=public_id,
         study=study,
         campaign=study.campaign,
         annotator=annotator,
@@ -106,7 +149,7 @@ def _begin(study: Study, annotator: Annotator, invitation: Invitation | None, ag
         n_planned=session_length(study),
     )
     if not reserve_first(begun):
-        raise CannotJoin("seen" if study.items.wanting_ratings().exists() else "full")
+        raise CannotJoin("seen" if study.items.wanting_ratings().exists() else _without_places(study))
     return begun
 
 

@@ -1,6 +1,7 @@
 """The pages of the person who rates."""
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from django.contrib import messages
@@ -14,6 +15,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.access import (
+    consent_key,
+    consented_id,
+    forget,
     participation_required,
     picture_of,
     remember,
@@ -23,7 +27,9 @@ from annotation.access import (
 )
 from annotation.answering.cues import MAX_CUES, MIN_SIDE
 from annotation.answering.introduction import (
+    HIGH,
     LEAST_PICTURE,
+    LOW,
     checked,
     is_complete,
     record_try,
@@ -39,8 +45,9 @@ from annotation.giving.join import (
     begin_another_session,
     join_as_member,
     join_by_invitation,
+    just_begun,
+    minutes_until_free,
     n_further,
-    personal_participation,
     refusal,
     session_length,
 )
@@ -55,6 +62,7 @@ from datasets.access import LoggedIn
 from datasets.images import picture_response
 from datasets.models.projects import user_id
 
+TRIED = "tried"  # in the address: the questions were answered, and not all of them rightly
 SOMEONE_ELSE = "someone-else"  # in the address: a new person at a browser where others have begun
 
 
@@ -75,7 +83,9 @@ def texts_of(study: Study) -> dict[str, Any]:
 @never_cache
 @require_http_methods(["GET", "POST"])
 def join(request: HttpRequest, token: str) -> HttpResponse:
-    """An invitation. A GET stores nothing: messengers fetch links to show a preview."""
+    """An invitation. A GET stores nothing: messengers and mail scanners fetch links. A personal one lets one person in,
+    by their consent; from then on it opens nothing, in whoever's hands it is.
+    """
     invitation = get_object_or_404(Invitation.objects.select_related("study__campaign__project"), token=token)
     study = invitation.study
     if study.project.memberships.filter(user_id=user_id(request.user)).exists():
@@ -84,12 +94,13 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
     if invitation.kind == Invitation.Kind.MANY:
         if begun_here and SOMEONE_ELSE not in request.GET:
             return _begun_page(request, study, begun_here)
-    elif begun := begun_here.first() or personal_participation(invitation):
+    elif begun := begun_here.first():  # whoever else has the link is not let in to what this person has begun
         return remember(redirect("annotation:rate", begun.public_id), begun)
-    refused = refusal(study, invitation)
+    public_id = consented_id(request.POST.get("begins", ""))
+    refused = None if just_begun(invitation, public_id) else refusal(study, invitation)
     if not refused and (agreed_to := _agreed_text(request, study)):
         try:
-            begun = join_by_invitation(invitation, agreed_to=agreed_to)
+            begun = join_by_invitation(invitation, agreed_to=agreed_to, public_id=public_id)
         except CannotJoin as cannot:
             refused = cannot.code
         else:
@@ -169,6 +180,8 @@ def _consent_page(request: HttpRequest, study: Study, *, refused: str | None) ->
         "is_shorter": study.items.wanting_ratings()[:n_ratings].count() < n_ratings,
         "minutes": round(minutes),
         "refused": refused,
+        "minutes_until_free": minutes_until_free(study) if refused == "held" else None,
+        "begins": consent_key(),
         "error": error,
     }
     return render(request, "annotation/annotators/join.html", context, status=status)
@@ -192,15 +205,18 @@ def resume(request: HttpRequest, token: str) -> HttpResponse:
 def instructions(request: HttpRequest, participation: Participation) -> HttpResponse:
     """What to do, with examples; then the questions, until they are answered rightly. Asked once."""
     mode, asked = participation.study.mode, []
+    said = request.POST if request.method == "POST" else request.GET
     if participation.instructed_at is None:
-        asked = checked(mode, request.POST) if request.method == "POST" else unasked(mode)
+        asked = checked(mode, said) if request.method == "POST" or TRIED in said else unasked(mode)
     understood = not any(each["trouble"] for each in asked)
     if request.method == "POST":
-        if asked and is_complete(mode, request.POST):
-            screen = screen_conditions(request.POST.get("screen", ""))
-            record_try(participation, understood=understood, screen=screen)
+        if asked and is_complete(mode, said):
+            record_try(participation, understood=understood, screen=screen_conditions(said.get("screen", "")))
         if understood:
             return redirect("annotation:rate", participation.public_id)
+        # What was chosen goes along in the address: so the back button shows a page rather than asks to send it again.
+        chosen = {each["question"].name: each["chosen"] for each in asked if each["chosen"] in (LOW, HIGH)}
+        return redirect(f"{request.path}?{urlencode({TRIED: 1} | chosen)}")
     page = {"asked": asked, "least_picture": LEAST_PICTURE, "has_trouble": not understood}
     return render(request, "annotation/annotators/instructions.html", _context(request, participation) | page)
 
@@ -218,7 +234,7 @@ def rate(request: HttpRequest, participation: Participation) -> HttpResponse:
         if acknowledgement.code == AlreadyRated.code:  # the back button: the person must know which answer counts
             messages.warning(request, acknowledgement.detail)
         elif acknowledgement.feedback:
-            messages.info(request, acknowledgement.feedback)
+            return _feedback_page(request, participation, acknowledgement.feedback)
         if acknowledgement.status == "stored" or acknowledgement.code == AlreadyRated.code:
             return redirect("annotation:rate", participation.public_id)
         error, said = acknowledgement.detail, _said(request)
@@ -283,6 +299,18 @@ def _pair_page(
     return render(request, "annotation/annotators/rate.html", context, status=400 if error else 200)
 
 
+def _feedback_page(request: HttpRequest, participation: Participation, feedback: str) -> HttpResponse:
+    """What is said to a practice pair, beside its pictures; where they cannot be shown any more, on the next page."""
+    participation.refresh_from_db(fields=["n_answered", "finished_at"])
+    found = last_answer_data(participation)
+    if found is None:
+        messages.info(request, feedback)
+        return redirect("annotation:rate", participation.public_id)
+    progress = {"done": participation.n_answered - 1, "total": participation.n_planned}
+    shown = {"lease": found["lease"], "feedback": feedback, "progress": progress}
+    return _pair_page(request, participation, shown, error=None, said=None)
+
+
 def _posted_answer(request: HttpRequest) -> dict[str, Any]:
     named = {name: request.POST.get(name) for name in ("key", "assignment", "note", "knows")}
     if "skip" in request.POST:
@@ -324,6 +352,21 @@ def rest(request: HttpRequest, participation: Participation) -> HttpResponse:
 def your_data(request: HttpRequest, participation: Participation) -> HttpResponse:
     """The code by which everything can be erased, and the way back: first after the consent, then whenever wanted."""
     return render(request, "annotation/annotators/your_data.html", _context(request, participation))
+
+
+@participation_required
+@require_POST
+def leave(request: HttpRequest, participation: Participation) -> HttpResponse:
+    """On a shared computer: this browser opens the participation no more."""
+    return forget(redirect("annotation:left"), participation)
+
+
+@in_their_language
+@login_not_required
+@never_cache
+@require_GET
+def left(request: HttpRequest) -> HttpResponse:
+    return render(request, "annotation/annotators/left.html")
 
 
 @participation_required

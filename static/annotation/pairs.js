@@ -68,7 +68,7 @@ function retryButton(onClick) {
 
 /*
  * `box` is their place on the page, `question` what is asked of them, `noun` what the study shows; `viewer` and `cues` are
- * given each pair that comes on the screen. `heard` is told when a pair is `awaited`, `shown`, or `left`; when it was
+ * given each pair that comes on the screen. `heard` is told when a pair is `awaited`, `shown`, or `left`, and when it `stays` though it is answered; when it was
  * `answeredElsewhere`; when its pictures are in `trouble`, and when they are after another try, that they are `missing`.
  */
 export function pairsIn(box, { question, noun, counted, outbox, viewer, cues, heard }) {
@@ -82,7 +82,7 @@ export function pairsIn(box, { question, noun, counted, outbox, viewer, cues, he
   let isClosed = false;
 
   const isCurrent = ({ assignment }) => assignment === current?.lease.assignment;
-  const inFront = () => (current?.shown && !isClosed ? current : null);
+  const inFront = () => (current?.shown && !current.stays && !isClosed ? current : null);
 
   /* --- On the screen --- */
 
@@ -158,10 +158,18 @@ export function pairsIn(box, { question, noun, counted, outbox, viewer, cues, he
 
   /* --- Answered, and next --- */
 
+  /* What was said of the pair is in the outbox; its pictures stay until `leave`, for what is said to it in return. */
+  function stay() {
+    answered.add(current.lease.assignment);
+    current.stays = true;
+    previous = null;
+    heard.stays();
+  }
+
   /* What was said of the pair is in the outbox. Where it got a score, that can be changed until the next one is given. */
   function leave(score = null) {
     answered.add(current.lease.assignment);
-    if (score !== null) previous = { pair: current, score };
+    if (score !== null) previous = { pair: Object.assign(current, { stays: false }), score };
     current = null;
     heard.left();
     showNext();
@@ -229,7 +237,7 @@ export function pairsIn(box, { question, noun, counted, outbox, viewer, cues, he
   /* What the server counts, and what it has not heard of yet. */
   function progress() {
     const nDone = done + outbox.all().filter(countsAsDone).length;
-    return { done: nDone, total, place: nDone + (current?.revises ? 0 : 1) };
+    return { done: nDone, total, place: nDone + (current?.revises || current?.stays ? 0 : 1) };
   }
 
   document.addEventListener("visibilitychange", retryMissing);
@@ -240,6 +248,9 @@ export function pairsIn(box, { question, noun, counted, outbox, viewer, cues, he
     take,
     showNext,
     standIn,
+    stay,
+    /* The assignment that was answered and whose pictures are still there. */
+    staying: () => (current?.stays ? current.lease.assignment : null),
     leave,
     leaveAnswered,
     goBack,

@@ -6,6 +6,7 @@
 
 import { offerBreaks } from "./breaks.js";
 import { beginWait, viewingClock } from "./clock.js";
+import { gesturesOn } from "./gestures.js";
 import { keysOn } from "./keys.js";
 import { lineTo } from "./line.js";
 import { outboxAt } from "./outbox.js";
@@ -19,6 +20,7 @@ const NO_REASON = gettext("Say why you skip it: choose one of the reasons.");
 const RATED_BEFORE = gettext("You have rated this one already; choose another score, or confirm the same.");
 const ANSWERED_ALREADY = gettext("You have answered that one already; here is the next.");
 const LONGEST_WAIT_FOR_CUES_MS = 5000;
+const LONGEST_WAIT_FOR_FEEDBACK_MS = 5000; // then the next pair comes, and what is said to practice stands beside it
 
 const find = (selector) => document.querySelector(selector);
 const form = find("form[data-answer-url]");
@@ -27,12 +29,14 @@ const question = find("[data-question]");
 const keyTable = find("[data-key-table]");
 const confirmButton = form.querySelector("button[type=submit]");
 const undoButton = find("[data-undo]");
-const { answerUrl, participation, noun, renewSeconds, done, total } = form.dataset;
+const goOnButton = find("[data-go-on]");
+const { answerUrl, participation, noun, renewSeconds, done, total, practice } = form.dataset;
 const confirmsOnPress = "confirmsOnPress" in form.dataset;
 
 const keys = keysOn({ offer: find("[data-keys]"), table: keyTable, confirmButton, choose: chooseByKey, confirm, undo });
 const outbox = outboxAt(`perceptanon.outbox.${participation}.`);
 const clock = viewingClock();
+const gestures = gesturesOn(form, { opened: () => showWaiting(false), closed: () => showWaiting(true) });
 const viewer = viewerOf(find("[data-pair]"), {
   tools: find("[data-view-tools]"),
   divider: find("[data-divider]"),
@@ -49,8 +53,9 @@ const pairs = pairsIn(find("[data-pair]"), {
   viewer,
   cues,
   heard: {
-    awaited: () => (scale.disabled = true),
+    awaited: gestures.close,
     shown: takeUp,
+    stays: gestures.close,
     left: clearAway,
     answeredElsewhere: () => tell(ANSWERED_ALREADY),
     trouble: announce,
@@ -70,6 +75,7 @@ const line = lineTo(answerUrl, {
     back: () => pairs.inFront() && announceBack(), // where a pair comes next, its number says so
   },
 });
+let stayed = null; // of a pair that stays: its score, and the timer that ends its wait
 const wayOut = wayOutBy(document.querySelectorAll("[data-leave]"));
 
 /* Rating goes on without them where their script cannot be had. */
@@ -90,16 +96,26 @@ function tooLate(milliseconds) {
 /* --- A pair comes, is answered, and goes ---------------------------------------------------------------------- */
 
 function takeUp({ lease }) {
-  scale.disabled = false;
   clock.start();
+  gestures.comesIntoView();
   // The question has the focus already, so what it asks for instead is said along.
   announce([placeInWords(noun, pairs.progress()), lease.instruction].filter(Boolean).join(". "));
   line.sendSoon();
 }
 
+/* Until the pair in view takes input. The button keeps the focus, so it is only said to be off. */
+function showWaiting(waits) {
+  scale.disabled = waits || pairs.staying() !== null;
+  confirmButton.setAttribute("aria-disabled", scale.disabled);
+}
+
+function answerable() {
+  return gestures.takesInput() ? pairs.inFront() : null;
+}
+
 function submit(event) {
   event.preventDefault();
-  const pair = pairs.inFront();
+  const pair = answerable();
   if (!pair) return;
   if (event.submitter?.name === "skip") skip(pair);
   else confirmAnswer(pair);
@@ -126,21 +142,65 @@ function skip({ revises }) {
 /* What was said of the pair waits in the outbox, and the next one comes. */
 function leaveWith(said) {
   beginWait(keys.pressedAt());
+  const isPractice = pairs.progress().done < Number(practice) && !said.revises && !said.skips;
   outbox.add({ assignment: pairs.painted(), ...said });
-  pairs.leave(said.score);
+  if (isPractice) awaitFeedback(said.score);
+  else pairs.leave(said.score);
   showUnsent();
+  if (isPractice) line.send();
+  else line.sendSoon();
+}
+
+/* --- Practice: what is said to it stands beside its pictures, until the person goes on -------------------------- */
+
+function awaitFeedback(score) {
+  pairs.stay();
+  stayed = { score, timer: setTimeout(goOn, LONGEST_WAIT_FOR_FEEDBACK_MS) };
+}
+
+function showFeedback(acknowledgements) {
+  const said = acknowledgements.find(({ answer }) => answer.assignment === pairs.staying());
+  if (!stayed || !said) return;
+  clearTimeout(stayed.timer);
+  if (!said.feedback) {
+    goOn();
+    return;
+  }
+  goOnButton.hidden = false;
+  goOnButton.focus({ preventScroll: true });
+  gestures.comesIntoView();
+}
+
+function goOn() {
+  pairs.leave(stayed.score);
   line.sendSoon();
 }
 
+function endStay() {
+  clearTimeout(stayed?.timer);
+  stayed = null;
+  goOnButton.hidden = true;
+}
+
+function pressGoOn({ detail }) {
+  if (stayed && gestures.takesInput() && detail < 2) goOn();
+}
+
 async function undo() {
+  if (gestures.isWaiting() || stayed) return;
   const score = await pairs.goBack();
   if (score === null) return;
+  const pair = pairs.inFront();
+  await gestures.ready();
+  if (pairs.inFront() !== pair) return;
   scale.querySelector(`input[value="${score}"]`).checked = true;
   tell(interpolate(gettext("You chose %(score)s. Choose again and confirm."), { score }));
 }
 
 /* No trace of the last answer: nothing chosen, and the focus on the question rather than on a number. */
 function clearAway() {
+  endStay();
+  gestures.close();
   clock.stop();
   emptyForm();
   for (const beside of form.querySelectorAll("[data-beside]")) beside.open = false;
@@ -148,6 +208,13 @@ function clearAway() {
   question.focus({ preventScroll: true });
   undoButton.disabled = !pairs.canGoBack();
   showProgress(noun, pairs.progress());
+}
+
+/* What opens comes into view, and takes the focus: on a small screen it would open below its edge. */
+function bringIntoView({ target }) {
+  if (!target.open) return;
+  target.scrollIntoView({ block: "nearest" });
+  target.querySelector("input, textarea")?.focus({ preventScroll: true });
 }
 
 function emptyForm() {
@@ -160,7 +227,7 @@ function confirm() {
 }
 
 function chooseByKey(key) {
-  if (!pairs.inFront()) return;
+  if (!answerable()) return;
   const radio = scale.querySelector(`input[aria-keyshortcuts="${key}"]`);
   radio.checked = true;
   radio.focus({ preventScroll: true });
@@ -180,8 +247,10 @@ function takeReply(reply) {
     if (feedback) tell(feedback);
     if (status === "refused") tell(`${gettext("One answer was not accepted.")} ${detail}`);
   }
+  showFeedback(reply.acknowledgements);
   pairs.take(reply);
   showProgress(noun, pairs.progress());
+  if (stayed) return; // the person reads what was said to the pair, and goes on then
   const pair = pairs.inFront();
   const looksAtOne = pair && !pair.revises; // which still may be answered, and brings the end then
   const next = reply.finished && !looksAtOne ? reply.finished_url : wayOut.wanted();
@@ -228,7 +297,7 @@ function showUnsent() {
 function endSession(status) {
   pairs.close();
   clock.stop();
-  scale.disabled = true;
+  gestures.close();
   confirmButton.disabled = true;
   const words = endingInWords(status, unsent());
   const again = document.createElement("a");
@@ -270,6 +339,8 @@ function listen() {
   form.addEventListener("change", () => untell(NOTHING_CHOSEN)); // news of a refused answer stays until the next answer
   scale.addEventListener("click", pressScore);
   undoButton.addEventListener("click", undo);
+  goOnButton.addEventListener("click", pressGoOn);
+  for (const beside of form.querySelectorAll("[data-beside]")) beside.addEventListener("toggle", bringIntoView);
   outbox.hear({ added: hearOtherTab(takeOver), dropped: hearOtherTab(count) });
   window.addEventListener("pageshow", (event) => event.persisted && location.reload());
   keys.listen();

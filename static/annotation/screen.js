@@ -7,7 +7,7 @@ import { gettext, interpolate } from "./words.js";
 
 const field = document.querySelector("input[name=screen]");
 const words = document.querySelector("[data-screen-words]");
-const { mode, least } = field.dataset;
+const { mode, least: leastPicture } = field.dataset;
 
 /* What the rating page has around its pictures, in CSS pixels; rate.css and viewer.js say it exactly. */
 const MARGIN = 48;
@@ -17,6 +17,7 @@ const NARROW = 640;
 const MARGIN_NARROW = 24;
 const ABOVE_AND_BELOW_NARROW = 420;
 const LEAST_STAGE = 224;
+const LEAST_STAGE_UPRIGHT = 0.6; // of the height, where the window is narrow
 const LANDSCAPE = 4 / 3;
 const SMALL = gettext(
   "This window is small: a picture would be about %(width)s pixels wide in it. If you can, make the window larger, turn your device or use a larger screen. You can go on in any case, and enlarge the pictures as you rate.",
@@ -26,7 +27,8 @@ const SMALL = gettext(
 function pictureWidth() {
   const isNarrow = innerWidth <= NARROW;
   const width = innerWidth - (isNarrow ? MARGIN_NARROW : MARGIN);
-  const height = Math.max(LEAST_STAGE, innerHeight - (isNarrow ? ABOVE_AND_BELOW_NARROW : ABOVE_AND_BELOW));
+  const least = isNarrow && innerHeight > innerWidth ? LEAST_STAGE_UPRIGHT * innerHeight : LEAST_STAGE;
+  const height = Math.max(least, innerHeight - (isNarrow ? ABOVE_AND_BELOW_NARROW : ABOVE_AND_BELOW));
   const fits = (across, down) => Math.max(0, Math.min(across, down * LANDSCAPE));
   if (mode === "HA1") return fits(width, height);
   return Math.max(fits((width - GAP) / 2, height), fits(width, (height - GAP) / 2));
@@ -40,7 +42,7 @@ function measure() {
     pixel_ratio: devicePixelRatio,
     picture_width: width,
   });
-  const isSmall = width < Number(least);
+  const isSmall = width < Number(leastPicture);
   if (isSmall === words.hidden) warn(isSmall, width);
 }
 

@@ -5,6 +5,7 @@ from functools import partial
 from itertools import count
 from threading import Event, Thread
 from time import sleep
+from uuid import uuid4
 
 import pytest
 from django.db.models import F
@@ -271,8 +272,23 @@ def test_a_participation_may_be_erased_while_it_is_answered() -> None:
 def test_two_clicks_on_a_personal_invitation_are_one_participation() -> None:
     invitation = make.invitation(make.study(), Invitation.Kind.PERSONAL)
     text = current_texts(invitation.study)["consent"]
-    begun = at_once(*[lambda: join_by_invitation(invitation, agreed_to=text)] * 2)
+    page = uuid4()
+    begun = at_once(*[lambda: join_by_invitation(invitation, agreed_to=text, public_id=page)] * 2)
     assert begun[0] == begun[1]
+    assert Participation.objects.count() == 1
+
+
+def test_of_two_people_at_once_with_a_personal_link_one_comes_in() -> None:
+    invitation = make.invitation(make.study(), Invitation.Kind.PERSONAL)
+    text = current_texts(invitation.study)["consent"]
+
+    def come_in() -> str:
+        try:
+            return str(join_by_invitation(invitation, agreed_to=text).study.mode)
+        except CannotJoin as cannot:
+            return cannot.code
+
+    assert sorted(at_once(come_in, come_in)) == ["HA2", "used"]
     assert Participation.objects.count() == 1
 
 

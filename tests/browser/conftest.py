@@ -289,10 +289,11 @@ def tap_by_finger(target: Locator) -> None:
 
 
 def expect_ready_to_rate(page: Page) -> None:
-    """The pair is painted and the page listens. The form as the server sent it takes no keys yet, so the page makes
-    its offer of keys only when it does; a phone does not show it."""
-    expect(page.locator("[data-keys]:not([hidden])")).to_have_count(1)
-    expect(page.get_by_role("radio").first).to_be_enabled()
+    """The pair has been in view for long enough, and the page listens. The form as the server sent it takes no keys,
+    so the page makes its offer of keys only when it does; a phone does not show it. Asked at each frame, since the page
+    lets a moment go by at each pair."""
+    page.locator("[data-keys]:not([hidden])").wait_for(state="attached", timeout=PATIENCE_MS)
+    page.locator("[data-scale]:enabled").wait_for(state="attached", timeout=PATIENCE_MS)
 
 
 def try_again(page: Page) -> None:

@@ -62,6 +62,10 @@ def coming_in(look: Look, site: Site, to: dict[str, str], people: People) -> Non
         page.goto(address)
     page.goto(to["Pairs"])
     look(page, "begun here")
+    page.get_by_role("link", name="Go on").click()
+    page.get_by_role("link", name="Stop for now").click()
+    page.get_by_role("button", name="Forget me in this browser").click()
+    look(page, "forgotten by this browser")
     page = people.page()
     take_part(page, to["Pictures"])
     look(page, "instructions of pictures")
@@ -271,7 +275,7 @@ def as_the_site_would(page: Page, status: int) -> None:
 
 Walk = Callable[[Look, Site, dict[str, str], People], None]
 VIEWS: dict[Walk, set[str]] = {
-    coming_in: {"annotation:join", "annotation:rest", "annotation:instructions", "annotation:your-data"},
+    coming_in: {f"annotation:{name}" for name in ("join", "left", "rest", "instructions", "your-data")},
     nobody_comes_in: {"annotation:join"},
     rating_pairs: {"annotation:rate"},
     rating_pictures: {"annotation:rate"},
@@ -283,7 +287,7 @@ VIEWS: dict[Walk, set[str]] = {
     what_goes_wrong: {"annotation:join", "login"},
 }
 # Addresses of annotators that show no page of their own: they lead to another one, or send a picture.
-NO_PAGE = {"annotation:resume", "annotation:another-session", "annotation:picture"}
+NO_PAGE = {"annotation:resume", "annotation:leave", "annotation:another-session", "annotation:picture"}
 
 
 @pytest.mark.parametrize("walk", VIEWS, ids=lambda walk: walk.__name__)

@@ -314,6 +314,22 @@ def test_what_a_key_did_and_what_is_wrong_is_read_out(addresses: dict[str, str],
     assert heard(page) == [f"Pair 1 of {N_PLANNED}", "You chose 4. Choose again and confirm."]
 
 
+def go_on_after_practice(page: Page) -> None:
+    """What is said to it stands beside its pictures until the person goes on; the answer's own key does not do it."""
+    picture = page.get_by_role("img", name="Anonymized picture")
+    shown = picture.get_attribute("src") or ""
+    expect(page.get_by_role("button", name="Go on")).to_be_focused()
+    page.keyboard.press("Enter")  # as a key bounces
+    expect(page.get_by_text("It is usually rated from 2 to 4; you chose 9.")).to_be_visible()
+    expect(picture).to_have_attribute("src", shown)
+    expect(page.locator("[data-progress-text]")).to_have_text(f"Pair 1 of {N_PLANNED}")
+    page.locator("[data-scale]:disabled").wait_for(state="attached")
+    page.wait_for_timeout(500)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Go on")).to_be_hidden()
+    expect(picture).not_to_have_attribute("src", shown)
+
+
 def test_what_is_asked_for_in_the_place_of_the_question_is_read_out_and_so_is_what_practice_teaches(
     addresses: dict[str, str], people: People
 ) -> None:
@@ -321,6 +337,8 @@ def test_what_is_asked_for_in_the_place_of_the_question_is_read_out_and_so_is_wh
     page.evaluate(LISTEN)
     for n in range(2, N_PLANNED + 1):
         answer(page, "9")
+        if n == 2:
+            go_on_after_practice(page)
         expect_pair(page, n)
         saved(page)
     page.wait_for_timeout(200)

@@ -130,6 +130,37 @@ def test_a_held_key_or_a_double_press_answers_only_one_pair(links: dict[str, str
     expect(page.get_by_text(f"Pair 2 of {N_PLANNED}").first).to_be_visible()
 
 
+def held(people: People, link: str, width: int, height: int) -> Page:
+    """A telephone of this size, with the first pair on it."""
+    viewport = {"width": width, "height": height}
+    return people.begin(link, viewport=viewport, has_touch=True, is_mobile=True)
+
+
+@pytest.mark.parametrize("width", [360, 320])
+def test_on_a_phone_most_of_the_height_is_for_the_pictures(links: dict[str, str], people: People, width: int) -> None:
+    page = held(people, links["HA2"], width, 740)
+    box = page.locator("[data-pair]").bounding_box()
+    assert box
+    assert box["height"] >= 0.6 * 740
+    assert page.locator("[data-pair]").get_attribute("data-flow") == "down"
+
+
+def test_on_a_phone_a_panel_opens_in_view_and_takes_the_focus(links: dict[str, str], people: People) -> None:
+    page = held(people, links["HA2"], 360, 740)
+    page.get_by_text("Skip or report this pair").tap()
+    expect(page.get_by_role("radio", name="The picture distresses me")).to_be_in_viewport()
+    assert page.evaluate("document.activeElement.closest('details')?.open")
+
+
+def test_on_a_phone_held_across_the_scale_stays_on_the_screen(links: dict[str, str], people: People) -> None:
+    page = held(people, links["HA2"], 740, 360)
+    for there in ("0", "document.body.scrollHeight"):
+        page.evaluate(f"scrollTo(0, {there})")
+        for name in ("1", "10"):
+            expect(page.get_by_role("radio", name=name, exact=True)).to_be_in_viewport(ratio=1)
+        expect(page.get_by_role("button", name="Confirm")).to_be_in_viewport(ratio=1)
+
+
 def test_on_a_phone_nothing_is_cut_off_and_every_button_is_large(links: dict[str, str], people: People) -> None:
     page = people.begin(links["HA2"], viewport={"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

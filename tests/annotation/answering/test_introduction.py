@@ -50,9 +50,11 @@ def page(name: str, of: Participation) -> str:
 
 
 def instruct(of: Participation, **said: Any) -> Any:
-    reply = make.browser(of).post(page("instructions", of), make.understood(of.study) | said)
+    browser = make.browser(of)
+    reply = browser.post(page("instructions", of), make.understood(of.study) | said)
     of.refresh_from_db()
-    return reply
+    # The page that says what was wrong has an address of its own, for the back button.
+    return browser.get(reply.url) if "tried" in getattr(reply, "url", "") else reply
 
 
 # The questions ------------------------------------------------------------------------------------------------------
@@ -82,6 +84,31 @@ def test_who_was_asked_once_is_not_asked_again(new: Participation) -> None:
     assert browser.post(page("instructions", new)).url == page("rate", new)
     new.refresh_from_db()
     assert (new.instructed_at, new.conditions) == (first, {"comprehension": {"n_tries": 1}})
+
+
+def test_the_back_button_finds_a_page_after_a_wrong_answer(new: Participation) -> None:
+    browser = make.browser(new)
+    reply = browser.post(page("instructions", new), make.understood(new.study) | {"badge": "high"})
+    assert reply.status_code == 302
+    shown = browser.get(reply.url).content.decode()
+    assert "The badge tells who the person is" in shown
+    assert browser.get(reply.url).content.decode().count("checked") == shown.count("checked") > 0
+    new.refresh_from_db()
+    assert new.conditions == {"comprehension": {"n_tries": 1}}
+
+
+@pytest.mark.parametrize("answers", [[], [{"key": "x", "assignment": "y", "score": 5}]])
+def test_programs_come_to_no_pair_past_the_questions_either(new: Participation, answers: list[Any]) -> None:
+    browser = make.browser(new)
+    said = {"answers": answers}
+    reply = browser.post(page("answer", new), said, content_type="application/json")
+    assert (reply.status_code, "instructions" in reply.json()["detail"], reply.json().get("leases")) == (
+        409,
+        True,
+        None,
+    )
+    instruct(new)
+    assert browser.post(page("answer", new), said, content_type="application/json").json()["leases"]
 
 
 def test_the_questions_of_either_mode_have_one_answer_at_each_end() -> None:

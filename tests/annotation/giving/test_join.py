@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -167,13 +168,98 @@ def test_another_link_into_the_same_campaign_makes_no_second_person(client: Clie
     assert Participation.objects.get().study == study
 
 
-def test_the_holder_of_a_personal_link_goes_on_in_any_browser(personal: Invitation) -> None:
+def test_a_personal_link_opens_to_nobody_what_was_begun_with_it(personal: Invitation) -> None:
     Client().post(url_of(personal), agreed(personal.study))
     mine = Participation.objects.get()
     other = Client()
-    assert other.get(url_of(personal)).url == rate_url(mine)
-    assert other.get(rate_url(mine)).status_code == 302  # to the instructions: this browser is known now
+    reply = other.get(url_of(personal))
+    assert (reply.status_code, refused_as(reply), reply.cookies.keys() & {f"participation_{mine.public_id.hex}"}) == (
+        200, "used", set(),
+    )  # fmt: skip
+    assert not any(each in reply.content.decode() for each in (mine.written_code, mine.public_id.hex, rate_url(mine)))
+    again = other.post(url_of(personal), agreed(personal.study))
+    assert (again.status_code, refused_as(again)) == (409, "used")
+    assert other.get(rate_url(mine)).status_code == 404
     assert Participation.objects.count() == 1
+
+
+def test_looks_at_a_personal_link_use_nothing_up(personal: Invitation) -> None:
+    for _ in range(3):
+        assert refused_as(Client().get(url_of(personal))) is None
+    assert Client().post(url_of(personal), agreed(personal.study)).url == code_url(Participation.objects.get())
+
+
+def test_the_person_comes_back_by_their_return_address_on_any_device(client: Client, personal: Invitation) -> None:
+    client.post(url_of(personal), agreed(personal.study))
+    mine = Participation.objects.get()
+    address = reverse("annotation:resume", args=[resume_token(mine)])
+    assert address in client.get(code_url(mine)).content.decode()
+    assert Client().get(address).url == rate_url(mine)
+
+
+def test_a_new_personal_link_begins_anew(client: Client, personal: Invitation) -> None:
+    Client().post(url_of(personal), agreed(personal.study))
+    second = make.invitation(personal.study, Invitation.Kind.PERSONAL)
+    client.post(url_of(second), agreed(personal.study))
+    assert second.participations.get().annotator != personal.participations.get().annotator
+
+
+@pytest.mark.parametrize("kind", Invitation.Kind)
+def test_consent_sent_twice_begins_once(kind: str) -> None:
+    invitation = make.invitation(make.study(), kind)
+    shown = Client().get(url_of(invitation)).context["begins"]
+    said = agreed(invitation.study) | {"begins": shown}
+    mine = [Client().post(url_of(invitation), said).url for _ in range(2)]
+    assert mine == [code_url(Participation.objects.get())] * 2
+
+
+def test_a_page_of_consent_opens_nothing_later(personal: Invitation) -> None:
+    said = agreed(personal.study) | {"begins": Client().get(url_of(personal)).context["begins"]}
+    Client().post(url_of(personal), said)
+    Participation.objects.update(consented_at=timezone.now() - timedelta(minutes=2))
+    assert refused_as(Client().post(url_of(personal), said)) == "used"
+
+
+@pytest.mark.parametrize("forge", [lambda mine: mine.public_id.hex, lambda mine: resume_token(mine)])
+def test_nobody_names_a_participation_that_has_begun(invitation: Invitation, forge: Any) -> None:
+    Client().post(url_of(invitation), agreed(invitation.study))
+    mine = Participation.objects.get()
+    reply = Client().post(url_of(invitation), agreed(invitation.study) | {"begins": forge(mine)})
+    assert reply.url == code_url(Participation.objects.latest("pk")) != code_url(mine)
+
+
+@pytest.mark.parametrize("behind", [".", ",", ")", ").", "/.", "/,", "/)", "”", "?utm_source=mail", ",?utm=x"])
+def test_a_link_works_with_what_a_sentence_puts_behind_it(client: Client, invitation: Invitation, behind: str) -> None:
+    link = url_of(invitation).rstrip("/") + behind
+    reply = client.get(link, follow=True)
+    assert (reply.status_code, refused_as(reply)) == (200, None)
+    path = reply.redirect_chain[-1][0] if reply.redirect_chain else link
+    client.post(path, agreed(invitation.study))
+    mine = Participation.objects.get()
+    back = reverse("annotation:resume", args=[resume_token(mine)]).rstrip("/")
+    assert Client().get(back + behind, follow=True).redirect_chain[-1][0] == reverse(
+        "annotation:instructions", args=[mine.public_id]
+    )
+
+
+def test_while_others_hold_all_places_it_says_when_to_try_again(client: Client) -> None:
+    study = make.study(n_pairs=1, goal=1, lease_seconds=600)
+    client.post(url_of(make.invitation(study)), agreed(study))
+    other = Client().get(url_of(make.invitation(study)))
+    assert (refused_as(other), other.context["minutes_until_free"]) == ("held", 10)
+    assert "try again after 10 minutes" in other.content.decode()
+    make.rate(Participation.objects.get(), 5)
+    assert refused_as(Client().get(url_of(make.invitation(study)))) == "full"
+
+
+def test_a_shared_computer_forgets_who_used_it(client: Client, invitation: Invitation) -> None:
+    client.post(url_of(invitation), agreed(invitation.study))
+    mine = Participation.objects.get()
+    assert "Forget me in this browser" in client.get(code_url(mine)).content.decode()
+    reply = client.post(reverse("annotation:leave", args=[mine.public_id]), follow=True)
+    assert "This browser has forgotten you" in reply.content.decode()
+    assert client.get(rate_url(mine)).status_code == 404
+    assert "agree" in client.get(url_of(invitation)).content.decode()
 
 
 def test_a_revoked_link_lets_nobody_new_in(client: Client, invitation: Invitation) -> None:

@@ -1,7 +1,7 @@
 """What a session holds, from the reservation to another one after it."""
 
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.urls import reverse
@@ -294,6 +294,24 @@ def test_practice_says_afterwards_how_such_pairs_are_rated_and_nothing_else_does
         feedback += [each.feedback for each in turn["acknowledgements"]]
     assert feedback[0] == "This was for practice. It is usually rated from 8 to 10; you chose 4."
     assert not any(feedback[1:])
+
+
+def test_without_a_script_what_is_said_to_practice_stands_beside_its_pictures() -> None:
+    study = reserved(n_pairs=12, n_practice=1)
+    serve_as("practice", study.items.all()[0], expected_low=8, expected_high=10)
+    person = joined(study)
+    Participation.objects.update(instructed_at=timezone.now())
+    browser, address = make.browser(person), reverse("annotation:rate", args=[person.public_id])
+    lease = make.leases(person)[0]
+    form = {"assignment": lease.public_id, "key": uuid4(), "score": 4}
+    for _ in range(2):  # a page that is loaded again says the same
+        reply = browser.post(address, form)
+        page = reply.content.decode()
+        assert (reply.status_code, reply.context["progress"]["done"]) == (200, 0)
+        assert "It is usually rated from 8 to 10; you chose 4." in page
+        assert str(lease.anonymized_key) in page
+        assert f'href="{address}"' in page
+    assert str(lease.anonymized_key) not in browser.get(address).content.decode()
 
 
 def test_the_original_stands_left_and_right_equally_often_where_the_study_says_so() -> None:

@@ -126,10 +126,25 @@ def begun_here(**fields: Any) -> Callable[[], Any]:
     return visit
 
 
+def held_for_others() -> Any:
+    study = an_arabic_study()
+    study.items.update(goal=1)
+    make.leases(make.participation(study))
+    reply = anybody().get(join_url(study))
+    assert reply.context["refused"] == "held"
+    return reply
+
+
+def personal_link_used() -> Any:
+    invitation = make.invitation(an_arabic_study(), Invitation.Kind.PERSONAL)
+    make.participation(invitation.study, invitation=invitation)
+    return anybody().get(reverse("annotation:join", args=[invitation.token]))
+
+
 def misunderstood() -> Any:
     browser, mine = person(instructed_at=None)
     wrong = {name: "high" if answer == "low" else "low" for name, answer in make.understood(mine.study).items()}
-    return browser.post(reverse("annotation:instructions", args=[mine.public_id]), wrong)
+    return browser.post(reverse("annotation:instructions", args=[mine.public_id]), wrong, follow=True)
 
 
 def an_answer_without_a_score() -> Any:
@@ -217,6 +232,9 @@ VISITS: dict[str, Callable[[], Any]] = {
     "link revoked": refused(revoked=True),
     "study closed": refused(study={"state": "closed"}),
     "study full": refused(full=True),
+    "places held for others": held_for_others,
+    "personal link used": personal_link_used,
+    "forgotten by this browser": lambda: anybody().get(reverse("annotation:left")),
     "in another study": in_another_study,
     "begun here": begun_here(),
     "finished here": begun_here(finished_at=timezone.now()),

@@ -114,6 +114,28 @@ def test_every_page_out_of_the_pictures_sight_offers_the_languages_by_their_own_
         assert f'name="next" value="{url}"' in page, url
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("de", "Die Fragen dieser Studie sind auf Englisch."),
+        ("ar", "أسئلة هذه الدراسة باللغة الإنجليزيّة."),
+        ("en", None),
+    ],
+)
+def test_a_page_says_in_its_language_which_one_the_questions_are_in(
+    study: Study, consent_url: str, asked: str, said: str | None
+) -> None:
+    mine = make.participation(study, instructed_at=None)
+    for url, client in ((consent_url, Client()), (page_url(mine, "instructions"), make.browser(mine))):
+        page = text(client.get(url, headers={"accept-language": asked}))
+        assert ("frame-note" in page, said is None or said in page) == (said is not None, True), page
+
+
+def test_where_the_study_has_its_texts_in_the_language_nothing_is_said_of_it(study: Study, consent_url: str) -> None:
+    make.wording(study, "de")
+    assert "frame-note" not in text(Client(headers=GERMAN).get(consent_url))
+
+
 def test_only_arabic_says_that_a_machine_translated_it(consent_url: str) -> None:
     notice = 'class="by-machine"'
     for language, by_machine in (("ar", True), ("de", False), ("en", False)):
@@ -136,7 +158,7 @@ def test_after_a_request_the_next_one_begins_in_english(consent_url: str) -> Non
 ANNOTATORS = {
     "home", "login", "logout", "annotation:join", "annotation:resume", "annotation:take-part", "annotation:withdrawal",
     "annotation:rate", "annotation:instructions", "annotation:answer", "annotation:rest", "annotation:your-data",
-    "annotation:end", "annotation:another-session", "annotation:last-answer",
+    "annotation:end", "annotation:another-session", "annotation:last-answer", "annotation:left", "annotation:leave",
 }  # fmt: skip
 
 
