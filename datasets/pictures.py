@@ -30,7 +30,7 @@ __all__ = ["GROUND", "MAX_BYTES", "MAX_PIXELS", "Picture", "PictureRefused", "in
 
 MAX_BYTES = 40_000_000
 MAX_PIXELS = 108_000_000  # 12000 x 9000, the most that telephones take: decoding stays below 1 GB
-MAX_DEEP_PIXELS = 50_000_000  # of WebP and of CMYK, whose decoders take up to 16 bytes of memory a pixel
+MAX_DEEP_PIXELS = 50_000_000  # of WebP and of CMYK, whose decoders take up to 20 bytes of memory a pixel
 DISPLAY_PIXELS = 25_000_000  # 100 MB on the screen: whole photos of ordinary cameras, on a telephone too
 DISPLAY_BYTES = 4 * MAX_DEEP_PIXELS  # of a display file: a PNG of ours may be larger than what came
 MIN_SIDE = 32  # fewer pixels show nobody, and networks make nothing of them
@@ -196,6 +196,8 @@ def _decoded(still: Still, least: tuple[int, int] | None = None) -> Image.Image:
         if least and least != image.size:
             image.draft(None, least)
         image.load()
+        if still.format == "WEBP":
+            return image.copy()  # lets go of the decoder, which keeps 8 bytes a pixel for as long as its picture lives
     except _UNREADABLE as error:
         what = f"{still.format} that cannot be decoded: it is damaged or of a rare kind"
         raise PictureRefused(f"{what}; export it again") from error
