@@ -93,7 +93,17 @@ def _stored(project: Project, number: int, size: tuple[int, int]) -> Image:
 
 
 def _images(stored: list[Image], kind: str, n_images: int) -> Iterator[Image]:
-    copied = ("project", "original", "display_sha256", "display", "content_type", "width", "height", "n_bytes")
+    copied = (
+        "project",
+        "original",
+        "display_sha256",
+        "display",
+        "content_type",
+        "width",
+        "height",
+        "n_bytes",
+        "changes",
+    )
     for number in range(n_images):
         file = stored[number % len(stored)]
         name = sha256(f"{kind} {number}".encode()).hexdigest()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
+from datasets.pictures import GROUND
+
 Region = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are just outside
 Pixels = np.ndarray  # height x width x 3
 
@@ -81,10 +83,10 @@ def anonymize(
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:
-    """A copy in RGB, what is see-through on white, without metadata but for the colour profile."""
+    """A copy in RGB, what is see-through on the site's ground, without metadata but for the colour profile."""
     if picture.has_transparency_data:
         layer = picture.convert("RGBA")
-        rgb = Image.new("RGB", picture.size, "white")
+        rgb = Image.new("RGB", picture.size, GROUND)
         rgb.paste(layer, mask=layer.getchannel("A"))
     else:
         rgb = picture.convert("RGB")

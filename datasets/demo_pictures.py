@@ -138,7 +138,7 @@ def demo_originals() -> list[Original]:
 
 
 def open_original(original: Original) -> Image.Image:
-    """The picture in RGB, in full size; what is see-through is white."""
+    """The picture in RGB, in full size; what is see-through is grey."""
     with Image.open(original.path) as picture:
         return as_rgb(picture)
 

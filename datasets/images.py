@@ -32,6 +32,7 @@ def image_row(project: Project, picture: Picture) -> Image:
             "content_type": picture.content_type,
             "width": picture.width,
             "height": picture.height,
+            "changes": picture.changes,
             "n_bytes": len(picture.original),
         },
     )

@@ -4,8 +4,8 @@ A file from outside may tell where it was taken (GPS), by whom and with which ca
 face that was painted over. The walkers keep a short list of parts that a decoder needs and drop all others, known or
 not, with whatever follows the end of the picture (a second picture, a ZIP, what a cropping tool left behind).
 
-Kept on purpose: ICC profiles. They can carry text, but without them colours change. Not looked for: data hidden inside
-the compressed pixels, which only re-encoding would remove.
+ICC profiles and PNG's colour chunks stay until the colours have been read by them; `shown_as_it_came` drops these too.
+Not looked for: data hidden inside the compressed pixels, which only re-encoding would remove.
 """
 
 import re
@@ -46,6 +46,29 @@ def without_metadata(data: bytes) -> Still:
     raise PictureRefused("not a JPEG, PNG or WebP picture; convert it to one of these")
 
 
+def shown_as_it_came(still: Still) -> bytes:
+    """The same coded pixels for people, when their numbers are sRGB's: no word on colours is left.
+
+    A turned JPEG says so in an EXIF header that holds nothing else; other turned pictures lose what turns them here.
+    """
+    if still.format == "JPEG":
+        segments = [bytes((0xFF, kind)) + body for kind, body in _jpeg_segments(still.data) if kind not in _TOLD]
+        return b"".join([still.data[:2], _turning(still.orientation), *segments, b"\xff\xd9"])
+    if still.format == "PNG":
+        kept = [still.data[start:end] for kind, start, end in _png_chunks(still.data) if kind not in _PNG_TOLD]
+        return b"".join([_PNG_SIGNATURE, *kept, _PNG_END])
+    return _webp_of([each for each in _webp_chunks(still.data) if each[0] != b"ICCP"], flags=_WEBP_ALPHA)
+
+
+def _turning(orientation: int) -> bytes:
+    """The shortest EXIF segment that has this orientation; empty where nothing is turned."""
+    if orientation == 1:
+        return b""
+    entry = struct.pack(">HHIHH", _ORIENTATION, 3, 1, orientation, 0)
+    tiff = b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+    return struct.pack(">BBH", 0xFF, _APP1, 2 + 6 + len(tiff)) + b"Exif\0\0" + tiff
+
+
 def _truncated(name: str) -> PictureRefused:
     return PictureRefused(f"truncated {name}: the file ends in the middle of the picture; export it again")
 
@@ -56,6 +79,9 @@ def _damaged(name: str, what: str) -> PictureRefused:
 
 def _animated() -> PictureRefused:
     return PictureRefused("animated pictures are not accepted; save one frame")
+
+
+_ORIENTATION = 0x0112
 
 
 def _orientation(exif: bytes) -> int:
@@ -69,7 +95,7 @@ def _orientation(exif: bytes) -> int:
         (n_entries,) = struct.unpack_from(order + "H", tiff, directory)
         for k in range(n_entries):
             tag, kind, count, value = struct.unpack_from(order + "HHIH", tiff, directory + 2 + 12 * k)
-            if tag == 0x0112:
+            if tag == _ORIENTATION:
                 return value if (kind, count) == (3, 1) and 1 <= value <= 8 else 1
     except struct.error:  # a directory that leads out of the block: no orientation is better than no picture
         return 1
@@ -80,6 +106,7 @@ def _orientation(exif: bytes) -> int:
 
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
+_TOLD = {_APP1, _APP2}  # orientation and ICC profile
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SOF_SHOWN = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive: arithmetic and lossless JPEG open in no browser
 _TABLES = {0xC4, 0xDB, 0xDD}  # DHT, DQT, DRI
@@ -162,6 +189,7 @@ _PNG_COLOUR = {b"cHRM": 32, b"cICP": 4, b"gAMA": 4, b"sRGB": 1}
 # Not kept though harmless, as no browser's pixels depend on them: bKGD (the page is the background), hIST, pHYs, sBIT
 # and sPLT.
 _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"iCCP"}
+_PNG_TOLD = {b"iCCP", *_PNG_COLOUR}
 _PNG_CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 
 
@@ -216,7 +244,8 @@ def png_colour_chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
 # WebP: RFC 9649.
 
 _WEBP_KEPT = {b"VP8X", b"ICCP", b"ALPH", b"VP8 ", b"VP8L"}
-_WEBP_ICC_OR_ALPHA = 0x30
+_WEBP_ALPHA = 0x10
+_WEBP_ICC_OR_ALPHA = 0x20 | _WEBP_ALPHA
 _WEBP_ANIMATION = 0x02
 
 
@@ -266,11 +295,11 @@ def _webp_size(kind: bytes, body: bytes) -> tuple[int, int]:
     raise _damaged("WebP", "a header is broken")
 
 
-def _webp_of(chunks: list[tuple[bytes, bytes]]) -> bytes:
+def _webp_of(chunks: list[tuple[bytes, bytes]], *, flags: int = _WEBP_ICC_OR_ALPHA) -> bytes:
     parts = [b"WEBP"]
     for kind, body in chunks:
         if kind == b"VP8X":
-            body = bytes((body[0] & _WEBP_ICC_OR_ALPHA, 0, 0, 0)) + body[4:]
+            body = bytes((body[0] & flags, 0, 0, 0)) + body[4:]
         if kind in _WEBP_KEPT:
             parts += [kind, len(body).to_bytes(4, "little"), body, b"\0" * (len(body) % 2)]
     return b"RIFF" + sum(map(len, parts)).to_bytes(4, "little") + b"".join(parts)

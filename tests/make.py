@@ -6,7 +6,9 @@ import random
 import uuid
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,7 @@ def member(of: Project, role: str = Role.RESEARCHER, **fields: Any) -> User:
     return person
 
 
-def picture_bytes(n: int | None = None, *, size: tuple[int, int] = (24, 16), format: str = "PNG") -> bytes:  # noqa: A002
+def picture_bytes(n: int | None = None, *, size: tuple[int, int] = (48, 32), format: str = "PNG") -> bytes:  # noqa: A002
     """A small picture unlike all others."""
     n = next(_numbers) if n is None else n
     colours = [(n * 37 % 256, n // 256 % 256, (n * 91 + x) % 256) for x in range(size[0] * size[1])]
@@ -71,6 +73,16 @@ def picture_bytes(n: int | None = None, *, size: tuple[int, int] = (24, 16), for
 
 def image(of: Project, **kind: Any) -> Image:
     picture = inspect(picture_bytes(**kind))
+    store_files(of, picture)
+    return image_row(of, picture)
+
+
+def old_image(of: Project, *, size: tuple[int, int], data: bytes = b"") -> Image:
+    """A picture as versions stored it that took any size and left colours and transparency to the browser."""
+    data = data or picture_bytes(size=size)
+    digest = sha256(data).hexdigest()
+    files = {"original": data, "original_sha256": digest, "display": data, "display_sha256": digest}
+    picture = replace(inspect(picture_bytes()), width=size[0], height=size[1], **files)
     store_files(of, picture)
     return image_row(of, picture)
 

@@ -26,7 +26,7 @@ class Source(models.Model):
 
 
 class Image(models.Model):
-    """A picture as it came (original bytes) and as it is shown (display file: upright, without metadata)."""
+    """A picture as it came (original bytes) and as it is shown (display file: sRGB, without metadata)."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="images")
     sha256 = models.CharField(max_length=64)
@@ -34,8 +34,10 @@ class Image(models.Model):
     display_sha256 = models.CharField(max_length=64)
     display = models.FileField(max_length=200)
     content_type = models.CharField(max_length=20)  # of the display file
-    width = models.PositiveIntegerField()  # pixels of the display file
+    width = models.PositiveIntegerField()  # pixels of the display file, upright
     height = models.PositiveIntegerField()
+    # What was changed for the display file (datasets.pictures.Picture.changes); None: stored before that was recorded.
+    changes = models.JSONField(null=True, blank=True)
     n_bytes = models.PositiveBigIntegerField()  # of the original
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -203,7 +203,7 @@ def test_pictures_in_the_archive_are_those_that_were_shown_and_tell_nothing_else
     exif = PillowImage.Exif()
     exif[0x010E] = SECRET
     photo = io.BytesIO()
-    PillowImage.new("RGB", (40, 30), "teal").save(photo, "JPEG", exif=exif)
+    PillowImage.new("RGB", (48, 36), "teal").save(photo, "JPEG", exif=exif)
     study = make.study(n_pairs=1)
     replace_original(study.project.pairs.get(), photo.getvalue())
     make.rate(make.participation(study), 7)

@@ -75,7 +75,7 @@ def pair_of_size(project: Project, original: tuple[int, int], anonymized: tuple[
 
 def test_every_pair_has_scikit_images_psnr_and_ssim_and_numpys_mse():
     project = make.project()
-    for size in ((24, 16), (90, 75), (11, 11)):
+    for size in ((48, 32), (90, 75), (33, 33)):
         pair_of_size(project, size, size)
     release = release_of(project)
     assert scored(release) == 3
@@ -86,15 +86,15 @@ def test_every_pair_has_scikit_images_psnr_and_ssim_and_numpys_mse():
 
 def test_a_picture_that_lies_on_its_side_in_its_file_is_scored_as_it_is_shown():
     project = make.project()
-    upright = PillowImage.open(io.BytesIO(make.picture_bytes(size=(30, 20))))
+    upright = PillowImage.open(io.BytesIO(make.picture_bytes(size=(60, 40))))
     exif = PillowImage.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees before it is shown
     turned = stored(project, upright.transpose(PillowImage.Transpose.ROTATE_90), exif=exif)
-    make.pair(project, original=turned, anonymized=make.image(project, size=(30, 20)))
+    make.pair(project, original=turned, anonymized=make.image(project, size=(60, 40)))
     release = release_of(project)
     scored(release)
     label = release.labels.get()
-    assert shown(label.original).shape == (20, 30, 3)
+    assert shown(label.original).shape == (40, 60, 3)
     assert values(label) == pytest.approx(expected(label), rel=1e-9)
 
 
@@ -111,17 +111,18 @@ def test_identical_pictures_have_an_infinite_psnr_that_is_stored():
 
 def test_pictures_of_different_sizes_have_no_score_and_a_reason_with_both_sizes():
     project = make.project()
-    pair_of_size(project, (24, 16), (30, 20))
+    pair_of_size(project, (48, 32), (60, 40))
     release = release_of(project)
     scored(release)
     label = release.labels.get()
     assert values(label) == {"psnr": None, "mse": None, "ssim": None}
-    assert all("24 x 16 and 30 x 20" in reason for reason in reasons(label).values())
+    assert all("48 x 32 and 60 x 40" in reason for reason in reasons(label).values())
 
 
 def test_a_picture_too_small_for_a_window_lacks_ssim_alone():
     project = make.project()
-    pair_of_size(project, (40, 10), (40, 10))
+    sized = {"original": make.old_image(project, size=(40, 10)), "anonymized": make.old_image(project, size=(40, 10))}
+    make.pair(project, **sized)
     release = release_of(project)
     scored(release)
     label = release.labels.get()

@@ -182,8 +182,8 @@ def motley_project() -> Project:
             make.pair(project, group=f"g{i}", original=original, method=method, scope="global", **source)
     twin, small = make.image(project), {"size": (30, 10)}
     odd: list[dict[str, Any]] = [
-        {"original": make.image(project, size=(20, 30))},  # another size than the anonymized
-        {"original": make.image(project, **small), "anonymized": make.image(project, **small)},
+        {"original": make.image(project, size=(40, 60))},  # another size than the anonymized
+        {"original": make.old_image(project, **small), "anonymized": make.old_image(project, **small)},
         {"original": twin, "anonymized": twin},
         {"method": "swap", "scope": "region"},  # which nothing in training has
         {"method": "", "scope": ""},

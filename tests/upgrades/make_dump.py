@@ -28,7 +28,7 @@ PROJECT = "drawings"
 HA1, HA2 = f"{PROJECT}/rooms/HA1", f"{PROJECT}/rooms/HA2"
 FIRST, LATER = range(12), range(12, 14)  # originals, as they are imported
 METHODS = ("mask", "blur")
-WIDTH, HEIGHT = 24, 16
+WIDTH, HEIGHT = 48, 32
 # By original: before a study opens, and after that.
 ROLES: dict[int, dict[str, Any]] = {
     0: {"role": "practice", "expected": 9, "tolerance": 1, "direction": "near"},

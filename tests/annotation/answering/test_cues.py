@@ -31,9 +31,9 @@ from tests.annotation.pages.test_pages import study_form
 from tests.races import meanwhile
 
 pytestmark = pytest.mark.postgres
-WIDTH, HEIGHT = 24, 16  # of the pictures that make.py makes
+WIDTH, HEIGHT = 48, 32  # of the pictures that make.py makes
 FACE = {"kind": "face", "x": 3, "y": 2, "width": 10, "height": 8}
-TEXT = {"kind": "text", "x": 0, "y": 12, "width": WIDTH, "height": 4}
+TEXT = {"kind": "text", "x": 0, "y": 28, "width": WIDTH, "height": 4}
 AS_JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.sampled_from(CueKind.values),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*FACE, "z"]), inner),
@@ -148,9 +148,9 @@ def test_boxes_reach_to_every_edge_of_the_picture_and_not_beyond(person: Partici
 @pytest.mark.django_db
 def test_they_are_measured_on_the_anonymized_picture_whatever_the_original_is_like() -> None:
     project = make.project()
-    make.pair(project, original=make.image(project, size=(400, 300)), anonymized=make.image(project, size=(30, 20)))
+    make.pair(project, original=make.image(project, size=(400, 300)), anonymized=make.image(project, size=(60, 40)))
     study = asking(of=project, n_pairs=0)
-    fits, beyond = with_box(x=20, y=12), with_box(x=21, y=12)
+    fits, beyond = with_box(x=50, y=32), with_box(x=51, y=32)
     assert marked(say(make.participation(study), fits, beyond)) == [fits]
 
 
@@ -291,7 +291,7 @@ def test_the_pairs_page_shows_the_boxes_as_they_stand_with_who_drew_them(person:
     assert as_sent(page.context["cues"]) == [TEXT]
     words = page.content.decode()
     assert f'viewBox="0 0 {WIDTH} {HEIGHT}"' in words
-    assert words.count('<rect x="0" y="12" width="24" height="4" />') == 1
+    assert words.count('<rect x="0" y="28" width="48" height="4" />') == 1
     table = words.split('id="cues"')[1].split("</table>")[0]
     assert person.annotator.pseudonym in table
     assert "Text" in table

@@ -1,0 +1,20 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from annotation.studies.displays import renew_displays
+from datasets.management.following import named_project
+from datasets.telling import TellingCommand
+
+
+class Command(TellingCommand):
+    help = "Make anew what earlier versions stored to be shown, of pictures that nobody was given and no release holds."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("project", help="the project's slug")
+
+    def handle(self, *args: Any, project: str, **options: Any) -> None:
+        done = renew_displays(named_project(project))
+        self.stdout.write(
+            f"{done.n_renewed} made anew; {done.n_kept} kept, as people or releases have them; "
+            f"{done.n_unfit} kept, as their originals are missing or would be refused today."
+        )

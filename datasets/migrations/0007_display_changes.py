@@ -1,0 +1,16 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('datasets', '0004_cues'),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name='image',
+            name='changes',
+            field=models.JSONField(blank=True, null=True),
+        ),
+    ]
