@@ -26,6 +26,13 @@ class ImportForm(forms.Form):
         widget=forms.FileInput(attrs={"accept": ".zip,application/zip"}),
     )
 
+    leave_columns = forms.BooleanField(
+        label="Leave columns unread that the studio does not know",
+        help_text="Without this, a column stops the import if its name is nearly that of a known one, or if it seems "
+        "to hold ratings.",
+        required=False,
+    )
+
     def clean_archive(self) -> Any:
         archive: UploadedFile[Any] = self.cleaned_data["archive"]
         if (archive.size or 0) > settings.UPLOAD_MAX_BYTES:

@@ -14,5 +14,6 @@ urlpatterns = [
     ),
     path("jobs/<uuid:job>/", views.job, name="job"),
     path("jobs/<uuid:job>/cancel/", views.job_cancel, name="job-cancel"),
+    path("jobs/<uuid:job>/report/", views.job_report, name="job-report"),
     path("jobs/<uuid:job>/retry/", views.job_retry, name="job-retry"),
 ]

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import HttpResponse, HttpResponseBase
+from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -20,6 +20,7 @@ from datasets.models.jobs import Job
 from datasets.models.pictures import Image
 from datasets.models.projects import Project
 from datasets.models.releases import Release
+from datasets.reports import report_name
 from datasets.telling import told_on
 from datasets.uploads import keep_upload
 
@@ -48,7 +49,8 @@ def import_pairs(request: LoggedIn, project: str) -> HttpResponse:
     form = ImportForm(request.POST or None, request.FILES or None, label_suffix="")
     if request.method == "POST" and form.is_valid():
         archive = keep_upload(form.cleaned_data["archive"])
-        job = queue_job("import_pairs", found, by=request.user, archive=archive)
+        leave_columns = form.cleaned_data["leave_columns"]
+        job = queue_job("import_pairs", found, by=request.user, archive=archive, leave_columns=leave_columns)
         return redirect("datasets:job", job.public_id)
     context = {"project": found, "form": form}
     return render(request, "datasets/import.html", context, status=400 if form.errors else 200)
@@ -68,8 +70,24 @@ def job(request: LoggedIn, job: UUID) -> HttpResponse:
     release = None
     if found.state == Job.State.DONE and (pk := found.result.get("release") or found.arguments.get("release")):
         release = Release.objects.frozen().filter(project=found.project, pk=pk).first()
-    context = {"job": found, "project": found.project, "release": release, "may_steer": may_steer(request, found)}
+    context = {
+        "job": found,
+        "project": found.project,
+        "release": release,
+        "may_steer": may_steer(request, found),
+        "has_report": found.is_finished and media_path(report_name(found)).exists(),
+    }
     return render(request, "datasets/job.html", context)
+
+
+@require_GET
+def job_report(request: LoggedIn, job: UUID) -> HttpResponseBase:
+    """All that an import's check found wrong, as CSV."""
+    found = managed_job(request, job)
+    name = report_name(found)
+    if not media_path(name).exists():
+        raise Http404("This job has no report, or it was too old to be kept.")
+    return file_response(request, name, content_type="text/csv; charset=utf-8", download_as="import-problems.csv")
 
 
 def may_steer(request: LoggedIn, job: Job) -> bool:

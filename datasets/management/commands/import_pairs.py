@@ -4,8 +4,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from datasets.files import media_path
 from datasets.jobs import queue_job
 from datasets.management.following import finish_here, named_project
+from datasets.reports import report_name
 from datasets.telling import TellingCommand
 
 
@@ -15,6 +17,11 @@ class Command(TellingCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("manifest", type=Path, help="manifest.csv, or a .zip with manifest.csv in it")
         parser.add_argument("--root", type=Path, help="folder that the manifest's paths start from (default: its own)")
+        parser.add_argument(
+            "--leave-columns",
+            action="store_true",
+            help="go on where a column that is not read is nearly a known one, or seems to hold ratings",
+        )
         parser.add_argument("--project", required=True, help="the project's slug")
 
     def handle(self, *args: Any, manifest: Path, root: Path | None, project: str, **options: Any) -> None:
@@ -26,5 +33,15 @@ class Command(TellingCommand):
             arguments = {"archive": str(manifest.resolve())}
         else:
             arguments = {"manifest": str(manifest.resolve()), "root": str((root or manifest.parent).resolve())}
-        result = finish_here(self, queue_job("import_pairs", named_project(project), by=None, **arguments))
+        job = queue_job(
+            "import_pairs", named_project(project), by=None, leave_columns=options["leave_columns"], **arguments
+        )
+        try:
+            result = finish_here(self, job)
+        except CommandError as error:
+            report = media_path(report_name(job))
+            raise CommandError(f"{error}\nThe report: {report}" if report.exists() else str(error)) from error
+        self.stdout.write(f"The manifest was read as {result['read_as']}.")
+        if result["unread"]:
+            self.stdout.write(f"Nobody reads its columns {', '.join(result['unread'])}.")
         self.stdout.write(f"{result['n_new']} new pairs, {result['n_known']} were known already.")
