@@ -24,6 +24,7 @@ from datasets.uploads import discard_old_uploads, is_upload
 
 PAIRS_AT_ONCE = 20  # in one transaction: some 80 ms at most, so that nobody who rates has to wait for long
 BYTES_AT_ONCE = 64_000_000
+SHOWN_ROWS = 50  # of a layout, before anything is kept
 _LINE = struct.Struct("<6I")  # a line's number, and so many bits of the hash of each of its five facts
 _FACT_BITS = 0xFFFFFFFF
 
@@ -37,6 +38,8 @@ def import_pairs(attempt: Attempt) -> dict[str, Any]:
     try:
         root = opened_root(attempt.arguments)
         n_rows = check(attempt, root)
+        if root.is_by_layout and not attempt.arguments.get("as_previewed"):
+            return {"n_rows": n_rows, "preview": preview(root)}
         result = store(attempt, root, n_rows)
     except JobCancelled as cancelled:
         n_new = attempt.job.result.get("n_new", 0)
@@ -55,7 +58,17 @@ def opened_manifest(root: Root) -> Iterator[tuple[Manifest, str]]:
     """A root's manifest with its header read, and as what it is read, in words."""
     with root.manifest_text() as text:
         manifest = Manifest(text)
-        yield manifest, f"{ENCODINGS[getattr(text, 'encoding', 'utf-8-sig')]}, {DELIMITERS[manifest.delimiter]}"
+        yield (
+            manifest,
+            "its layout" if root.is_by_layout else f"{ENCODINGS[text.encoding]}, {DELIMITERS[manifest.delimiter]}",
+        )
+
+
+def preview(root: Root) -> list[list[str]]:
+    """The first rows of what a layout says: anonymized, original, source, scope, method."""
+    with opened_manifest(root) as (manifest, _):
+        rows = [row for row in islice(manifest.rows(), SHOWN_ROWS) if isinstance(row, ManifestRow)]
+    return [[row.anonymized, row.original, row.source, row.scope, row.method] for row in rows]
 
 
 def _reader(root: Root) -> Callable[[str], Picture]:

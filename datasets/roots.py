@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
+from datasets.layout import manifest_by_layout
 from datasets.names import (
     FILES_LISTED,
     Names,
@@ -41,11 +42,19 @@ class NotThere(Refusal):
 class Folder:
     """Pictures and manifest in a folder; nothing outside of it can be reached."""
 
-    def __init__(self, root: Path, manifest: Path) -> None:
+    def __init__(self, root: Path, manifest: Path | None) -> None:
+        """Without a manifest the layout of the folder stands in for it."""
         self.root, self.manifest = root.resolve(), manifest
+
+    @property
+    def is_by_layout(self) -> bool:
+        return self.manifest is None
 
     @contextmanager
     def manifest_text(self) -> Iterator[TextIO]:
+        if self.manifest is None:
+            yield manifest_by_layout(islice(files_below(self.root), FILES_LISTED))
+            return
         try:
             with self.manifest.open("rb") as file:
                 encoding = encoding_of(file, MANIFEST_BYTES)
@@ -84,12 +93,19 @@ class Archive:
             raise BadManifest("the file is not a zip that can be read; make it again.") from error
         self.members = [each for each in self.zip.infolist() if not each.is_dir()]
         manifests = [each for each in self.members if _is_manifest(each.filename)]
-        if len(manifests) != 1:
+        if len(manifests) > 1:
             raise BadManifest(f"the zip must hold one {MANIFEST_NAME}; it holds {len(manifests)}.")
-        self.manifest = manifests[0]
+        self.manifest = manifests[0] if manifests else None
+
+    @property
+    def is_by_layout(self) -> bool:
+        return self.manifest is None
 
     @contextmanager
     def manifest_text(self) -> Iterator[TextIO]:
+        if self.manifest is None:
+            yield manifest_by_layout(member_name(each, self.code_page) for each in self.members)
+            return
         try:
             with self.zip.open(self.manifest) as file:
                 encoding = encoding_of(file, MANIFEST_BYTES)
@@ -122,6 +138,8 @@ class Archive:
     @cached_property
     def prefix(self) -> str:
         """The folder of the manifest, from which its paths start: a zip of a folder keeps the folder's name."""
+        if self.manifest is None:
+            return ""
         folder, slash, _ = plain(member_name(self.manifest, self.code_page)).rpartition("/")
         return folder + slash
 
@@ -130,6 +148,8 @@ class Archive:
         """By which names are read that do not say it themselves."""
         if not any(map(needs_code_page, self.members)):
             return "utf-8"
+        if self.manifest is None:
+            return settled_code_page(self.members, [])
         with self.manifest_text() as text:
             rows = (row for row in manifest_rows(text) if isinstance(row, ManifestRow))
             names = (name for row in rows for name in (row.original, row.anonymized) if not name.isascii())
@@ -154,4 +174,5 @@ def opened_root(arguments: dict[str, Any]) -> Root:
         if is_upload(Path(archive)) and not Path(archive).exists():
             raise BadManifest("The uploaded file is gone; upload it again.")
         return Archive(Path(archive))
-    return Folder(Path(arguments["root"]), Path(arguments["manifest"]))
+    manifest = arguments.get("manifest")
+    return Folder(Path(arguments["root"]), Path(manifest) if manifest else None)

@@ -16,6 +16,7 @@ from datasets.files import file_response, media_path
 from datasets.forms import ImportForm
 from datasets.images import picture_response
 from datasets.jobs import cancel_job, queue_job, retry_job
+from datasets.layout import sample_lines
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image
 from datasets.models.projects import Project
@@ -54,6 +55,23 @@ def import_pairs(request: LoggedIn, project: str) -> HttpResponse:
         return redirect("datasets:job", job.public_id)
     context = {"project": found, "form": form}
     return render(request, "datasets/import.html", context, status=400 if form.errors else 200)
+
+
+@require_GET
+def sample_manifest(request: LoggedIn, project: str) -> HttpResponse:
+    managed_project(request, project)
+    headers = {"Content-Disposition": 'attachment; filename="manifest.csv"'}
+    return HttpResponse("".join(sample_lines()), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+@require_POST
+def import_previewed(request: LoggedIn, job: UUID) -> HttpResponse:
+    """Import what a job has shown; asked twice, the second import changes nothing."""
+    found = get_object_or_404(
+        Job.objects.managed_by(request.user), public_id=job, kind="import_pairs", result__has_key="preview"
+    )
+    arguments = found.arguments | {"as_previewed": True}
+    return redirect("datasets:job", queue_job("import_pairs", found.project, by=request.user, **arguments).public_id)
 
 
 # Jobs --------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ Both have the same columns, so that whoever has downloaded the pairs fills roles
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import TextIO
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -100,8 +100,8 @@ def _batches(study: Study, file: TextIO, rows_at_once: int) -> Iterator[Wanted]:
         n_before = 1
     else:
         delimiter = delimiter_of(first, COLUMNS)
-        file.seek(0)
-    reader = csv.DictReader(file, delimiter=delimiter)
+    lines = file if n_before else chain([first], file)
+    reader = csv.DictReader(lines, delimiter=delimiter)
     reader.fieldnames = column_names(reader.fieldnames or ())
     columns = set(reader.fieldnames or ())
     if "role" not in columns:

@@ -33,7 +33,7 @@ from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project, Role
 from datasets.reports import report_name
 from datasets.roots import Archive, opened_root
-from datasets.rows import BadManifest, manifest_rows
+from datasets.rows import BadManifest, ManifestRow, manifest_rows
 from datasets.tables import DELIMITERS
 from datasets.uploads import BoundedUpload
 from tests import make
@@ -83,7 +83,7 @@ def zipped(root: Path, *, prefix: str = "", **options: Any) -> Path:
     return path
 
 
-def imported(project: Project, **arguments: str) -> Job:
+def imported(project: Project, **arguments: Any) -> Job:
     job = queue_job("import_pairs", project, **arguments)
     jobs.run(job.pk)
     job.refresh_from_db()
@@ -446,7 +446,7 @@ def not_there(root: Path) -> Path:
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        (without_manifest, "must hold one manifest.csv; it holds 0"),
+        (without_manifest, "no manifest.csv, and lone.png lies in none of the layouts"),
         (with_two_manifests, "must hold one manifest.csv; it holds 2"),
         (with_a_member_missing, "line 4: lone.png is not in the zip"),
         (with_a_way_out, "line 2: ../secret.png is not in the zip"),
@@ -901,3 +901,78 @@ def test_a_manifest_is_read_however_a_spreadsheet_saved_it(project, folder, enco
 def test_a_column_that_nobody_reads_is_named(project, folder):
     (folder / "manifest.csv").write_text("anonymized,group,camera\nlone.png,g,Leica\n")
     assert from_folder(project, folder).result["unread"] == ["camera"]
+
+
+# Without a manifest
+
+
+def laid_out(root: Path, *names: str) -> Path:
+    for n, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(make.picture_bytes(n))
+    return root
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["zip", "folder"])
+def test_folders_are_shown_as_rows_and_imported_only_then(project, tmp_path, client, researcher, packed):
+    root = laid_out(
+        tmp_path / "all", "my/London/originals/a.JPG", "my/London/face_blur/a.png", "my/Rome/body_mask_big/b.png"
+    )
+    job = imported(project, archive=str(zipped(root))) if packed else imported(project, root=str(root))
+    assert job.error == ""
+    assert not Pair.objects.exists()
+    page = client.get(reverse("datasets:job", args=[job.public_id])).content.decode()
+    assert all(cell in page for cell in ("my/London/face_blur/a.png", "my/London/originals/a.JPG", "mask_big"))
+    answer = client.post(reverse("datasets:import-previewed", args=[job.public_id]))
+    jobs.run(Job.objects.first().pk)
+    assert answer.url == reverse("datasets:job", args=[Job.objects.first().public_id])
+    found = Pair.objects.values_list("source__name", "scope", "method", "original_path").order_by("source__name")
+    assert list(found) == [
+        ("London", "face", "blur", "my/London/originals/a.JPG"),
+        ("Rome", "body", "mask_big", ""),
+    ]
+    assert Pair.objects.get(original=None).group == "Rome/b"
+
+
+def test_originals_and_anonymized_pictures_of_equal_names_are_pairs(project, tmp_path):
+    root = laid_out(tmp_path / "all", "originals/a.png", "originals/b.png", "anonymized/a.png", "anonymized/b.png")
+    assert imported(project, root=str(root), as_previewed=True).result["n_new"] == 2
+    assert set(Pair.objects.values_list("original_path", "anonymized_path")) == {
+        ("originals/a.png", "anonymized/a.png"),
+        ("originals/b.png", "anonymized/b.png"),
+    }
+
+
+def test_a_picture_outside_the_layout_is_not_left_out_without_a_word(project, tmp_path):
+    root = laid_out(tmp_path / "all", "originals/a.png", "anonymized/a.png", "anonymized/c.png")
+    job = imported(project, root=str(root), as_previewed=True)
+    assert "anonymized/c.png has no original of the same name" in job.error
+    assert_nothing_was_imported(project, job)
+
+
+def test_an_upload_that_was_previewed_waits_for_its_import(project, folder, tmp_path, client, researcher):
+    root = laid_out(tmp_path / "all", "originals/a.png", "anonymized/a.png")
+    upload(client, project, zipped(root).read_bytes())
+    first = Job.objects.get()
+    jobs.run(first.pk)
+    from_folder(make.project(), folder)
+    assert len(incoming()) == 1
+    client.post(reverse("datasets:import-previewed", args=[first.public_id]))
+    jobs.run(Job.objects.first().pk)
+    assert Pair.objects.filter(project=project).count() == 1
+    assert incoming() == []
+
+
+def test_what_was_previewed_is_imported_by_the_projects_researchers_alone(project, tmp_path, client):
+    root = laid_out(tmp_path / "all", "originals/a.png", "anonymized/a.png")
+    job = imported(project, root=str(root))
+    client.force_login(make.member(project, Role.ANNOTATOR))
+    assert client.post(reverse("datasets:import-previewed", args=[job.public_id])).status_code == 404
+    assert client.get(reverse("datasets:sample-manifest", args=[project.slug])).status_code == 404
+    assert Job.objects.count() == 1
+
+
+def test_the_sample_manifest_is_a_manifest(project, client, researcher):
+    text = client.get(reverse("datasets:sample-manifest", args=[project.slug])).content.decode()
+    rows = list(manifest_rows(io.StringIO(text, newline="")))
+    assert [type(row) for row in rows] == [ManifestRow] * 3
