@@ -46,6 +46,16 @@ class ImportForm(forms.Form):
         return archive
 
 
+class PairForm(forms.Form):
+    """What a manifest says of a pair, in its words; `datasets/pair_changes.py` reads and checks it."""
+
+    group = forms.CharField(required=False, help_text="The same for all versions of one picture. Empty: the original.")
+    source = forms.CharField(required=False)
+    method = forms.CharField(required=False)
+    scope = forms.CharField(required=False)
+    parameters = forms.CharField(required=False, help_text='A JSON object, such as {"strength": 0.1}.')
+
+
 class SourceForm(forms.ModelForm[Source]):
     """What allows us to show a source's pictures, and how to cite them."""
 

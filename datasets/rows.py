@@ -205,15 +205,15 @@ def _doubt(name: str, free: set[str]) -> str | None:
 def _row(number: int, cells: list[str], columns: Mapping[str, int]) -> ManifestRow | BadRow:
     values = {column: cells[i].strip() if i < len(cells) else "" for column, i in columns.items()}
     values = {column: values.get(column, "") for column in MANIFEST_COLUMNS}
-    parameters = _parameters(values.pop("parameters"))
+    parameters = parameters_in(values.pop("parameters"))
     if parameters is None:
         return BadRow(number, 'parameters must be a JSON object such as {"strength": 0.1}.')
-    if problem := _problem(values):
+    if problem := row_problem(values):
         return BadRow(number, problem)
     return ManifestRow(number=number, parameters=parameters, **values)
 
 
-def _parameters(text: str) -> dict[str, Any] | None:
+def parameters_in(text: str) -> dict[str, Any] | None:
     """What the cell holds, or None where that is no JSON object which every database can store."""
     try:
         found = json.loads(text or "{}")
@@ -234,7 +234,8 @@ def _is_flat(value: Any, levels: int) -> bool:
     return levels > 0 and all(_is_flat(each, levels - 1) for each in within)
 
 
-def _problem(values: Mapping[str, str]) -> str | None:
+def row_problem(values: Mapping[str, str]) -> str | None:
+    """What is wrong with a row's cells, without its parameters."""
     if not values["anonymized"]:
         return "no path in 'anonymized'."
     if not values["original"] and not values["group"]:

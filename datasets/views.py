@@ -1,11 +1,12 @@
 """Pages for researchers: a project's pairs, its releases and its jobs."""
 
+import json
 from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -13,14 +14,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from datasets.access import LoggedIn, managed_project
 from datasets.export import archive_name, request_export
 from datasets.files import file_response, media_path
-from datasets.forms import ImportForm
+from datasets.forms import ImportForm, PairForm
 from datasets.images import picture_response
 from datasets.jobs import cancel_job, queue_job, retry_job
 from datasets.layout import sample_lines
 from datasets.models.jobs import Job
-from datasets.models.pictures import Image
+from datasets.models.pictures import Image, Pair
 from datasets.models.projects import Project
 from datasets.models.releases import Release
+from datasets.pair_changes import FACTS, change_pairs, facts_of, remove_pairs, use_of
 from datasets.reports import report_name
 from datasets.telling import told_on
 from datasets.uploads import keep_upload
@@ -35,6 +37,37 @@ def pairs(request: LoggedIn, project: str) -> HttpResponse:
     listed = found.pairs.select_related("original", "anonymized", "source").order_by("group", "pk")
     page = Paginator(listed, PAIRS_PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "datasets/pairs.html", {"project": found, "page": page})
+
+
+@require_GET
+def pair(request: LoggedIn, project: str, pair: int) -> HttpResponse:
+    """One pair, to mend or to remove while nothing uses it."""
+    found = managed_project(request, project)
+    one = get_object_or_404(found.pairs.select_related("original", "anonymized", "source"), pk=pair)
+    facts = facts_of(one)
+    form = PairForm(facts | {"parameters": json.dumps(facts["parameters"])}, label_suffix="")
+    changes = found.pair_changes.filter(pair=pair).select_related("by")
+    context = {"project": found, "pair": one, "use": use_of(one), "form": form, "changes": changes}
+    return render(request, "datasets/pair.html", context)
+
+
+@require_POST
+@told_on("datasets:pair")
+def pair_change(request: LoggedIn, project: str, pair: int) -> HttpResponse:
+    one = get_object_or_404(managed_project(request, project).pairs, pk=pair)
+    told = {fact: request.POST[fact] for fact in FACTS if fact in request.POST}
+    change_pairs(Pair.objects.filter(pk=one.pk), told, by=request.user)
+    messages.success(request, "The pair is changed.")
+    return redirect("datasets:pair", project, pair)
+
+
+@require_POST
+@told_on("datasets:pair")
+def pair_remove(request: LoggedIn, project: str, pair: int) -> HttpResponse:
+    one = get_object_or_404(managed_project(request, project).pairs, pk=pair)
+    remove_pairs(Pair.objects.filter(pk=one.pk), by=request.user)
+    messages.success(request, f"Pair {pair} is removed.")
+    return redirect("datasets:pairs", project)
 
 
 @require_GET
@@ -67,9 +100,10 @@ def sample_manifest(request: LoggedIn, project: str) -> HttpResponse:
 @require_POST
 def import_previewed(request: LoggedIn, job: UUID) -> HttpResponse:
     """Import what a job has shown; asked twice, the second import changes nothing."""
-    found = get_object_or_404(
-        Job.objects.managed_by(request.user), public_id=job, kind="import_pairs", result__has_key="preview"
-    )
+    found = managed_job(request, job)
+    if found.kind != "import_pairs" or "preview" not in found.result:
+        messages.info(request, "This job has shown no rows that wait to be imported.")
+        return redirect("datasets:job", found.public_id)
     arguments = found.arguments | {"as_previewed": True}
     return redirect("datasets:job", queue_job("import_pairs", found.project, by=request.user, **arguments).public_id)
 
@@ -104,7 +138,8 @@ def job_report(request: LoggedIn, job: UUID) -> HttpResponseBase:
     found = managed_job(request, job)
     name = report_name(found)
     if not media_path(name).exists():
-        raise Http404("This job has no report, or it was too old to be kept.")
+        messages.info(request, "This job has no report, or it was too old to be kept.")
+        return redirect("datasets:job", found.public_id)
     return file_response(request, name, content_type="text/csv; charset=utf-8", download_as="import-problems.csv")
 
 

@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.db import models
 
 from datasets.models.projects import Project
@@ -72,3 +73,28 @@ class Pair(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group}: {self.scope} {self.method}".strip()
+
+
+class PairChange(models.Model):
+    """That somebody mended or removed a pair which nothing used. It outlives the pair."""
+
+    class Verb(models.TextChoices):
+        CHANGED = "changed"
+        REMOVED = "removed"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="pair_changes")
+    pair = models.PositiveBigIntegerField()  # its number, which no other pair gets
+    anonymized_path = models.CharField(max_length=400)
+    verb = models.CharField(max_length=10, choices=Verb)
+    before = models.JSONField()  # group, source, method, scope, parameters
+    after = models.JSONField()  # empty where the pair was removed
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="pair_changes"
+    )
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"pair {self.pair} {self.verb}"

@@ -599,7 +599,7 @@ def test_the_report_is_downloaded_by_the_projects_researchers_alone(project, fol
     job = Job.objects.get()
     address = reverse("datasets:job-report", args=[job.public_id])
     assert address not in client.get(reverse("datasets:job", args=[job.public_id])).content.decode()
-    assert client.get(address).status_code == 404
+    assert client.get(address).url == reverse("datasets:job", args=[job.public_id])
     jobs.run(job.pk)
     assert address in client.get(reverse("datasets:job", args=[job.public_id])).content.decode()
     assert b"lone.png is not in the zip" in b"".join(client.get(address))
