@@ -65,6 +65,7 @@ def something_for_everything(**fields: Any) -> dict[str, Any]:
         "key": lease.anonymized_key,
         "person": participation.public_id,
         "item": lease.item.pk,
+        "pair": lease.item.pair_id,
         "image": lease.item.pair.anonymized_id,
         "slug": release.slug,
         "version": release.version,
