@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from datasets.access import LoggedIn, managed_project
+from datasets.alike import groups_alike
 from datasets.export import archive_name, request_export
 from datasets.files import file_response, media_path
 from datasets.forms import ImportForm, PairForm
@@ -22,7 +23,7 @@ from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair
 from datasets.models.projects import Project
 from datasets.models.releases import Release
-from datasets.pair_changes import FACTS, change_pairs, facts_of, remove_pairs, use_of
+from datasets.pair_changes import FACTS, change_pairs, facts_of, merge_groups, remove_pairs, use_of
 from datasets.reports import report_name
 from datasets.telling import told_on
 from datasets.uploads import keep_upload
@@ -68,6 +69,23 @@ def pair_remove(request: LoggedIn, project: str, pair: int) -> HttpResponse:
     remove_pairs(Pair.objects.filter(pk=one.pk), by=request.user)
     messages.success(request, f"Pair {pair} is removed.")
     return redirect("datasets:pairs", project)
+
+
+@require_GET
+def groups(request: LoggedIn, project: str) -> HttpResponse:
+    """Groups that may show one person, to be merged."""
+    found = managed_project(request, project)
+    page = Paginator(groups_alike(found), PAIRS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "datasets/groups.html", {"project": found, "page": page})
+
+
+@require_POST
+@told_on("datasets:groups")
+def groups_merge(request: LoggedIn, project: str) -> HttpResponse:
+    found, named = managed_project(request, project), sorted(set(request.POST.getlist("group")))
+    n = merge_groups(found, named, into=named[0], by=request.user) if named else 0
+    messages.success(request, f"{n} pairs were put into the group of the others.")
+    return redirect("datasets:groups", project)
 
 
 @require_GET

@@ -37,8 +37,8 @@ RESEARCHERS = {
             "withdraw", "seen", "preregistration",
         ),
         "datasets": (
-            "pairs", "import", "sample-manifest", "pair", "pair-change", "pair-remove", "picture", "release", "export",
-            "download", "job", "job-cancel", "job-retry", "job-report", "import-previewed",
+            "pairs", "import", "sample-manifest", "pair", "pair-change", "pair-remove", "groups", "groups-merge",
+            "picture", "release", "export", "download", "job", "job-cancel", "job-retry", "job-report", "import-previewed",
         ),
         "scoring": ("runs", "run", "comparison", "predictions"),
     }.items()

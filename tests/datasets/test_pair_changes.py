@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.urls import reverse
 
+from datasets.alike import groups_alike
 from datasets.files import media_path
 from datasets.jobs import queue_job
 from datasets.models.pictures import Image, Pair, PairChange
@@ -163,3 +164,38 @@ def test_a_pair_of_a_release_stays_as_it_is(project):
     release.labels.filter(number=1).update(original=pair.original, anonymized=pair.anonymized)
     with pytest.raises(PairInUse, match="is in a release"):
         change_pairs(mine(pair), {"group": "other"}, by=None)
+
+
+def original_at(project: Project, group: str, path: str) -> Pair:
+    return make.pair(project, group=group, original_path=path)
+
+
+def test_groups_with_equal_file_names_or_a_small_folder_are_pointed_out(project):
+    for group, path in {"a": "x/ann.png", "b": "y/Ann.jpg", "c": "y/ben.png", "d": "z/dan.png"}.items():
+        original_at(project, group, path)
+    assert groups_alike(project) == [(("a", "b"), "the file name ann"), (("b", "c"), "the folder y")]
+
+
+def test_a_folder_that_holds_everything_points_nothing_out(project):
+    for group in "abc":
+        original_at(project, group, f"originals/{group}.png")
+    assert groups_alike(project) == []
+
+
+def test_a_researcher_merges_the_groups_that_are_pointed_out(project, client, researcher):
+    for group, path in {"a": "x/ann.png", "b": "y/ann.png"}.items():
+        original_at(project, group, path)
+    page = client.get(reverse("datasets:groups", args=[project.slug])).content.decode()
+    assert "the file name ann" in page
+    client.post(reverse("datasets:groups-merge", args=[project.slug]), {"group": ["a", "b"]})
+    assert set(Pair.objects.values_list("group", flat=True)) == {"a"}
+    assert PairChange.objects.get().by == researcher
+
+
+def test_groups_in_a_study_are_not_merged(project, client, researcher):
+    used = make.study(project, n_pairs=1).items.get().pair
+    make.pair(project, group="0")  # the first by name, into which the others would go
+    named = {"group": ["0", used.group]}
+    answer = client.post(reverse("datasets:groups-merge", args=[project.slug]), named, follow=True)
+    assert "is in a study" in answer.content.decode()
+    assert Pair.objects.get(pk=used.pk).group == used.group
