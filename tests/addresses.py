@@ -38,7 +38,8 @@ RESEARCHERS = {
         ),
         "datasets": (
             "pairs", "import", "sample-manifest", "pair", "pair-change", "pair-remove", "groups", "groups-merge",
-            "picture", "release", "export", "download", "job", "job-cancel", "job-retry", "job-report", "import-previewed",
+            "picture", "release", "export", "download", "job", "job-cancel", "job-retry", "job-report",
+            "import-previewed",
         ),
         "scoring": ("runs", "run", "comparison", "predictions"),
     }.items()
