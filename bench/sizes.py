@@ -101,7 +101,7 @@ def check(n_rows: int) -> None:
     """The first half of an import: every row is read and looked at, and nothing is kept."""
     attempt = claim(queued(n_rows).pk)
     assert attempt is not None
-    ingest._check(attempt, ingest._root(attempt.arguments))
+    ingest.check(attempt, ingest.opened_root(attempt.arguments))
 
 
 def import_pairs(n_rows: int) -> None:
@@ -114,11 +114,14 @@ def import_pairs(n_rows: int) -> None:
 
 def lines(n_rows: int) -> None:
     """What the check of as many rows keeps in memory, without their pictures."""
-    known = ingest._Known(project())
-    for number in range(n_rows):
-        facts = {"group": "g", "source": "sizes", "method": "blur", "scope": "face", "parameters": {"radius": number}}
-        row = ingest._SeenRow(number, f"{number:064x}", f"{-number & 0xFFFF:064x}", facts)
-        assert known._contradiction(row, {}) is None
+    known = ingest.KnownPairs(project())
+    for first in range(0, n_rows, ingest.PAIRS_AT_ONCE):
+        assert known.problems([_seen(number) for number in range(first, first + ingest.PAIRS_AT_ONCE)]) == []
+
+
+def _seen(number: int) -> ingest.SeenRow:
+    facts = {"group": "g", "source": "sizes", "method": "blur", "scope": "face", "parameters": {"radius": number}}
+    return ingest.SeenRow(number, f"{number:064x}", f"{-number & 0xFFFF:064x}", facts)
 
 
 def prepare_ratings(n_ratings: int) -> None:

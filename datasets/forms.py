@@ -26,6 +26,13 @@ class ImportForm(forms.Form):
         widget=forms.FileInput(attrs={"accept": ".zip,application/zip"}),
     )
 
+    leave_columns = forms.BooleanField(
+        label="Leave columns unread that the studio does not know",
+        help_text="Without this, a column stops the import if its name is nearly that of a known one, or if it seems "
+        "to hold ratings.",
+        required=False,
+    )
+
     def clean_archive(self) -> Any:
         archive: UploadedFile[Any] = self.cleaned_data["archive"]
         if (archive.size or 0) > settings.UPLOAD_MAX_BYTES:
@@ -37,6 +44,16 @@ class ImportForm(forms.Form):
             raise forms.ValidationError("This is not a zip file. Put manifest.csv and the pictures into one zip.")
         archive.seek(0)
         return archive
+
+
+class PairForm(forms.Form):
+    """What a manifest says of a pair, in its words; `datasets/pair_changes.py` reads and checks it."""
+
+    group = forms.CharField(required=False, help_text="The same for all versions of one picture. Empty: the original.")
+    source = forms.CharField(required=False)
+    method = forms.CharField(required=False)
+    scope = forms.CharField(required=False)
+    parameters = forms.CharField(required=False, help_text='A JSON object, such as {"strength": 0.1}.')
 
 
 class SourceForm(forms.ModelForm[Source]):

@@ -4,12 +4,15 @@ import csv
 import json
 import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import chain
 from math import isfinite
 from typing import Any, TextIO
 
 from datasets.refusals import Refusal
-from datasets.tables import is_like_formula
+from datasets.tables import DELIMITERS, column_names, delimiter_of, is_like_formula, said_delimiter
 
 # What a manifest may call each column; the first is ours, the others are the published data set's two spellings.
 MANIFEST_COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -21,6 +24,9 @@ MANIFEST_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "scope": ("scope",),
     "parameters": ("parameters",),
 }
+COLUMN_NAMES = {name for names in MANIFEST_COLUMNS.values() for name in names}
+# What people call a column with answers, whole or as its first or last word: nobody reads them from a manifest.
+RATING_NAMES = {"score", "scores", "rating", "ratings", "mos", "label", "labels", "anonymity", "ha1", "ha2"}
 # What no cell may hold: control characters, line ends of other alphabets, halves of a character.
 UNFIT = {"Cc", "Cs", "Zl", "Zp"}
 LENGTHS = {"original": 400, "anonymized": 400, "group": 120, "source": 80, "method": 40, "scope": 20}
@@ -48,6 +54,10 @@ class BadManifest(Refusal):
 
 class BadRow(Refusal):
     """One row of a manifest cannot be used."""
+
+    def __init__(self, line: int, words: str) -> None:
+        super().__init__(f"line {line}: {words}")
+        self.line, self.words = line, words
 
 
 class BadLabels(Refusal):
@@ -105,25 +115,68 @@ class _Lines:
         return line
 
 
+class Manifest:
+    """A manifest whose header is read: how its cells are separated, and which of its columns nobody reads."""
+
+    def __init__(self, file: TextIO) -> None:
+        """Raises BadManifest where the file as a whole is none."""
+        self._lines = _Lines(file)
+        with self._in_words():
+            first = next(self._lines, "")
+            if said := said_delimiter(first):
+                first = next(self._lines, "")
+            self.delimiter = said or delimiter_of(first, COLUMN_NAMES)
+            self._reader = csv.reader(chain([first], self._lines), delimiter=self.delimiter)
+            header = next(self._reader, [])
+            self._columns, self._n_columns = _columns(header), len(header)
+        read = {*self._columns.values()}
+        names = [name.strip() for place, name in enumerate(header) if place not in read]
+        self.unread = [name for name in names if name]
+
+    @property
+    def doubtful(self) -> dict[str, str]:
+        """Columns that nobody reads though somebody may think so, each with what is odd about it."""
+        found = {name: _doubt(name, COLUMN_NAMES - self._named()) for name in self.unread}
+        return {name: doubt for name, doubt in found.items() if doubt}
+
+    def _named(self) -> set[str]:
+        """All spellings of the columns that are there."""
+        return {name for column in self._columns for name in MANIFEST_COLUMNS[column]}
+
+    def rows(self) -> Iterator[ManifestRow | BadRow]:
+        """Row by row; a bad row comes out as a BadRow, so that a reader can name them all."""
+        with self._in_words():
+            self._lines.row_length = 0
+            for cells in self._reader:
+                self._lines.row_length = 0
+                if len(cells) > self._n_columns:
+                    yield BadRow(self._lines.n_lines, self._too_many(cells))
+                elif any(cell.strip() for cell in cells):
+                    yield _row(self._lines.n_lines, cells, self._columns)
+
+    def _too_many(self, cells: list[str]) -> str:
+        return (
+            f"{len(cells)} cells under {self._n_columns} columns; put a cell that holds "
+            f"{'a tab' if self.delimiter == chr(9) else repr(self.delimiter)} in double quotes."
+        )
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except csv.Error as error:
+            raise BadManifest(f"line {self._lines.n_lines}: {error}; save the manifest as CSV in UTF-8.") from error
+        except UnicodeError as error:
+            raise BadManifest("the manifest is not UTF-8 text; save it as CSV in UTF-8.") from error
+
+
 def manifest_rows(file: TextIO) -> Iterator[ManifestRow | BadRow]:
-    """Read a manifest row by row; a bad row comes out as a BadRow, so that a reader can name them all."""
-    lines = _Lines(file)
-    reader = csv.reader(lines)
-    try:
-        columns = _columns(next(reader, []))
-        lines.row_length = 0
-        for cells in reader:
-            lines.row_length = 0
-            if any(cell.strip() for cell in cells):
-                yield _row(reader.line_num, cells, columns)
-    except csv.Error as error:
-        raise BadManifest(f"line {reader.line_num}: {error}; save the manifest as CSV in UTF-8.") from error
-    except UnicodeDecodeError as error:
-        raise BadManifest("the manifest is not UTF-8 text; save it as CSV in UTF-8.") from error
+    """The rows of a manifest of which nothing else matters."""
+    yield from Manifest(file).rows()
 
 
 def _columns(header: list[str]) -> dict[str, int]:
-    names = [name.strip().lower().removeprefix("\ufeff") for name in header]
+    names = column_names(header)
     found: dict[str, int] = {}
     for column, spellings in MANIFEST_COLUMNS.items():
         places = [i for i, name in enumerate(names) if name in spellings]
@@ -131,25 +184,36 @@ def _columns(header: list[str]) -> dict[str, int]:
             raise BadManifest(f"the manifest has two columns for {column!r}; keep one.")
         if places:
             found[column] = places[0]
-    if "anonymized" not in found and any(";" in name for name in names):
-        raise BadManifest("the manifest's cells are separated by semicolons; use commas.")
     if "anonymized" not in found:
-        raise BadManifest(f"the manifest has no column 'anonymized'; its columns are: {', '.join(names) or 'none'}.")
+        raise BadManifest(
+            f"the manifest has no column 'anonymized'; its columns are: {', '.join(names) or 'none'}. "
+            f"Cells are separated by {', '.join(DELIMITERS.values())}."
+        )
     return found
+
+
+def _doubt(name: str, free: set[str]) -> str | None:
+    """What is odd about a column that nobody reads; None where nothing is. `free` are the columns not there."""
+    (lowered,) = column_names([name])
+    words = lowered.replace("_", " ").replace("-", " ").split()
+    if RATING_NAMES & {*words[:1], *words[-1:]}:
+        return "seems to hold ratings, which a manifest cannot bring in"
+    near = get_close_matches(lowered, sorted(free), n=1, cutoff=0.75)
+    return f"is nearly {near[0]!r}" if near else None
 
 
 def _row(number: int, cells: list[str], columns: Mapping[str, int]) -> ManifestRow | BadRow:
     values = {column: cells[i].strip() if i < len(cells) else "" for column, i in columns.items()}
     values = {column: values.get(column, "") for column in MANIFEST_COLUMNS}
-    parameters = _parameters(values.pop("parameters"))
+    parameters = parameters_in(values.pop("parameters"))
     if parameters is None:
-        return BadRow(f'line {number}: parameters must be a JSON object such as {{"strength": 0.1}}.')
-    if problem := _problem(values):
-        return BadRow(f"line {number}: {problem}")
+        return BadRow(number, 'parameters must be a JSON object such as {"strength": 0.1}.')
+    if problem := row_problem(values):
+        return BadRow(number, problem)
     return ManifestRow(number=number, parameters=parameters, **values)
 
 
-def _parameters(text: str) -> dict[str, Any] | None:
+def parameters_in(text: str) -> dict[str, Any] | None:
     """What the cell holds, or None where that is no JSON object which every database can store."""
     try:
         found = json.loads(text or "{}")
@@ -170,7 +234,8 @@ def _is_flat(value: Any, levels: int) -> bool:
     return levels > 0 and all(_is_flat(each, levels - 1) for each in within)
 
 
-def _problem(values: Mapping[str, str]) -> str | None:
+def row_problem(values: Mapping[str, str]) -> str | None:
+    """What is wrong with a row's cells, without its parameters."""
     if not values["anonymized"]:
         return "no path in 'anonymized'."
     if not values["original"] and not values["group"]:

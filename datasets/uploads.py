@@ -70,9 +70,9 @@ def discard_old_uploads() -> None:
 
 
 def _is_wanted(path: Path) -> bool:
-    job = Job.objects.filter(kind="import_pairs", arguments__archive=str(path)).first()
+    job = Job.objects.filter(kind="import_pairs", arguments__archive=str(path)).first()  # the newest
     if job is None:
         return path.stat().st_mtime > time.time() - QUEUED_WITHIN
-    if job.state in {Job.State.FAILED, Job.State.CANCELLED}:
+    if job.state in {Job.State.FAILED, Job.State.CANCELLED} or "preview" in job.result:
         return job.finished_at is None or job.finished_at > timezone.now() - RETRIED_WITHIN
     return not job.is_finished

@@ -6,6 +6,12 @@ app_name = "datasets"
 urlpatterns = [
     path("projects/<slug:project>/pairs/", views.pairs, name="pairs"),
     path("projects/<slug:project>/pairs/import/", views.import_pairs, name="import"),
+    path("projects/<slug:project>/pairs/import/manifest.csv", views.sample_manifest, name="sample-manifest"),
+    path("projects/<slug:project>/pairs/<int:pair>/", views.pair, name="pair"),
+    path("projects/<slug:project>/pairs/<int:pair>/change/", views.pair_change, name="pair-change"),
+    path("projects/<slug:project>/pairs/<int:pair>/remove/", views.pair_remove, name="pair-remove"),
+    path("projects/<slug:project>/groups/", views.groups, name="groups"),
+    path("projects/<slug:project>/groups/merge/", views.groups_merge, name="groups-merge"),
     path("projects/<slug:project>/pictures/<int:image>/", views.picture, name="picture"),
     path("projects/<slug:project>/releases/<slug:slug>/<int:version>/", views.release, name="release"),
     path("projects/<slug:project>/releases/<slug:slug>/<int:version>/export/", views.release_export, name="export"),
@@ -14,5 +20,7 @@ urlpatterns = [
     ),
     path("jobs/<uuid:job>/", views.job, name="job"),
     path("jobs/<uuid:job>/cancel/", views.job_cancel, name="job-cancel"),
+    path("jobs/<uuid:job>/import/", views.import_previewed, name="import-previewed"),
+    path("jobs/<uuid:job>/report/", views.job_report, name="job-report"),
     path("jobs/<uuid:job>/retry/", views.job_retry, name="job-retry"),
 ]

@@ -1,5 +1,6 @@
 """Pages for researchers: a project's pairs, its releases and its jobs."""
 
+import json
 from uuid import UUID
 
 from django.contrib import messages
@@ -11,15 +12,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from datasets.access import LoggedIn, managed_project
+from datasets.alike import groups_alike
 from datasets.export import archive_name, request_export
 from datasets.files import file_response, media_path
-from datasets.forms import ImportForm
+from datasets.forms import ImportForm, PairForm
 from datasets.images import picture_response
 from datasets.jobs import cancel_job, queue_job, retry_job
+from datasets.layout import sample_lines
 from datasets.models.jobs import Job
-from datasets.models.pictures import Image
+from datasets.models.pictures import Image, Pair
 from datasets.models.projects import Project
 from datasets.models.releases import Release
+from datasets.pair_changes import FACTS, change_pairs, facts_of, merge_groups, remove_pairs, use_of
+from datasets.reports import report_name
 from datasets.telling import told_on
 from datasets.uploads import keep_upload
 
@@ -30,9 +35,57 @@ PAIRS_PER_PAGE = 24
 def pairs(request: LoggedIn, project: str) -> HttpResponse:
     """The pictures of a project, to look at."""
     found = managed_project(request, project)
-    listed = found.pairs.select_related("original", "anonymized", "source").order_by("group", "pk")
+    listed = found.pairs.select_related("original", "anonymized", "source").order_by("group", "number")
     page = Paginator(listed, PAIRS_PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "datasets/pairs.html", {"project": found, "page": page})
+
+
+@require_GET
+def pair(request: LoggedIn, project: str, pair: int) -> HttpResponse:
+    """One pair, to mend or to remove while nothing uses it."""
+    found = managed_project(request, project)
+    one = get_object_or_404(found.pairs.select_related("original", "anonymized", "source"), number=pair)
+    facts = facts_of(one)
+    form = PairForm(facts | {"parameters": json.dumps(facts["parameters"])}, label_suffix="")
+    changes = found.pair_changes.filter(pair=pair).select_related("by")
+    context = {"project": found, "pair": one, "use": use_of(one), "form": form, "changes": changes}
+    return render(request, "datasets/pair.html", context)
+
+
+@require_POST
+@told_on("datasets:pair")
+def pair_change(request: LoggedIn, project: str, pair: int) -> HttpResponse:
+    one = get_object_or_404(managed_project(request, project).pairs, number=pair)
+    told = {fact: request.POST[fact] for fact in FACTS if fact in request.POST}
+    change_pairs(Pair.objects.filter(pk=one.pk), told, by=request.user)
+    messages.success(request, "The pair is changed.")
+    return redirect("datasets:pair", project, pair)
+
+
+@require_POST
+@told_on("datasets:pair")
+def pair_remove(request: LoggedIn, project: str, pair: int) -> HttpResponse:
+    one = get_object_or_404(managed_project(request, project).pairs, number=pair)
+    remove_pairs(Pair.objects.filter(pk=one.pk), by=request.user)
+    messages.success(request, f"Pair {pair} is removed.")
+    return redirect("datasets:pairs", project)
+
+
+@require_GET
+def groups(request: LoggedIn, project: str) -> HttpResponse:
+    """Groups that may show one person, to be merged."""
+    found = managed_project(request, project)
+    page = Paginator(groups_alike(found), PAIRS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "datasets/groups.html", {"project": found, "page": page})
+
+
+@require_POST
+@told_on("datasets:groups")
+def groups_merge(request: LoggedIn, project: str) -> HttpResponse:
+    found, named = managed_project(request, project), sorted(set(request.POST.getlist("group")))
+    n = merge_groups(found, named, into=named[0], by=request.user) if named else 0
+    messages.success(request, f"{n} pairs were put into the group of the others.")
+    return redirect("datasets:groups", project)
 
 
 @require_GET
@@ -48,10 +101,29 @@ def import_pairs(request: LoggedIn, project: str) -> HttpResponse:
     form = ImportForm(request.POST or None, request.FILES or None, label_suffix="")
     if request.method == "POST" and form.is_valid():
         archive = keep_upload(form.cleaned_data["archive"])
-        job = queue_job("import_pairs", found, by=request.user, archive=archive)
+        leave_columns = form.cleaned_data["leave_columns"]
+        job = queue_job("import_pairs", found, by=request.user, archive=archive, leave_columns=leave_columns)
         return redirect("datasets:job", job.public_id)
     context = {"project": found, "form": form}
     return render(request, "datasets/import.html", context, status=400 if form.errors else 200)
+
+
+@require_GET
+def sample_manifest(request: LoggedIn, project: str) -> HttpResponse:
+    managed_project(request, project)
+    headers = {"Content-Disposition": 'attachment; filename="manifest.csv"'}
+    return HttpResponse("".join(sample_lines()), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+@require_POST
+def import_previewed(request: LoggedIn, job: UUID) -> HttpResponse:
+    """Import what a job has shown; asked twice, the second import changes nothing."""
+    found = managed_job(request, job)
+    if found.kind != "import_pairs" or "preview" not in found.result:
+        messages.info(request, "This job has shown no rows that wait to be imported.")
+        return redirect("datasets:job", found.public_id)
+    arguments = found.arguments | {"as_previewed": True}
+    return redirect("datasets:job", queue_job("import_pairs", found.project, by=request.user, **arguments).public_id)
 
 
 # Jobs --------------------------------------------------------------------------------------------------------------
@@ -68,8 +140,25 @@ def job(request: LoggedIn, job: UUID) -> HttpResponse:
     release = None
     if found.state == Job.State.DONE and (pk := found.result.get("release") or found.arguments.get("release")):
         release = Release.objects.frozen().filter(project=found.project, pk=pk).first()
-    context = {"job": found, "project": found.project, "release": release, "may_steer": may_steer(request, found)}
+    context = {
+        "job": found,
+        "project": found.project,
+        "release": release,
+        "may_steer": may_steer(request, found),
+        "has_report": found.is_finished and media_path(report_name(found)).exists(),
+    }
     return render(request, "datasets/job.html", context)
+
+
+@require_GET
+def job_report(request: LoggedIn, job: UUID) -> HttpResponseBase:
+    """All that an import's check found wrong, as CSV."""
+    found = managed_job(request, job)
+    name = report_name(found)
+    if not media_path(name).exists():
+        messages.info(request, "This job has no report, or it was too old to be kept.")
+        return redirect("datasets:job", found.public_id)
+    return file_response(request, name, content_type="text/csv; charset=utf-8", download_as="import-problems.csv")
 
 
 def may_steer(request: LoggedIn, job: Job) -> bool:

@@ -38,7 +38,9 @@ RESEARCHERS = {
             "withdraw", "seen", "preregistration",
         ),
         "datasets": (
-            "pairs", "import", "picture", "release", "export", "download", "job", "job-cancel", "job-retry",
+            "pairs", "import", "sample-manifest", "pair", "pair-change", "pair-remove", "groups", "groups-merge",
+            "picture", "release", "export", "download", "job", "job-cancel", "job-retry", "job-report",
+            "import-previewed",
         ),
         "scoring": ("runs", "run", "comparison", "predictions"),
     }.items()
@@ -65,6 +67,7 @@ def something_for_everything(**fields: Any) -> dict[str, Any]:
         "key": lease.anonymized_key,
         "person": participation.public_id,
         "item": lease.item.pk,
+        "pair": lease.item.pair.number,
         "image": lease.item.pair.anonymized_id,
         "slug": release.slug,
         "version": release.version,

@@ -20,7 +20,11 @@ APPS = ("config", "annotation", "datasets", "scoring")
 ASKS_OR_LOCKS = {"select_for_update", "cursor", "raw", "RawSQL", "RunSQL"}
 LETS_THE_DATABASE_DECIDE = {"ignore_conflicts", "update_conflicts"}
 # Modules that no test imports, and the one by which tests come to all that they do.
-REACHED_BY = {"annotation.giving.draws": "annotation.giving.leases", "annotation.sql": "annotation.giving.leases"}
+REACHED_BY = {
+    "annotation.giving.draws": "annotation.giving.leases",
+    "annotation.sql": "annotation.giving.leases",
+    "annotation.answering.ratings": "annotation.answering.turn",
+}
 STATEMENT = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|EXISTS|SET LOCAL) ")
 
 
@@ -44,6 +48,9 @@ def what_it_decides(code: str) -> list[str]:
             case ast.Constant(value=str(text)) if STATEMENT.match(text):
                 found.append("statement")
     return sorted(set(found))
+
+
+ON_SQLITE_ALONE = {"config.sqlite.base"}
 
 
 def modules_of(root: Path) -> Iterator[tuple[str, str]]:
@@ -81,6 +88,7 @@ def untested_on_postgresql(root: Path, views: dict[str, str], reached: dict[str,
     named = set().union(*(named_in(code, views) for code in on_postgresql))
     modules = dict(modules_of(root))
     named |= {name for name, by in reached.items() if by in named and name in named_in(modules[by], {})}
+    named |= ON_SQLITE_ALONE
     return {name: what for name, code in modules.items() if name not in named and (what := what_it_decides(code))}
 
 

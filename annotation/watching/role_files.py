@@ -4,8 +4,9 @@ Both have the same columns, so that whoever has downloaded the pairs fills roles
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import TextIO
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -16,7 +17,7 @@ from annotation.watching.forms import RoleForm, role_initial
 from annotation.watching.roles import AlreadyGivenOut, CannotServe, PairRole, give_roles, given_out, role_of
 from datasets.forms import errors_in_words
 from datasets.refusals import Refusal
-from datasets.tables import csv_lines, path_cell, spellings_from_here
+from datasets.tables import column_names, csv_lines, delimiter_of, path_cell, said_delimiter, spellings_from_here
 
 ROWS_AT_ONCE = 100  # those who draw one of their pairs wait for as long as it takes to give them their roles
 NAMES: Mapping[str, Callable[[Item], str]] = {
@@ -27,6 +28,7 @@ NAMES: Mapping[str, Callable[[Item], str]] = {
     "method": lambda item: item.pair.method,
 }
 ROLE_COLUMNS = ("role", "expected", "tolerance", "direction", "instructed_score")
+NUMBERS = ("expected", "tolerance", "instructed_score")  # with a decimal comma where cells are separated otherwise
 COLUMNS = ("pair", *NAMES, "group", "state", "is_core", *ROLE_COLUMNS)
 PATHS = ("original", "anonymized")  # one of them at least names a pair
 NOTHING_DONE = "No pair was given a role."
@@ -93,22 +95,35 @@ def _check(study: Study, file: TextIO, rows_at_once: int) -> None:
 
 def _batches(study: Study, file: TextIO, rows_at_once: int) -> Iterator[Wanted]:
     file.seek(0)
-    reader = csv.DictReader(file)
+    first, n_before = file.readline(), 0
+    if delimiter := said_delimiter(first):
+        n_before = 1
+    else:
+        delimiter = delimiter_of(first, COLUMNS)
+    lines = file if n_before else chain([first], file)
+    reader = csv.DictReader(lines, delimiter=delimiter)
+    reader.fieldnames = column_names(reader.fieldnames or ())
     columns = set(reader.fieldnames or ())
     if "role" not in columns:
         raise BadRoles("The file has no column role.")
     if not columns & {"pair", *PATHS}:
         raise BadRoles("The file has no column pair, and no column original or anonymized.")
-    rows = _rows(reader)
+    rows = _rows(reader, n_before, decimal_comma=delimiter != ",")
     while batch := list(islice(rows, rows_at_once)):
         find = _finder(study, [row for _, row in batch])
         yield [_wanted(number, row, find) for number, row in batch]
 
 
-def _rows(reader: "csv.DictReader[str]") -> Iterator[Row]:
+def _rows(reader: "csv.DictReader[str]", n_before: int, *, decimal_comma: bool) -> Iterator[Row]:
     for row in reader:
+        number = reader.line_num + n_before
+        if None in row:
+            raise BadRoles(f"Line {number}: it has more cells than the header. {NOTHING_DONE}")
         cells = {name: (row.get(name) or "").strip() for name in ("pair", *NAMES, *ROLE_COLUMNS)}
-        yield reader.line_num, cells
+        if decimal_comma:
+            cells |= {name: re.sub(r"^(\d+),(\d+)$", r"\1.\2", cells[name]) for name in NUMBERS}
+        if any(cells.values()):  # a spreadsheet leaves lines of separators below a table
+            yield number, cells
 
 
 def _wanted(number: int, row: dict[str, str], find: Callable[[dict[str, str]], Item]) -> tuple[int, Item, PairRole]:

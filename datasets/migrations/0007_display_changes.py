@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0004_cues'),
+        ('datasets', '0006_pair_numbers'),
     ]
 
     operations = [

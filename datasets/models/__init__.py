@@ -1,7 +1,7 @@
 """Django looks for models here; everything else imports from the module that owns the model."""
 
 from datasets.models.jobs import Job
-from datasets.models.pictures import Image, Pair, Source
+from datasets.models.pictures import Image, Pair, PairChange, Source
 from datasets.models.projects import Membership, Project, Role
 from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, ReleaseNotice, SetAsideRating
 
@@ -13,6 +13,7 @@ __all__ = [
     "Label",
     "Membership",
     "Pair",
+    "PairChange",
     "Project",
     "Release",
     "ReleaseNotice",

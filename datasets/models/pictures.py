@@ -3,6 +3,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F
 
@@ -111,3 +112,28 @@ def give_numbers(pairs: Iterable[Pair]) -> None:
         last = of_project.values_list("last_pair_number", flat=True).get()
         for number, pair in enumerate(new, start=last - len(new) + 1):
             pair.number = number
+
+
+class PairChange(models.Model):
+    """That somebody mended or removed a pair which nothing used. It outlives the pair."""
+
+    class Verb(models.TextChoices):
+        CHANGED = "changed"
+        REMOVED = "removed"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="pair_changes")
+    pair = models.PositiveBigIntegerField()  # its number, which no other pair gets
+    anonymized_path = models.CharField(max_length=400)
+    verb = models.CharField(max_length=10, choices=Verb)
+    before = models.JSONField()  # group, source, method, scope, parameters
+    after = models.JSONField()  # empty where the pair was removed
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="pair_changes"
+    )
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"pair {self.pair} {self.verb}"

@@ -20,6 +20,7 @@ from typing import Any
 import krippendorff
 import numpy as np
 import pytest
+from django.db import transaction
 from django.urls import reverse
 from PIL import Image as PillowImage
 
@@ -511,7 +512,9 @@ def finished(project: Project, images: Iterator[Image]) -> Release:
 
 def released(project: Project, pairs: list[Pair], *, mode: str) -> Release:
     """Each pair rated once."""
-    release = begin_release(project, slug="s", title="t", mode=mode, simulated=False, origins={}, counting_rule="all")
+    facts = {"slug": "s", "title": "t", "mode": mode, "simulated": False, "origins": {}, "counting_rule": "all"}
+    with transaction.atomic():
+        release = begin_release(project, **facts)
     rating = ReleasedRating(annotator="R-1", score=7, seconds=1, position=1, is_late=False, n_revisions=1)
     rated = [
         ReleasedPair(pair=pair, ratings=[rating], corrected=None, corrected_se=None, is_core=None) for pair in pairs

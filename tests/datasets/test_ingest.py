@@ -1,3 +1,5 @@
+import csv
+import hashlib
 import io
 import os
 import sys
@@ -24,17 +26,21 @@ from hypothesis import strategies as st
 
 from datasets import files, ingest, jobs
 from datasets.files import media_path
-from datasets.ingest import PAIRS_AT_ONCE, Archive, _check, _Known, _root, _rows, _SeenRow, _store
+from datasets.ingest import PAIRS_AT_ONCE, KnownPairs, SeenRow, check, store
 from datasets.jobs import JobFailed, LostLease, claim, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project, Role
-from datasets.rows import BadManifest
+from datasets.reports import report_name
+from datasets.roots import Archive, opened_root
+from datasets.rows import BadManifest, ManifestRow, manifest_rows
+from datasets.tables import DELIMITERS
 from datasets.uploads import BoundedUpload
 from tests import make
 
 pytestmark = pytest.mark.django_db
 State = Job.State
+PLAIN = {"read_as": "UTF-8, commas", "unread": []}  # what is said of a manifest with nothing odd about it
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +83,7 @@ def zipped(root: Path, *, prefix: str = "", **options: Any) -> Path:
     return path
 
 
-def imported(project: Project, **arguments: str) -> Job:
+def imported(project: Project, **arguments: Any) -> Job:
     job = queue_job("import_pairs", project, **arguments)
     jobs.run(job.pk)
     job.refresh_from_db()
@@ -106,7 +112,7 @@ def assert_nothing_was_imported(project: Project, job: Job) -> None:
 
 def test_a_folder_becomes_pairs(project, folder):
     job = from_folder(project, folder)
-    assert job.result == {"n_rows": 3, "n_new": 3, "n_known": 0}
+    assert job.result == PLAIN | {"n_rows": 3, "n_new": 3, "n_known": 0}
     assert (job.n_done, job.n_total) == (3, 3)
     pair = Pair.objects.get(method="blur")
     assert (pair.scope, pair.source.name, pair.parameters) == ("face", "London", {"r": 9})
@@ -143,7 +149,7 @@ def test_a_compressed_zip_is_imported(project, folder, method):
 def test_imported_again_nothing_changes(project, folder):
     from_folder(project, folder)
     before = (list(Pair.objects.values()), list(Image.objects.values()), sorted(stored_files(project)))
-    assert from_folder(project, folder).result == {"n_rows": 3, "n_new": 0, "n_known": 3}
+    assert from_folder(project, folder).result == PLAIN | {"n_rows": 3, "n_new": 0, "n_known": 3}
     assert (list(Pair.objects.values()), list(Image.objects.values()), sorted(stored_files(project))) == before
 
 
@@ -258,7 +264,7 @@ def test_a_check_asks_the_database_as_often_for_many_rows_of_one_batch_as_for_fe
         write_manifest(folder, *lines)
         attempt = claim(queue_job("import_pairs", project, root=str(folder), manifest=str(folder / "manifest.csv")).pk)
         with CaptureQueriesContext(connection) as asked:
-            _check(attempt, _root(attempt.arguments))
+            check(attempt, opened_root(attempt.arguments))
         return len(asked)
 
     alone = ",lone.png,alone,,,,"
@@ -266,11 +272,11 @@ def test_a_check_asks_the_database_as_often_for_many_rows_of_one_batch_as_for_fe
 
 
 def test_a_check_keeps_less_than_250_bytes_of_a_row(project):
-    known, n_rows = _Known(project), 20_000
+    known, n_rows = KnownPairs(project), 20_000
     facts = {"group": "g", "source": "s", "method": "m", "scope": "face", "parameters": {"r": 9}}
     tracemalloc.start()
     for number in range(0, n_rows, PAIRS_AT_ONCE):
-        batch = [_SeenRow(line, "", f"{line:064x}", facts) for line in range(number, number + PAIRS_AT_ONCE)]
+        batch = [SeenRow(line, "", f"{line:064x}", facts) for line in range(number, number + PAIRS_AT_ONCE)]
         assert known.problems(batch) == []
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -280,7 +286,7 @@ def test_a_check_keeps_less_than_250_bytes_of_a_row(project):
 def test_the_same_row_twice_is_one_pair(project, folder):
     alike = 'original.png,sub/blur.png,g,London,blur,face,"{ ""r"":9 }"'
     write_manifest(folder, SAID, alike, ",lone.png,alone,,,,", ",lone.png,alone,,,,")
-    assert from_folder(project, folder).result == {"n_rows": 4, "n_new": 2, "n_known": 2}
+    assert from_folder(project, folder).result == PLAIN | {"n_rows": 4, "n_new": 2, "n_known": 2}
 
 
 def test_what_another_import_has_stored_since_the_check_is_not_contradicted(project, folder):
@@ -288,14 +294,43 @@ def test_what_another_import_has_stored_since_the_check_is_not_contradicted(proj
     attempt = claim(queue_job("import_pairs", project, root=str(folder), manifest=str(folder / "manifest.csv")).pk)
     Pair.objects.filter(method="blur").update(method="mask")
     with pytest.raises(JobFailed, match="line 2: the project now has these two pictures with another method"):
-        _store(attempt, _root(attempt.arguments), 3)
+        store(attempt, opened_root(attempt.arguments), 3)
 
 
-def test_a_manifest_full_of_faults_is_not_read_out_to_the_end(project, folder):
-    write_manifest(folder, *[",lone.png,,,,,"] * 500)
+def report_of(job: Job) -> list[dict[str, str]]:
+    text = media_path(report_name(job)).read_text(encoding="utf-8-sig")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_all_bad_files_of_a_long_manifest_stand_in_the_report(project, folder):
+    write_manifest(folder, *[f"gone{n}.png,lost{n}.png,,,,," for n in range(30)], ",lone.png,,,,,", "one,two,,,,,{},")
     job = from_folder(project, folder)
     assert len(job.error.splitlines()) == 22
-    assert job.error.endswith("... and more.")
+    assert job.error.endswith("... and 42 more, all of them in the report.")
+    rows = report_of(job)
+    assert [int(row["line"]) for row in rows] == [*(n for n in range(2, 32) for _ in "oa"), 32, 33]
+    assert rows[59]["problem"].startswith("lost29.png cannot be read: No such file or directory")
+    assert rows[61]["problem"].startswith("8 cells under 7 columns")
+    assert_nothing_was_imported(project, job)
+
+
+def test_a_report_goes_when_its_import_succeeds(project, folder):
+    write_manifest(folder, ",gone.png,g,,,,")
+    job = from_folder(project, folder)
+    write_manifest(folder, ",lone.png,g,,,,")
+    jobs.retry_job(job)
+    jobs.run(job.pk)
+    assert Pair.objects.count() == 1
+    assert not media_path(report_name(job)).exists()
+
+
+def test_old_reports_are_swept_by_the_next_import(project, folder):
+    write_manifest(folder, ",gone.png,g,,,,")
+    old, new = from_folder(project, folder), from_folder(project, folder)
+    os.utime(media_path(report_name(old)), (0, 0))
+    write_manifest(folder, ",lone.png,g,,,,")
+    from_folder(project, folder)
+    assert [media_path(report_name(job)).exists() for job in (old, new)] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -411,7 +446,7 @@ def not_there(root: Path) -> Path:
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        (without_manifest, "must hold one manifest.csv; it holds 0"),
+        (without_manifest, "no manifest.csv, and lone.png lies in none of the layouts"),
         (with_two_manifests, "must hold one manifest.csv; it holds 2"),
         (with_a_member_missing, "line 4: lone.png is not in the zip"),
         (with_a_way_out, "line 2: ../secret.png is not in the zip"),
@@ -464,8 +499,11 @@ def test_a_manifest_that_unpacks_to_hundreds_of_megabytes_is_refused_in_little_m
         for _ in range(200):
             member.write(line)
     tracemalloc.start()
-    with pytest.raises(BadManifest, match=r"is longer than 64000|is larger than 150 MB"):
-        for _ in _rows(Archive(path)):
+    with (
+        pytest.raises(BadManifest, match=r"is longer than 64000|is larger than 150 MB"),
+        Archive(path).manifest_text() as text,
+    ):
+        for _ in manifest_rows(text):
             pass
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -517,7 +555,7 @@ def test_an_import_that_is_cancelled_half_way_says_what_stays_and_goes_on_when_t
     assert job.error == f"{ingest.PAIRS_AT_ONCE} new pairs were stored before it was cancelled, and are kept."
     jobs.retry_job(job)
     jobs.finish(job)
-    assert job.result == {"n_rows": n, "n_new": n, "n_known": 0}
+    assert job.result == PLAIN | {"n_rows": n, "n_new": n, "n_known": 0}
 
 
 def test_an_import_that_was_taken_over_adds_nothing(project, folder):
@@ -547,13 +585,43 @@ def researcher(project, client):
     return person
 
 
-def upload(client: Any, project: Project, data: bytes) -> Any:
+def upload(client: Any, project: Project, data: bytes, **fields: str) -> Any:
     archive = SimpleUploadedFile("my pictures.zip", data, "application/zip")
-    return client.post(reverse("datasets:import", args=[project.slug]), {"archive": archive})
+    return client.post(reverse("datasets:import", args=[project.slug]), {"archive": archive, **fields})
 
 
 def incoming() -> list[Path]:
     return list(media_path("incoming").glob("*"))
+
+
+def test_the_report_is_downloaded_by_the_projects_researchers_alone(project, folder, client, researcher):
+    upload(client, project, with_a_member_missing(folder).read_bytes())
+    job = Job.objects.get()
+    address = reverse("datasets:job-report", args=[job.public_id])
+    assert address not in client.get(reverse("datasets:job", args=[job.public_id])).content.decode()
+    assert client.get(address).url == reverse("datasets:job", args=[job.public_id])
+    jobs.run(job.pk)
+    assert address in client.get(reverse("datasets:job", args=[job.public_id])).content.decode()
+    assert b"lone.png is not in the zip" in b"".join(client.get(address))
+    client.force_login(make.member(make.project()))
+    assert client.get(address).status_code == 404
+
+
+def test_a_researcher_says_on_the_page_that_odd_columns_are_left_unread(project, folder, client, researcher):
+    text = (folder / "manifest.csv").read_text().replace("parameters", "parameters,score", 1)
+    (folder / "manifest.csv").write_text(text)
+    data = zipped(folder).read_bytes()
+    upload(client, project, data)
+    jobs.run(Job.objects.get().pk)
+    assert "the column 'score' seems to hold ratings" in Job.objects.get().error
+    assert not Pair.objects.exists()
+    upload(client, project, data, leave_columns="on")
+    job = Job.objects.first()
+    jobs.run(job.pk)
+    page = client.get(reverse("datasets:job", args=[job.public_id])).content.decode()
+    assert "UTF-8, commas" in page
+    assert "Nobody reads the column score" in page
+    assert Pair.objects.count() == 3
 
 
 def test_a_researcher_uploads_a_zip_and_follows_its_job(project, folder, client, researcher):
@@ -705,3 +773,206 @@ def test_a_page_that_is_open_to_everybody_takes_no_files(settings, tmp_path):
     answer, body = sent_by_a_stranger(reverse("login"), b"x" * 10_000_000)
     assert answer.status_code == 403  # there was no token
     assert body.n_read < 1_000_000
+
+
+# From ordinary computers
+
+
+def unflagged_zip(path: Path, members: dict[str, bytes], encoding: str) -> Path:
+    """A zip whose names are bytes of a code page, with no flag that says which, as many programs write them."""
+    names = [name.encode(encoding) for name in members]
+    placeholders = [f"<{n}>".ljust(len(name), "@") for n, name in enumerate(names)]
+    with zipfile.ZipFile(path, "w") as archive:
+        for placeholder, data in zip(placeholders, members.values(), strict=True):
+            archive.writestr(placeholder, data)
+    data = path.read_bytes()
+    for placeholder, name in zip(placeholders, names, strict=True):
+        data = data.replace(placeholder.encode(), name)
+    path.write_bytes(data)
+    return path
+
+
+def manifest_of(*names: str) -> bytes:
+    return "".join(["anonymized,group\n", *(f"{name},g\n" for name in names)]).encode()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [
+        ("utf-8", ["Gebäude.png", "写真.png"]),
+        ("cp437", ["Gebäude.png", "Straße.png"]),
+        ("cp850", ["søster.png", "Ávila.png"]),
+        ("cp866", ["ж.png", "ц.png"]),
+        ("cp1251", ["ж.png", "ц.png"]),
+        ("cp932", ["写真表示.png", "ソース表.png"]),
+        ("cp936", ["照片一二.png", "建筑物.png"]),
+        ("cp1252", ["Gebäude.png", "Ÿœuvre.png"]),
+        ("cp1250", ["žluťoučký.png", "kůň.png"]),
+    ],
+)
+def test_a_zip_is_read_in_the_code_page_of_its_country(project, tmp_path, encoding, names):
+    pictures = {f"p/{name}": make.picture_bytes(n) for n, name in enumerate(names)}
+    members = {"manifest.csv": manifest_of(*pictures), **pictures}
+    job = imported(project, archive=str(unflagged_zip(tmp_path / "a.zip", members, encoding)))
+    assert job.error == ""
+    assert {
+        pair.anonymized_path: media_path(pair.anonymized.original.name).read_bytes() for pair in Pair.objects.all()
+    } == pictures
+
+
+@pytest.mark.parametrize("listed", ["NFC", "NFD"])
+def test_a_finders_zip_is_imported_without_what_it_puts_beside_the_pictures(project, tmp_path, listed):
+    name = unicodedata.normalize("NFD", "Büro/Gebäude.png")
+    said = unicodedata.normalize(listed, "Gebäude.png")
+    members = {
+        unicodedata.normalize("NFD", "Büro/manifest.csv"): manifest_of(said),
+        name: make.picture_bytes(),
+        "__MACOSX/" + unicodedata.normalize("NFD", "Büro/._Gebäude.png"): b"Mac OS X",
+        "__MACOSX/" + unicodedata.normalize("NFD", "Büro/x/manifest.csv"): b"Mac OS X",
+    }
+    job = imported(project, archive=str(unflagged_zip(tmp_path / "a.zip", members, "utf-8")))
+    assert job.error == ""
+    assert Pair.objects.get().anonymized_path == said
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["zip", "folder"])
+@pytest.mark.parametrize(
+    "said", ["sub\\blur.png", "./sub/blur.png", "/sub/blur.png", "Sub/BLUR.PNG", ".\\sub//blur.png"]
+)
+def test_a_path_is_found_however_a_system_spells_it(project, folder, said, packed):
+    write_manifest(folder, f",{said},g,,,,")
+    job = imported(project, archive=str(zipped(folder, prefix="all/"))) if packed else from_folder(project, folder)
+    assert job.error == ""
+    assert Pair.objects.get().anonymized.sha256 == hashlib.sha256((folder / "sub/blur.png").read_bytes()).hexdigest()
+
+
+def test_members_that_windows_separates_by_backslashes_are_found(project, tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("my\\manifest.csv", manifest_of("sub/a.png"))
+        archive.writestr("my\\sub\\a.png", make.picture_bytes())
+    assert imported(project, archive=str(path)).result["n_new"] == 1
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["zip", "folder"])
+def test_names_that_differ_in_case_alone_are_not_guessed(project, folder, packed):
+    (folder / "LONE.png").write_bytes(make.picture_bytes(7))
+    write_manifest(folder, ",Lone.png,g,,,,")
+    job = imported(project, archive=str(zipped(folder))) if packed else from_folder(project, folder)
+    assert "several files are called so" in job.error
+    assert_nothing_was_imported(project, job)
+    write_manifest(folder, ",LONE.png,g,,,,", ",lone.png,h,,,,")
+    job = imported(project, archive=str(zipped(folder))) if packed else from_folder(project, folder)
+    assert job.result["n_new"] == 2
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["zip", "folder"])
+@pytest.mark.parametrize(("said", "near"), [("sub/blurr.png", "sub/blur.png"), ("elsewhere/mask.png", "sub/mask.png")])
+def test_the_nearest_name_is_shown_where_one_is_not_found(project, folder, said, near, packed):
+    write_manifest(folder, f",{said},g,,,,")
+    job = imported(project, archive=str(zipped(folder))) if packed else from_folder(project, folder)
+    assert f"the nearest name is {near}." in job.error
+
+
+@pytest.mark.parametrize(
+    ("encoding", "read_as"),
+    [
+        ("utf-8", "UTF-8"),
+        ("utf-8-sig", "UTF-8"),
+        ("utf-16", "UTF-16"),
+        ("utf-16-le", "UTF-16"),
+        ("cp1252", "Windows-1252"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("first", "delimiter"), [("", ","), ("", ";"), ("", "\t"), ("sep=;\r\n", ";"), ("sep=,\r\n", ",")]
+)
+def test_a_manifest_is_read_however_a_spreadsheet_saved_it(project, folder, encoding, read_as, first, delimiter):
+    (folder / "lone.png").rename(folder / "Gebäude.png")
+    lines = ["anonymized,group,source", "Gebäude.png,g,München"]
+    text = first + "\r\n".join(line.replace(",", delimiter) for line in lines)
+    (folder / "manifest.csv").write_bytes(text.encode(encoding))
+    job = from_folder(project, folder)
+    assert job.error == ""
+    assert job.result["read_as"].split(", ") == [read_as, DELIMITERS[delimiter]]
+    assert Pair.objects.get().source.name == "München"
+
+
+def test_a_column_that_nobody_reads_is_named(project, folder):
+    (folder / "manifest.csv").write_text("anonymized,group,camera\nlone.png,g,Leica\n")
+    assert from_folder(project, folder).result["unread"] == ["camera"]
+
+
+# Without a manifest
+
+
+def laid_out(root: Path, *names: str) -> Path:
+    for n, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(make.picture_bytes(n))
+    return root
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["zip", "folder"])
+def test_folders_are_shown_as_rows_and_imported_only_then(project, tmp_path, client, researcher, packed):
+    root = laid_out(
+        tmp_path / "all", "my/London/originals/a.JPG", "my/London/face_blur/a.png", "my/Rome/body_mask_big/b.png"
+    )
+    job = imported(project, archive=str(zipped(root))) if packed else imported(project, root=str(root))
+    assert job.error == ""
+    assert not Pair.objects.exists()
+    page = client.get(reverse("datasets:job", args=[job.public_id])).content.decode()
+    assert all(cell in page for cell in ("my/London/face_blur/a.png", "my/London/originals/a.JPG", "mask_big"))
+    answer = client.post(reverse("datasets:import-previewed", args=[job.public_id]))
+    jobs.run(Job.objects.first().pk)
+    assert answer.url == reverse("datasets:job", args=[Job.objects.first().public_id])
+    found = Pair.objects.values_list("source__name", "scope", "method", "original_path").order_by("source__name")
+    assert list(found) == [
+        ("London", "face", "blur", "my/London/originals/a.JPG"),
+        ("Rome", "body", "mask_big", ""),
+    ]
+    assert Pair.objects.get(original=None).group == "Rome/b"
+
+
+def test_originals_and_anonymized_pictures_of_equal_names_are_pairs(project, tmp_path):
+    root = laid_out(tmp_path / "all", "originals/a.png", "originals/b.png", "anonymized/a.png", "anonymized/b.png")
+    assert imported(project, root=str(root), as_previewed=True).result["n_new"] == 2
+    assert set(Pair.objects.values_list("original_path", "anonymized_path")) == {
+        ("originals/a.png", "anonymized/a.png"),
+        ("originals/b.png", "anonymized/b.png"),
+    }
+
+
+def test_a_picture_outside_the_layout_is_not_left_out_without_a_word(project, tmp_path):
+    root = laid_out(tmp_path / "all", "originals/a.png", "anonymized/a.png", "anonymized/c.png")
+    job = imported(project, root=str(root), as_previewed=True)
+    assert "anonymized/c.png has no original of the same name" in job.error
+    assert_nothing_was_imported(project, job)
+
+
+def test_an_upload_that_was_previewed_waits_for_its_import(project, folder, tmp_path, client, researcher):
+    root = laid_out(tmp_path / "all", "originals/a.png", "anonymized/a.png")
+    upload(client, project, zipped(root).read_bytes())
+    first = Job.objects.get()
+    jobs.run(first.pk)
+    from_folder(make.project(), folder)
+    assert len(incoming()) == 1
+    client.post(reverse("datasets:import-previewed", args=[first.public_id]))
+    jobs.run(Job.objects.first().pk)
+    assert Pair.objects.filter(project=project).count() == 1
+    assert incoming() == []
+
+
+def test_what_was_previewed_is_imported_by_the_projects_researchers_alone(project, tmp_path, client):
+    root = laid_out(tmp_path / "all", "originals/a.png", "anonymized/a.png")
+    job = imported(project, root=str(root))
+    client.force_login(make.member(project, Role.ANNOTATOR))
+    assert client.post(reverse("datasets:import-previewed", args=[job.public_id])).status_code == 404
+    assert client.get(reverse("datasets:sample-manifest", args=[project.slug])).status_code == 404
+    assert Job.objects.count() == 1
+
+
+def test_the_sample_manifest_is_a_manifest(project, client, researcher):
+    text = client.get(reverse("datasets:sample-manifest", args=[project.slug])).content.decode()
+    rows = list(manifest_rows(io.StringIO(text, newline="")))
+    assert [type(row) for row in rows] == [ManifestRow] * 3

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets.rows import LENGTHS, MANIFEST_COLUMNS, BadManifest, BadRow, ManifestRow, manifest_rows
+from datasets.rows import LENGTHS, MANIFEST_COLUMNS, BadManifest, BadRow, Manifest, ManifestRow, manifest_rows
 
 HEADER = "anonymized,original,group,parameters"
 
@@ -80,7 +80,7 @@ def test_a_manifest_without_rows_has_none():
         ("picture,group\na.png,g\n", "no column 'anonymized'; its columns are: picture, group"),
         ("anonymized,img2\na,b\n", "two columns for 'anonymized'; keep one"),
         ("anonymized,group,Group \na,b,c\n", "two columns for 'group'"),
-        ("anonymized;original;group\na;o;g\n", "separated by semicolons; use commas"),
+        ("anonymized|group\na|g\n", "Cells are separated by commas, semicolons, tabs"),
         (f"{HEADER}\n{'x' * 64_000},,g\n", "line 2: the row is longer than 64000 characters"),
         (HEADER + '\n"' + "x\n" * 64_000, "line 32001: the row is longer than 64000 characters"),
     ],
@@ -142,6 +142,36 @@ def test_what_a_spreadsheet_would_compute_is_refused(column, value):
     cells = {"anonymized": "a.png", "group": "g"} | {column: value}
     said = complaint(",".join(cells.values()), ",".join(cells))
     assert said == f"line 2: '{column}' begins with '{value[0]}', which a spreadsheet takes for a formula."
+
+
+@pytest.mark.parametrize("cells", ["a,1.png,o.png,g,{}", "a.png,o.png,g,{},", ",,,,,"])
+def test_a_row_with_more_cells_than_the_header_is_refused_with_its_line(cells):
+    assert complaint(cells).startswith(f"line 2: {cells.count(',') + 1} cells under 4 columns")
+
+
+def test_the_line_that_says_how_cells_are_separated_counts_as_a_line():
+    assert [row.number for row in rows("sep=;\nanonymized;group\na.png;g\n")] == [3]
+
+
+@pytest.mark.parametrize(
+    ("name", "doubt"),
+    [
+        ("orignal", "is nearly 'original'"),
+        ("Scopes", "is nearly 'scope'"),
+        ("score", "seems to hold ratings"),
+        ("Mean Rating", "seems to hold ratings"),
+        ("ha1_mean", "seems to hold ratings"),
+    ],
+)
+def test_a_column_that_may_have_been_meant_to_be_read_is_doubtful(name, doubt):
+    manifest = Manifest(io.StringIO(f"anonymized,group,{name}\n"))
+    assert manifest.unread == [name]
+    assert manifest.doubtful[name].startswith(doubt)
+
+
+@pytest.mark.parametrize("name", ["camera", "notes", "x", "date", "", "groups of people"])
+def test_other_columns_are_left_unread(name):
+    assert Manifest(io.StringIO(f"anonymized,group,{name}\n")).doubtful == {}
 
 
 def test_many_lines_that_are_short_are_no_long_row():

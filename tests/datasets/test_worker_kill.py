@@ -83,7 +83,7 @@ def import_arguments(root: Path) -> dict[str, str]:
 
 def assert_imported_once_and_whole(project: Project, job: Job) -> None:
     assert (job.state, job.attempt, job.error) == (Job.State.DONE, 2, "")
-    assert job.result == {"n_rows": N_PICTURES, "n_new": N_PICTURES, "n_known": 0}  # new to this job
+    assert job.result.items() >= {"n_rows": N_PICTURES, "n_new": N_PICTURES, "n_known": 0}.items()  # new to this job
     assert (job.n_done, job.n_total) == (N_PICTURES, N_PICTURES)
     paths = list(project.pairs.values_list("anonymized_path", flat=True))
     assert sorted(paths) == sorted(f"{n}.png" for n in range(N_PICTURES))

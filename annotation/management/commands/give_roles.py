@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 
 from annotation.management.naming import named_study
 from annotation.watching.role_files import ROLE_COLUMNS, give_roles_from_file
+from datasets.tables import encoding_of
 from datasets.telling import TellingCommand
 
 
@@ -24,7 +25,9 @@ class Command(TellingCommand):
     def handle(self, *args: Any, study: str, file: Path, **options: Any) -> None:
         found = named_study(study)
         try:
-            with file.open(newline="", encoding="utf-8-sig") as opened:
+            with file.open("rb") as raw:
+                encoding = encoding_of(raw, at_most=file.stat().st_size)
+            with file.open(newline="", encoding=encoding) as opened:
                 n = give_roles_from_file(found, opened)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise CommandError(f"{file} cannot be read as CSV: {error}") from error

@@ -247,3 +247,19 @@ def test_a_pair_that_is_given_after_the_check_is_named_with_what_was_done_before
     rows = "".join(f"{pair},check,,,,4\n" for pair in study.items.values_list("pair__number", flat=True))
     with pytest.raises(role_files.BadRoles, match=r"Line \d: This pair .* Of the lines before it [01] are done"):
         role_files.give_roles_from_file(study, ReadTwice(HEADER + rows, study), rows_at_once=1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize(("first", "delimiter"), [("", ";"), ("sep=;\n", ";"), ("", "\t"), ("", ",")])
+def test_a_file_comes_back_however_a_spreadsheet_saved_it(study, file, capsys, encoding, first, delimiter):
+    lines = ["Original,Anonymized,role,expected,tolerance,note", "a.png,blur/a.png,check,3,1,für später", ",,,,,"]
+    file.write_bytes((first + "\r\n".join(line.replace(",", delimiter) for line in lines)).encode(encoding))
+    assert give_roles(study, file, capsys) == "Pairs that have the roles of the file: 1.\n"
+    assert item(study, "blur/a.png").role == Item.Role.CHECK
+
+
+def test_a_row_with_more_cells_than_the_header_changes_no_role(study, file, capsys):
+    file.write_text("original,anonymized,role,expected,tolerance\na.png,blur,a.png,check,3,1\n")
+    with pytest.raises(CommandError, match="Line 2: it has more cells than the header"):
+        give_roles(study, file, capsys)
+    assert set(roles(study)) == {Item.Role.MAIN}

@@ -1,0 +1,141 @@
+"""The way back: pairs that no study and no release uses are mended and removed, each change with who and when."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import ProtectedError, QuerySet
+
+from datasets.files import media_path
+from datasets.models.jobs import Job
+from datasets.models.pictures import Image, Pair, PairChange, Source
+from datasets.models.projects import Project
+from datasets.models.releases import Label
+from datasets.refusals import Refusal
+from datasets.rows import LENGTHS, parameters_in, row_problem
+
+FACTS = ("group", "source", "method", "scope", "parameters")
+
+
+class PairInUse(Refusal):
+    """A study or a release rests on the pair as it is."""
+
+
+class BadFacts(Refusal):
+    """What is to be said of a pair cannot be said of any."""
+
+
+def facts_of(pair: Pair) -> dict[str, Any]:
+    return {name: getattr(pair, name) for name in FACTS} | {"source": pair.source.name}
+
+
+def use_of(pair: Pair) -> str | None:
+    """What uses the pair, in words; None where nothing does."""
+    for relation in Pair._meta.related_objects:
+        field = relation.field.name
+        if relation.related_model._base_manager.filter(**{field: pair}).exists():
+            return "a study"
+    labels = Label.objects.filter(release__project=pair.project_id, anonymized=pair.anonymized_id)
+    return "a release" if labels.filter(original=pair.original_id).exists() else None
+
+
+@transaction.atomic
+def change_pairs(pairs: QuerySet[Pair], told: Mapping[str, str], *, by: AbstractBaseUser | None) -> int:
+    """Say other facts of these pairs; how many were changed. All of them or, with PairInUse or BadFacts, none.
+
+    `told` holds some of FACTS as a manifest's cells would: parameters as JSON, an empty group for the original's hash.
+    """
+    n_changed = 0
+    for pair in _held(pairs):
+        before = facts_of(pair)
+        after = before | _read(pair, told)
+        if after == before:
+            continue
+        _refuse_where_used(pair)
+        source, _ = Source.objects.get_or_create(project=pair.project, name=after["source"])
+        Pair.objects.filter(pk=pair.pk).update(**after | {"source": source})
+        _record(pair, PairChange.Verb.CHANGED, by, before, after)
+        n_changed += 1
+    return n_changed
+
+
+def merge_groups(project: Project, groups: Iterable[str], *, into: str, by: AbstractBaseUser | None) -> int:
+    """Put all pairs of these groups into one; how many changed theirs. Recorded as a change of each pair."""
+    return change_pairs(project.pairs.filter(group__in=groups), {"group": into}, by=by)
+
+
+@transaction.atomic
+def remove_pairs(pairs: QuerySet[Pair], *, by: AbstractBaseUser | None) -> int:
+    """Remove pairs and the pictures that nothing else uses; how many pairs. All of them or, with PairInUse, none."""
+    held = list(_held(pairs))
+    projects = {pair.project_id for pair in held}
+    if Job.objects.unfinished().filter(project__in=projects, kind="import_pairs").exists():
+        raise PairInUse("An import is running, which may need these pictures; remove the pairs when it has ended.")
+    for pair in held:
+        _refuse_where_used(pair)
+        images = [image for image in (pair.original, pair.anonymized) if image]
+        _record(pair, PairChange.Verb.REMOVED, by, facts_of(pair), {})
+        Pair.objects.filter(pk=pair.pk).delete()
+        for image in images:
+            _remove_unused(image)
+    return len(held)
+
+
+def _held(pairs: QuerySet[Pair]) -> QuerySet[Pair]:
+    """These pairs, locked: whoever puts one into a study meanwhile waits, or is waited for."""
+    chosen = Pair.objects.filter(pk__in=list(pairs.values_list("pk", flat=True))).order_by("pk")
+    list(chosen.select_for_update())
+    return chosen.select_related("source", "project", "original", "anonymized")
+
+
+def _refuse_where_used(pair: Pair) -> None:
+    if use := use_of(pair):
+        raise PairInUse(f"Pair {pair.number} ({pair.anonymized_path}) is in {use}; nothing was changed. Leave it out.")
+
+
+def _read(pair: Pair, told: Mapping[str, str]) -> dict[str, Any]:
+    cells = {name: value.strip() for name, value in told.items() if name in FACTS}
+    read: dict[str, Any] = dict(cells)
+    if "parameters" in cells and (found := parameters_in(read.pop("parameters"))) is None:
+        raise BadFacts('parameters must be a JSON object such as {"strength": 0.1}.')
+    if "parameters" in cells:
+        read["parameters"] = found
+    if read.get("group") == "" and pair.original:
+        read["group"] = pair.original.sha256
+    if read.get("source") == "":
+        read["source"] = "unnamed"
+    row = {"original": "", "anonymized": "a", "source": "", "method": "", "scope": "", "group": pair.group}
+    if problem := row_problem(row | {name: value for name, value in read.items() if name in LENGTHS}):
+        raise BadFacts(problem[0].upper() + problem[1:])
+    return read
+
+
+def _record(
+    pair: Pair, verb: PairChange.Verb, by: AbstractBaseUser | None, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    PairChange.objects.create(
+        project=pair.project,
+        pair=pair.number,
+        anonymized_path=pair.anonymized_path,
+        verb=verb,
+        before=before,
+        after=after,
+        by_id=by.pk if by else None,
+    )
+
+
+def _remove_unused(image: Image) -> None:
+    names = {str(image.original.name), str(image.display.name)}
+    try:
+        with transaction.atomic():
+            image.delete()
+    except ProtectedError:  # another pair or a release shows it
+        return
+
+    def remove_files() -> None:
+        for name in names:
+            if not (Image.objects.filter(original=name) | Image.objects.filter(display=name)).exists():
+                media_path(name).unlink(missing_ok=True)
+
+    transaction.on_commit(remove_files)
