@@ -1,4 +1,4 @@
-"""A pair has one name for researchers, whatever they look into; and what was imported as its group stays on the site."""
+"""A pair has one name for researchers, whatever they look into; and how its group was imported stays on the site."""
 
 import csv
 import io
