@@ -28,6 +28,7 @@ from datasets.models.pictures import Source
 from datasets.models.releases import Release
 from datasets.refusals import Refusal
 from datasets.releases import (
+    FORMAT,
     ReleasedCue,
     ReleasedPair,
     ReleasedRating,
@@ -66,10 +67,47 @@ def request_freeze(study: Study, *, by: AbstractBaseUser | None = None) -> Job:
     if job := begun.first():
         return job
     now = timezone.now()
-    counting = released_revisions(study, now).exclude(rating__assignment__participation__in=set_aside(study, by=now))
-    if not counting.exists():
+    if not _used_revisions(study, now).exists():
         raise NothingToFreeze("This study has no ratings yet; there is nothing to freeze.")
     return queue_job("freeze_study", study.project, by=by, study=study.pk, cutoff=now.isoformat())
+
+
+def doubts(study: Study) -> list[str]:
+    """What somebody should know before they freeze: that it would be the last version over again, and which sources
+    lack what a published data set has to say of them."""
+    if not _used_revisions(study, timezone.now()).exists():
+        return []  # nothing will be frozen
+    sources, found = _sources(study), []
+    last = Release.objects.frozen().filter(project=study.project, origins__study_id=study.public_id.hex).first()
+    if last and last.format == FORMAT and last.origins["sources"] == sources and not _has_news(study, last):
+        found.append(
+            f"Nothing has changed since version {last.version}, frozen {last.frozen_at:%Y-%m-%d %H:%M} UTC. "
+            "A new version would hold the same ratings."
+        )
+    for source in sources:
+        if missing := [what for what in ("licence", "citation") if not source[what]]:
+            found.append(f"The source “{source['name']}” has no {' and no '.join(missing)}.")
+    return found
+
+
+def _has_news(study: Study, last: Release) -> bool:
+    now, cutoff = timezone.now(), datetime.fromisoformat(last.origins["cutoff"])
+    used = _used_revisions(study, now)
+    return (
+        set_aside(study, by=now) != set_aside(study, by=cutoff)
+        or used.filter(created_at__gt=cutoff).exists()
+        or used.count() != last.origins["n_ratings"]
+    )
+
+
+def _used_revisions(study: Study, cutoff: datetime) -> QuerySet[Revision]:
+    unused = set_aside(study, by=cutoff)
+    return released_revisions(study, cutoff).exclude(rating__assignment__participation__in=unused)
+
+
+def _sources(study: Study) -> list[dict[str, Any]]:
+    sources = Source.objects.filter(pairs__items__study=study).distinct().order_by("name")
+    return [dict(source) for source in sources.values("name", "licence", "citation")]
 
 
 def released_revisions(study: Study, cutoff: datetime) -> QuerySet[Revision]:
@@ -236,7 +274,6 @@ def _origins(
     attempt: Attempt, study: Study, cutoff: datetime, answers: list[_Answer], used: list[_Answer]
 ) -> dict[str, Any]:
     people, people_used = ({each.person for each in some} for some in (answers, used))
-    sources = Source.objects.filter(pairs__items__study=study).distinct().order_by("name")
     texts = StudyText.objects.filter(study=study).exclude(shown_at=None)
     return {
         "job": attempt.job.pk,
@@ -252,7 +289,7 @@ def _origins(
         "n_set_aside": len(people - people_used),
         "plan": _preregistration(study, cutoff),
         "n_withdrawn": Participation.objects.filter(study=study).exclude(withdrawn_at=None).count(),
-        "sources": list(sources.values("name", "licence", "citation")),
+        "sources": _sources(study),
         "texts": list(texts.values("kind", "language", "version", "sha256", "body")),
     }
 

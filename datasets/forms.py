@@ -65,7 +65,7 @@ class SourceForm(forms.ModelForm[Source]):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        for text in data.values():
+        for text in filter(None, map(data.get, self.Meta.fields)):
             whole_characters(text)
         return data
 

@@ -10,6 +10,7 @@ urlpatterns = [
     path("projects/<slug:project>/pairs/<int:pair>/", views.pair, name="pair"),
     path("projects/<slug:project>/pairs/<int:pair>/change/", views.pair_change, name="pair-change"),
     path("projects/<slug:project>/pairs/<int:pair>/remove/", views.pair_remove, name="pair-remove"),
+    path("projects/<slug:project>/sources/", views.sources, name="sources"),
     path("projects/<slug:project>/groups/", views.groups, name="groups"),
     path("projects/<slug:project>/groups/merge/", views.groups_merge, name="groups-merge"),
     path("projects/<slug:project>/pictures/<int:image>/", views.picture, name="picture"),
@@ -18,6 +19,7 @@ urlpatterns = [
     path(
         "projects/<slug:project>/releases/<slug:slug>/<int:version>/download/", views.release_download, name="download"
     ),
+    path("projects/<slug:project>/releases/<slug:slug>/<int:version>/key/", views.release_key, name="release-key"),
     path("jobs/<uuid:job>/", views.job, name="job"),
     path("jobs/<uuid:job>/cancel/", views.job_cancel, name="job-cancel"),
     path("jobs/<uuid:job>/import/", views.import_previewed, name="import-previewed"),

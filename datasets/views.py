@@ -6,7 +6,8 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import HttpResponse, HttpResponseBase
+from django.forms import modelformset_factory
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -15,15 +16,16 @@ from datasets.access import LoggedIn, managed_project
 from datasets.alike import groups_alike
 from datasets.export import archive_name, request_export
 from datasets.files import file_response, media_path
-from datasets.forms import ImportForm, PairForm
+from datasets.forms import ImportForm, PairForm, SourceForm
 from datasets.images import picture_response
 from datasets.jobs import cancel_job, queue_job, retry_job
 from datasets.layout import sample_lines
 from datasets.models.jobs import Job
-from datasets.models.pictures import Image, Pair
+from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from datasets.models.releases import Release
 from datasets.pair_changes import FACTS, change_pairs, facts_of, merge_groups, remove_pairs, use_of
+from datasets.release_key import key_lines, names_originals
 from datasets.reports import report_name
 from datasets.telling import told_on
 from datasets.uploads import keep_upload
@@ -69,6 +71,19 @@ def pair_remove(request: LoggedIn, project: str, pair: int) -> HttpResponse:
     remove_pairs(Pair.objects.filter(pk=one.pk), by=request.user)
     messages.success(request, f"Pair {pair} is removed.")
     return redirect("datasets:pairs", project)
+
+
+@require_http_methods(["GET", "POST"])
+def sources(request: LoggedIn, project: str) -> HttpResponse:
+    """What allows us to show each source's pictures, and how it is cited: as releases will say."""
+    found = managed_project(request, project)
+    formset = modelformset_factory(Source, form=SourceForm, extra=0, edit_only=True)
+    forms = formset(request.POST or None, queryset=found.sources.order_by("name"), form_kwargs={"label_suffix": ""})
+    if request.method == "POST" and forms.is_valid():
+        forms.save()
+        messages.success(request, "Saved. Releases frozen from now on say so.")
+        return redirect("datasets:sources", project)
+    return render(request, "datasets/sources.html", {"project": found, "forms": forms})
 
 
 @require_GET
@@ -210,8 +225,18 @@ def release(request: LoggedIn, project: str, slug: str, version: int) -> HttpRes
         "page": Paginator(labels, PAIRS_PER_PAGE).get_page(request.GET.get("page")),
         "notices": found.notices.all(),
         "archive_exists": media_path(archive_name(found)).exists(),
+        "frozen_anew_from": UUID(found.origins["study_id"]) if names_originals(found) else None,
     }
     return render(request, "datasets/release.html", context)
+
+
+@require_GET
+def release_key(request: LoggedIn, project: str, slug: str, version: int) -> StreamingHttpResponse:
+    """For the project's researchers alone: a release never holds it."""
+    found = managed_release(request, project, slug, version)
+    response = StreamingHttpResponse(key_lines(found), content_type="text/csv")
+    response["Content-Disposition"] = f'attachment; filename="{found.slug}-v{found.version}-key.csv"'
+    return response
 
 
 @require_POST

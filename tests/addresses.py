@@ -39,7 +39,8 @@ RESEARCHERS = {
         ),
         "datasets": (
             "pairs", "import", "sample-manifest", "pair", "pair-change", "pair-remove", "groups", "groups-merge",
-            "picture", "release", "export", "download", "job", "job-cancel", "job-retry", "job-report",
+            "picture", "release", "export", "download", "release-key", "sources",
+            "job", "job-cancel", "job-retry", "job-report",
             "import-previewed",
         ),
         "scoring": ("runs", "run", "comparison", "predictions"),

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.access import managed_study
-from annotation.freeze import request_freeze
+from annotation.freeze import doubts, request_freeze
 from annotation.languages import in_english
 from annotation.models.studies import MAX_GOAL, Study
 from annotation.studies import filling, life, pairs
@@ -219,7 +219,11 @@ def revoke(request: LoggedIn, study: UUID, invitation: int) -> HttpResponse:
 @require_POST
 @told_on("annotation:study")
 def freeze(request: LoggedIn, study: UUID) -> HttpResponse:
+    """Once asked where there is a reason to; the page it asks on sends the same again, confirmed."""
     found = managed_study(request, study)
+    if "confirmed" not in request.POST and (reasons := doubts(found)):
+        context = {"study": found, "project": found.project, "doubts": reasons}
+        return render(request, "annotation/researchers/freeze.html", context)
     job = request_freeze(found, by=request.user)
     return redirect("datasets:job", job.public_id)
 

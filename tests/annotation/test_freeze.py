@@ -7,11 +7,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.freeze import NothingToFreeze, request_freeze
+from annotation.freeze import NothingToFreeze, doubts, request_freeze
 from annotation.models.people import Participation
 from annotation.models.quality import Decision
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import Study, StudyText
+from annotation.privacy import erase_participation
 from annotation.studies.wording import write_texts
 from datasets import jobs
 from datasets.content import CONTENT
@@ -85,11 +86,46 @@ def test_only_who_manages_the_project_can_freeze(client):
 def test_a_researcher_freezes_by_the_page(client):
     study = make.rated_study()
     client.force_login(make.member(study.project))
+    study.project.sources.update(licence="CC BY 4.0", citation="Somebody 2026")
     answer = client.post(reverse("annotation:freeze", args=[study.public_id]))
     job = Job.objects.get()
     assert answer.url == reverse("datasets:job", args=[job.public_id])
     jobs.run(job.pk)
     assert Release.objects.frozen().get().labels.count() == 4
+
+
+def test_a_source_without_licence_or_citation_is_named_before_a_freeze_which_goes_on_when_confirmed(client):
+    study = make.rated_study()
+    study.project.sources.update(licence="CC BY 4.0")
+    client.force_login(make.member(study.project))
+    address = reverse("annotation:freeze", args=[study.public_id])
+    page = client.post(address).content.decode()
+    assert "The source “test” has no citation." in page
+    assert reverse("datasets:sources", args=[study.project.slug]) in page
+    assert not Job.objects.exists()
+    assert client.post(address, {"confirmed": "yes"}).status_code == 302
+    assert Job.objects.get().kind == "freeze_study"
+
+
+def test_a_freeze_of_what_has_not_changed_says_so_until_something_has():
+    study = make.rated_study()
+    study.project.sources.update(licence="CC BY 4.0", citation="Somebody 2026")
+    assert doubts(study) == []
+    first = make.release(study)
+    [doubt] = doubts(study)
+    assert doubt.startswith(f"Nothing has changed since version 1, frozen {first.frozen_at:%Y-%m-%d %H:%M} UTC.")
+    for change in (
+        lambda: make.rate(make.participation(make.more_wanted(study)), 5),
+        lambda: set_aside(study.participations.order_by("pk")[0]),
+        lambda: erase_participation(study.participations.order_by("pk")[1]),
+        lambda: study.project.sources.update(licence="CC0"),
+    ):
+        change()
+        assert doubts(study) == []
+        make.release(study)
+        assert len(doubts(study)) == 1
+    Release.objects.update(format=1)
+    assert doubts(study) == []
 
 
 # What counts

@@ -175,6 +175,8 @@ def alpha(rows: list[dict[str, str]], *, item: str) -> float:
 
 def freeze_and_download(page: Page, folder: Path) -> Path:
     page.get_by_role("button", name="Freeze into a release").click()
+    expect(page.get_by_text("has no licence and no citation")).to_be_visible()
+    page.get_by_role("button", name="Freeze all the same").click()
     page.get_by_role("link", name="To the release").click(timeout=30_000)
     expect(page.get_by_role("heading", name="Faces beside originals, version 1")).to_be_visible()
     page.get_by_role("button", name="Make the zip").click()

@@ -1,7 +1,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from annotation.freeze import request_freeze
+from annotation.freeze import doubts, request_freeze
 from annotation.management.naming import named_study
 from datasets.management.following import finish_here
 from datasets.telling import TellingCommand
@@ -15,6 +15,8 @@ class Command(TellingCommand):
 
     def handle(self, *args: Any, study: str, **options: Any) -> None:
         found = named_study(study)
+        for doubt in doubts(found):
+            self.stderr.write(f"Note: {doubt}")
         result = finish_here(self, request_freeze(found))
         name = f"{found.project.slug}/{result['slug']}/{result['version']}"
         self.stdout.write(f"{name}: {result['n_labels']} labels. Next: manage.py export_release {name}")
