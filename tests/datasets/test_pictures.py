@@ -155,7 +155,7 @@ MADE_ANEW = {
     "lossless WebP with alpha",
 }
 as_it_came = pytest.mark.parametrize("build", [build for name, build in ORDINARY.items() if name not in MADE_ANEW])
-made_anew = pytest.mark.parametrize("build", [ORDINARY[name] for name in MADE_ANEW], ids=MADE_ANEW)
+made_anew = pytest.mark.parametrize("build", [ORDINARY[name] for name in sorted(MADE_ANEW)], ids=sorted(MADE_ANEW))
 ordinary = pytest.mark.parametrize("build", ORDINARY.values(), ids=ORDINARY.keys())
 
 
