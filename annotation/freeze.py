@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.text import slugify
 
@@ -21,11 +21,12 @@ from annotation.sql import fetch_all
 from annotation.studies.preregistration import ExclusionRule, deviations, preregistration_of
 from annotation.watching.assessment import assess
 from annotation.watching.decisions import set_aside
+from datasets.batches import in_batches
 from datasets.content import content_hash
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Source
-from datasets.models.releases import Release
+from datasets.models.releases import OtherAnswer, Release
 from datasets.refusals import Refusal
 from datasets.releases import (
     FORMAT,
@@ -40,6 +41,7 @@ from datasets.releases import (
     pseudonym,
     release_agreement,
     write_labels,
+    write_other_answers,
     write_set_aside,
 )
 from scoring.measures.consensus import corrected_scores
@@ -162,6 +164,7 @@ def _freeze(attempt: Attempt, study: Study) -> dict[str, Any]:
     release = _draft(attempt, study, cutoff, answers, used)
     n_labels = _write(attempt, release, used, has_core=study.has_core)
     _write_set_aside(attempt, release, answers, used)
+    _write_other_answers(attempt, release, study, cutoff, {each.participation for each in answers})
     agreement = release_agreement(release, by_rule=_names(release, answers, out_by_rule))
     content = content_hash(release)
     with attempt.writing(n_done=n_labels):
@@ -206,6 +209,40 @@ def _write_set_aside(attempt: Attempt, release: Release, answers: list[_Answer],
                         cues=cues.get(each.revision, ()),
                     )
                     for each in batch
+                ],
+            )
+
+
+def _write_other_answers(attempt: Attempt, release: Release, study: Study, cutoff: datetime, people: set[int]) -> None:
+    """Of these participations: whoever gave no rating that is released, used or set aside, is not in the release."""
+    asked = "rating__assignment__"
+    facts = {
+        "pair": f"{asked}item__pair__number",
+        "purpose": f"{asked}purpose",
+        "occurrence": f"{asked}occurrence",
+        "position": f"{asked}position",
+        "is_late": "rating__is_late",
+        "n_revisions": "number",
+    }
+    who = {"person": f"{asked}participation__annotator", "participation": f"{asked}participation"}
+    others = Revision.objects.newest_by(cutoff).not_withdrawn().of_study(study)
+    others = others.exclude(pk__in=released_revisions(study, cutoff).values("pk"))
+    columns = {name: F(column) for name, column in (facts | who).items()}
+    rows: Any = others.values("pk", "score", "rating__seconds", **columns)
+    for batch in in_batches(rows, at_once=RATINGS_AT_ONCE):
+        with attempt.writing():
+            write_other_answers(
+                release,
+                [
+                    OtherAnswer(
+                        release=release,
+                        annotator=pseudonym(release, f"annotator:{row['person']}"),
+                        score=row["score"],
+                        seconds=None if row["rating__seconds"] is None else round(row["rating__seconds"], 1),
+                        **{name: row[name] for name in facts},
+                    )
+                    for row in batch
+                    if row["participation"] in people
                 ],
             )
 

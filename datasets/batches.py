@@ -15,7 +15,7 @@ Row = TypeVar("Row")
 
 
 def in_batches(rows: QuerySet[Any, Row], *, key: str = "pk", at_once: int) -> Iterator[list[Row]]:
-    """By `key`, which no two rows share; where the rows are tuples it is the first column."""
+    """By `key`, which no two rows share; where the rows are tuples it is their first column."""
     left = rows.order_by(key)
     while batch := list(left[:at_once]):
         yield batch
@@ -27,6 +27,8 @@ def in_batches(rows: QuerySet[Any, Row], *, key: str = "pk", at_once: int) -> It
 def _key(row: Any, key: str) -> Any:
     if isinstance(row, tuple):
         return row[0]
+    if isinstance(row, dict):
+        return row[key]
     return row if isinstance(row, int) else reduce(getattr, key.split("__"), row)
 
 

@@ -19,6 +19,7 @@ from datasets.rows import (
     CORE_COLUMN,
     CUE_COLUMNS,
     LABEL_COLUMNS,
+    OTHER_COLUMNS,
     RATING_COLUMNS,
     SET_ASIDE_COLUMNS,
     SPLIT_COLUMNS,
@@ -120,6 +121,17 @@ def set_aside_csv(release: Release) -> Iterator[bytes]:
     return _csv(release, SET_ASIDE_COLUMNS, cells)
 
 
+def other_answers_csv(release: Release) -> Iterator[bytes]:
+    rows = release.other_answers.order_by("pair", "annotator", "occurrence").values_list(
+        "pair", "annotator", "purpose", "occurrence", "score", "seconds", "position", "is_late", "n_revisions"
+    )
+    cells = (
+        (*who, _number(score), _number(seconds), position, int(is_late), n_revisions)
+        for *who, score, seconds, position, is_late, n_revisions in in_ranges(rows, key="pair", at_once=LABELS_AT_ONCE)
+    )
+    return _csv(release, OTHER_COLUMNS, cells)
+
+
 def _cues_csv(release: Release, *, is_set_aside: bool) -> Iterator[bytes]:
     cues = release.cues.filter(is_set_aside=is_set_aside).order_by("pair", "annotator", "pk")
     return _csv(release, CUE_COLUMNS, in_ranges(cues.values_list(*CUE_COLUMNS), key="pair", at_once=LABELS_AT_ONCE))
@@ -139,10 +151,12 @@ CONTENT: Content = {
 
 
 def content_of(release: Release) -> Content:
-    """The content files of a release: where a decision kept ratings out, these too; and cues where they were asked for,
-    so that a file without a row says that nobody marked anything."""
+    """The content files of a release: from format 2 on the answers that no label rests on; where a decision kept
+    ratings out, these too; and cues where they were asked for, so that a file without a row says that nobody marked
+    anything."""
     asks_cues, has_set_aside = bool(release.origins.get("asks_cues")), release.set_aside.exists()
     further: dict[str, tuple[bool, Callable[[Release], Iterator[bytes]]]] = {
+        "other_answers.csv": (release.format > 1, other_answers_csv),
         "set_aside.csv": (has_set_aside, set_aside_csv),
         "cues.csv": (asks_cues, cues_csv),
         "set_aside_cues.csv": (asks_cues and has_set_aside, set_aside_cues_csv),

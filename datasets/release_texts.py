@@ -1,6 +1,7 @@
 """What a release says of itself, for programs and for people. Written once, when it is sealed, and kept with it: a
 project that is renamed later changes no byte of it."""
 
+from operator import itemgetter
 from typing import Any
 
 from datasets.content import content_of
@@ -25,7 +26,15 @@ def facts_of(release: Release) -> dict[str, Any]:
     }
 
 
+def asked_of(release: Release) -> dict[str, str]:
+    """The question and the ends of the scale as the study put them, in its own language."""
+    texts = [text for text in release.origins.get("texts", []) if text["language"] == release.origins.get("language")]
+    newest = {text["kind"]: text["body"] for text in sorted(texts, key=itemgetter("version"))}
+    return {kind: " ".join(newest.get(kind, "").split()) for kind in ("question", "low_label", "high_label")}
+
+
 def readme_of(release: Release) -> str:
+    asked = asked_of(release)
     shown = "the anonymized picture alone" if release.mode == "HA1" else "the anonymized picture beside its original"
     simulated = (
         "\n**These ratings are simulated.** A program made them up to show how the studio works. They say nothing "
@@ -60,13 +69,16 @@ def readme_of(release: Release) -> str:
     )
     return f"""# {release.title}, version {release.version}
 {simulated}
-Ratings of how anonymous a picture is, from {release.scale_min:g} (not anonymous) to {release.scale_max:g} (fully
-anonymous), given on {shown} ({release.mode}).
+Ratings by people, each given on {shown} ({release.mode}).
+
+> {asked["question"]}
+> {release.scale_min:g}: {asked["low_label"]}; {release.scale_max:g}: {asked["high_label"]}
 {core}
 | file | what it holds |
 |---|---|
 | labels.csv | one row per pair: its number in the project, paths, source, method, scope, group (a name for this release alone, which versions of one original share), split, number of ratings, mean, median, standard deviation (n - 1), and the mean corrected for each annotator's bias and noise, with its standard error |
 | ratings.csv | one row per rating: pair, annotator (a name for this release only), score, seconds, position in the session |
+| other_answers.csv | answers that no label rests on, of everybody in this release: to repeats (the first answer is in ratings.csv), checks, practice pairs and warm-ups, with their purpose; a pair may be in no other file |
 | splits.csv | train, val or test, by group: all versions of one original are in one part |
 | wording.json | every text the annotators read, with version and SHA-256 |
 {set_aside}{cues}{set_aside_cues}| agreement.json | inter-rater agreement with confidence intervals, their seed and the versions used; under `sets` for all ratings, without those whom the study's planned rule leaves out, and as used, each with who is left out and the SHA-256 of its ratings |

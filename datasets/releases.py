@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
-from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, SetAsideRating
+from datasets.models.releases import FrozenCue, FrozenRating, Label, OtherAnswer, Release, SetAsideRating
 from datasets.release_texts import facts_of, readme_of
 from datasets.splits import part_of
 from scoring.measures.agreement import agreement_summary
@@ -186,6 +186,11 @@ def write_set_aside(release: Release, ratings: Iterable[SetAside]) -> None:
     )
 
 
+def write_other_answers(release: Release, answers: Iterable[OtherAnswer]) -> None:
+    """Add to a draft what no label rests on. Call it in a transaction."""
+    OtherAnswer.objects.bulk_create(answers)
+
+
 def release_agreement(release: Release, *, by_rule: Collection[str] | None = None) -> dict[str, Any]:
     """Agreement among the ratings that the labels rest on, resampled by group (agreement.md).
 
@@ -274,6 +279,7 @@ def discard_draft(release: Release) -> None:
     FrozenRating.objects.filter(label__release=release).delete()
     Label.objects.filter(release=release).delete()
     release.set_aside.all().delete()
+    release.other_answers.all().delete()
     release.cues.all().delete()
     release.notices.all().delete()
     release.delete()

@@ -44,6 +44,9 @@ LABEL_COLUMNS = (
 CORE_COLUMN = "is_core"  # the last of the labels' columns, where there is a core
 RATING_COLUMNS = ("pair", "annotator", "occurrence", "score", "seconds", "position", "late", "revisions")
 SPLIT_COLUMNS = ("pair", "group", "split")
+OTHER_COLUMNS = (
+    "pair", "annotator", "purpose", "occurrence", "score", "seconds", "position", "late", "revisions",
+)  # fmt: skip
 SET_ASIDE_COLUMNS = ("pair", "group", "annotator", "score")
 CUE_COLUMNS = ("pair", "annotator", "kind", "x", "y", "width", "height", "image_width", "image_height")
 

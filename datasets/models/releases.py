@@ -154,6 +154,33 @@ class SetAsideRating(models.Model):
         return f"{self.score:g} by {self.annotator}, set aside in {self.release}"
 
 
+class OtherAnswer(models.Model):
+    """An answer that no label rests on: to a repeat, a check, a practice pair or a warm-up. Here so that how far people
+    agree with themselves, and pass checks, can be computed again."""
+
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="other_answers")
+    pair = models.PositiveIntegerField()  # its number in the project, in labels.csv or not
+    annotator = models.CharField(max_length=24)
+    purpose = models.CharField(max_length=8)
+    occurrence = models.PositiveSmallIntegerField()
+    score = models.FloatField()
+    seconds = models.FloatField(null=True)
+    position = models.PositiveIntegerField()
+    is_late = models.BooleanField()
+    n_revisions = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["release", "pair", "annotator", "occurrence"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["release", "pair", "annotator", "occurrence"], name="one_other_answer_per_occurrence"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.score:g} by {self.annotator} to a {self.purpose} of {self.release}"
+
+
 class CueKind(models.TextChoices):
     """What may give an identity or a place away."""
 

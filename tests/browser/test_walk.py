@@ -159,7 +159,7 @@ def watch_agreement(page: Page, site: Site) -> None:
         page.get_by_role("link", name="Download the ratings so far").click()
     rows = list(csv.DictReader(download.value.path().open()))
     assert len(rows) == 3 * N_PAIRS
-    expected = alpha(rows, item="item")
+    expected = alpha(rows, item="pair")
     assert float(page.locator("#alpha").get_attribute("data-alpha") or "nan") == pytest.approx(expected, abs=1e-6)
     expect(page.locator("#alpha")).to_have_text(f"{expected:.3f}")
 

@@ -112,6 +112,7 @@ def test_hashes_and_words_cover_the_boxes(archive: zipfile.ZipFile) -> None:
         "ratings.csv",
         "splits.csv",
         "wording.json",
+        "other_answers.csv",
         "set_aside.csv",
         "cues.csv",
         "set_aside_cues.csv",

@@ -98,7 +98,7 @@ def test_ratings_that_are_not_used_are_in_no_label_and_in_a_file_of_their_own(ar
 
 
 def test_the_content_hash_covers_what_was_set_aside(archive: zipfile.ZipFile) -> None:
-    names = ["labels.csv", "ratings.csv", "splits.csv", "wording.json", "set_aside.csv"]
+    names = ["labels.csv", "ratings.csv", "splits.csv", "wording.json", "other_answers.csv", "set_aside.csv"]
     lines = "".join(f"{hashlib.sha256(archive.read(name)).hexdigest()}  {name}\n" for name in names)
     manifest = json.loads(archive.read("manifest.json"))
     assert manifest["release"]["content_hash"] == hashlib.sha256(lines.encode()).hexdigest()
