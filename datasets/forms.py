@@ -62,6 +62,7 @@ class SourceForm(forms.ModelForm[Source]):
     class Meta:
         model = Source
         fields = ["licence", "citation", "legal_basis"]
+        widgets = {name: forms.Textarea(attrs={"rows": 4}) for name in ("citation", "legal_basis")}
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
