@@ -57,7 +57,14 @@ def _lines_with_use(study: Study, columns: Mapping[str, str], found: QuerySet[An
     """The last column is looked up as a participation and written as whether its answers are used."""
     unused = set(set_aside(study))
     rows = found.values_list(*columns.values()).iterator(chunk_size=ROWS_AT_ONCE)
-    return csv_lines(columns, ([*cells, int(participation not in unused)] for *cells, participation in rows))
+    return csv_lines(
+        columns, ([*map(_cell, cells), int(participation not in unused)] for *cells, participation in rows)
+    )
+
+
+def _cell(value: Any) -> Any:
+    """Yes and no are 1 and 0 in every file of ours."""
+    return int(value) if isinstance(value, bool) else value
 
 
 # The first two, and `position`, name the same answer in ratings.csv.

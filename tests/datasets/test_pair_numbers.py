@@ -12,6 +12,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from annotation.models.ratings import Rating
 from annotation.models.studies import Study
 from annotation.watching.downloads import cue_lines, rating_lines, remark_lines
 from annotation.watching.role_files import pair_lines
@@ -66,6 +67,12 @@ def test_ratings_so_far_and_labels_of_the_release_are_joined_by_it(study: Study)
     assert len(ratings) == 4
     for row in ratings:
         assert names[int(row["pair"])] in labels[row["pair"]]["anonymized_path"]
+
+
+def test_late_is_0_or_1_in_ratings_so_far_and_in_the_release(study: Study) -> None:
+    Rating.objects.filter(pk=Rating.objects.order_by("pk")[0].pk).update(is_late=True)
+    texts = "".join(rating_lines(study)), files_of(make.release(study))["ratings.csv"]
+    assert [sorted(row["late"] for row in rows(text)) for text in texts] == [["0", "0", "0", "1"]] * 2
 
 
 def test_pages_call_it_by_its_number(study: Study, client: Client) -> None:
