@@ -80,7 +80,7 @@ def doubts(study: Study) -> list[str]:
     if not _used_revisions(study, timezone.now()).exists():
         return []  # nothing will be frozen
     sources, found = _sources(study), []
-    last = Release.objects.frozen().filter(project=study.project, origins__study_id=study.public_id.hex).first()
+    last = Release.objects.in_force().filter(project=study.project, origins__study_id=study.public_id.hex).first()
     if last and last.format == FORMAT and last.origins["sources"] == sources and not _has_news(study, last):
         found.append(
             f"Nothing has changed since version {last.version}, frozen {last.frozen_at:%Y-%m-%d %H:%M} UTC. "

@@ -14,6 +14,7 @@ from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image
 from datasets.models.releases import Release
+from datasets.refusals import Refusal
 
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a zip has no "no date"
 CHUNK = 1024 * 1024
@@ -24,11 +25,16 @@ def archive_name(release: Release) -> str:
     return f"releases/{release.public_id}/{release.slug}-v{release.version}.zip"
 
 
+class Retracted(Refusal):
+    sentence = "This release is retracted, so it has no files any more. Its page says why."
+
+
 @transaction.atomic
 def request_export(release: Release, *, by: AbstractBaseUser | None = None) -> Job:
     """The job that makes the archive: the one under way or done if there is one, else a new one."""
     # Two people ask at once: the second waits here, then gets the first's job.
-    Release.objects.select_for_update(no_key=True).get(pk=release.pk)
+    if Release.objects.select_for_update(no_key=True).get(pk=release.pk).is_retracted():
+        raise Retracted
     made = Job.objects.filter(kind="export_release", project=release.project, arguments__release=release.pk)
     running = made.unfinished().first()
     done = made.filter(state=Job.State.DONE).first() if media_path(archive_name(release)).exists() else None
@@ -52,6 +58,8 @@ def export_release(attempt: Attempt) -> dict[str, Any]:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         n_bytes = draft.stat().st_size
         with attempt.writing():
+            if Release.objects.select_for_update(no_key=True).get(pk=release.pk).is_retracted():
+                raise JobFailed(str(Retracted.sentence))
             draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -56,6 +56,30 @@ class PairForm(forms.Form):
     parameters = forms.CharField(required=False, help_text='A JSON object, such as {"strength": 0.1}.')
 
 
+class RetractForm(forms.Form):
+    reason = forms.CharField(
+        label="Why",
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="Stands on the release's page, for whoever used it.",
+    )
+    name = forms.CharField(label="Type the release's name to go on")
+
+    def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.expected = name
+        self.fields["name"].help_text = name
+
+    def clean_reason(self) -> str:
+        reason = str(self.cleaned_data["reason"])
+        whole_characters(reason)
+        return reason
+
+    def clean_name(self) -> str:
+        if self.cleaned_data["name"].strip() != self.expected:
+            raise forms.ValidationError(f"Type {self.expected} as it stands there.")
+        return self.expected
+
+
 class SourceForm(forms.ModelForm[Source]):
     """What allows us to show a source's pictures, and how to cite them."""
 

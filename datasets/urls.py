@@ -20,6 +20,7 @@ urlpatterns = [
         "projects/<slug:project>/releases/<slug:slug>/<int:version>/download/", views.release_download, name="download"
     ),
     path("projects/<slug:project>/releases/<slug:slug>/<int:version>/key/", views.release_key, name="release-key"),
+    path("projects/<slug:project>/releases/<slug:slug>/<int:version>/retract/", views.release_retract, name="retract"),
     path("jobs/<uuid:job>/", views.job, name="job"),
     path("jobs/<uuid:job>/cancel/", views.job_cancel, name="job-cancel"),
     path("jobs/<uuid:job>/import/", views.import_previewed, name="import-previewed"),

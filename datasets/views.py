@@ -14,9 +14,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from datasets.access import LoggedIn, managed_project
 from datasets.alike import groups_alike
-from datasets.export import archive_name, request_export
+from datasets.export import Retracted, archive_name, request_export
 from datasets.files import file_response, media_path
-from datasets.forms import ImportForm, PairForm, SourceForm
+from datasets.forms import ImportForm, PairForm, RetractForm, SourceForm
 from datasets.images import picture_response
 from datasets.jobs import cancel_job, queue_job, retry_job
 from datasets.layout import sample_lines
@@ -27,7 +27,8 @@ from datasets.models.releases import Release
 from datasets.pair_changes import FACTS, change_pairs, facts_of, merge_groups, remove_pairs, use_of
 from datasets.release_key import key_lines, names_originals
 from datasets.reports import report_name
-from datasets.telling import told_on
+from datasets.retraction import retract_release
+from datasets.telling import told_in, told_on
 from datasets.uploads import keep_upload
 
 PAIRS_PER_PAGE = 24
@@ -224,6 +225,7 @@ def release(request: LoggedIn, project: str, slug: str, version: int) -> HttpRes
         "project": found.project,
         "page": Paginator(labels, PAIRS_PER_PAGE).get_page(request.GET.get("page")),
         "notices": found.notices.all(),
+        "is_retracted": found.is_retracted(),
         "archive_exists": media_path(archive_name(found)).exists(),
         "frozen_anew_from": UUID(found.origins["study_id"]) if names_originals(found) else None,
     }
@@ -239,7 +241,21 @@ def release_key(request: LoggedIn, project: str, slug: str, version: int) -> Str
     return response
 
 
+@require_http_methods(["GET", "POST"])
+def release_retract(request: LoggedIn, project: str, slug: str, version: int) -> HttpResponse:
+    found = managed_release(request, project, slug, version)
+    form = RetractForm(f"{found.slug}-v{found.version}", request.POST or None, label_suffix="")
+    if request.method == "POST" and form.is_valid():
+        with told_in(form):
+            retract_release(found, reason=form.cleaned_data["reason"])
+            messages.success(request, "The release is retracted.")
+            return redirect("datasets:release", project, slug, version)
+    context = {"release": found, "project": found.project, "form": form, "n_labels": found.labels.count()}
+    return render(request, "datasets/retract.html", context)
+
+
 @require_POST
+@told_on("datasets:release")
 def release_export(request: LoggedIn, project: str, slug: str, version: int) -> HttpResponse:
     found = managed_release(request, project, slug, version)
     return redirect("datasets:job", request_export(found, by=request.user).public_id)
@@ -249,6 +265,9 @@ def release_export(request: LoggedIn, project: str, slug: str, version: int) -> 
 def release_download(request: LoggedIn, project: str, slug: str, version: int) -> HttpResponseBase:
     found = managed_release(request, project, slug, version)
     name = archive_name(found)
+    if found.is_retracted():
+        messages.error(request, str(Retracted.sentence))
+        return redirect("datasets:release", project, slug, version)
     if not media_path(name).exists():
         messages.info(request, "The archive has not been made yet. Make it first, then download it.")
         return redirect("datasets:release", project, slug, version)

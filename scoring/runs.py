@@ -33,7 +33,10 @@ def recipe_for(release: Release, **choices: Any) -> Recipe:
 
 @transaction.atomic
 def queue_run(release: Release, recipe: Recipe, *, by: AbstractBaseUser | None = None) -> TrainingRun:
-    """Ask for a training. Raises TooSmallToSplit, and CannotQueue where the recipe is for another release."""
+    """Ask for a training. Raises TooSmallToSplit, and CannotQueue where the recipe is for another release or this one
+    is retracted."""
+    if release.is_retracted():
+        raise CannotQueue(f"{release} is retracted; its page says why. Train on another version.")
     if any(getattr(recipe, name) != getattr(release, name) for name in GIVEN):
         raise CannotQueue(f"The recipe is for another mode or scale than {release}.")
     splits.parts(list(release.labels.order_by("number")), recipe.scheme, seed=recipe.split_seed)

@@ -39,7 +39,7 @@ RESEARCHERS = {
         ),
         "datasets": (
             "pairs", "import", "sample-manifest", "pair", "pair-change", "pair-remove", "groups", "groups-merge",
-            "picture", "release", "export", "download", "release-key", "sources",
+            "picture", "release", "export", "download", "release-key", "retract", "sources",
             "job", "job-cancel", "job-retry", "job-report",
             "import-previewed",
         ),

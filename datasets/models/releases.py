@@ -17,6 +17,10 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
     def frozen(self) -> Self:
         return self.exclude(frozen_at=None)
 
+    def in_force(self) -> Self:
+        """Frozen and not retracted."""
+        return self.frozen().exclude(notices__kind=ReleaseNotice.Kind.RETRACTED)
+
     def managed_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         return self.filter(managed_through("project", user))
 
@@ -66,6 +70,9 @@ class Release(models.Model):
 
     def __str__(self) -> str:
         return f"{self.slug} v{self.version}" + (" (simulated ratings)" if self.simulated else "")
+
+    def is_retracted(self) -> bool:
+        return self.notices.filter(kind=ReleaseNotice.Kind.RETRACTED).exists()
 
     def has_core(self) -> bool:
         """Whether the figures of all pairs are biased, and those of some, drawn before the first rating, are not."""
