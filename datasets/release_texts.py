@@ -7,6 +7,9 @@ from typing import Any
 from datasets.content import content_of
 from datasets.models.releases import Release
 
+# Texts are in wording.json; the job that froze the release is a matter of the site.
+NOT_TOLD = {"texts", "job"}
+
 
 def facts_of(release: Release) -> dict[str, Any]:
     """What a release is, for programs."""
@@ -22,7 +25,7 @@ def facts_of(release: Release) -> dict[str, Any]:
         "counting_rule": release.counting_rule,
         "frozen_at": release.frozen_at.isoformat() if release.frozen_at else None,
         "content_hash": release.content_hash,
-        "study": {key: value for key, value in release.origins.items() if key != "texts"},
+        "study": {key: value for key, value in release.origins.items() if key not in NOT_TOLD},
     }
 
 

@@ -226,6 +226,7 @@ def release(request: LoggedIn, project: str, slug: str, version: int) -> HttpRes
         "page": Paginator(labels, PAIRS_PER_PAGE).get_page(request.GET.get("page")),
         "notices": found.notices.all(),
         "is_retracted": found.is_retracted(),
+        "numbered": "# Row" if found.format == 1 else "# Pair",
         "archive_exists": media_path(archive_name(found)).exists(),
         "frozen_anew_from": UUID(found.origins["study_id"]) if names_originals(found) else None,
     }

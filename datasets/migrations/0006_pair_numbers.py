@@ -20,10 +20,14 @@ def keep_numbers(apps: Any, schema_editor: Any) -> None:
 
 
 def keep_labels(apps: Any, schema_editor: Any) -> None:
-    labels = apps.get_model("datasets", "Label").objects
-    labels.update(pair=F("number"), public_group=F("group"))
-    for group in set(labels.order_by().values_list("group", flat=True)):
-        labels.filter(group=group).update(part=part_of(group))
+    labels, last = apps.get_model("datasets", "Label").objects, 0
+    while batch := list(labels.filter(pk__gt=last).order_by("pk")[:2000]):
+        for label in batch:
+            label.pair, label.public_group, label.part = label.number, label.group, part_of(label.group)
+        labels.bulk_update(batch, ["pair", "public_group", "part"])
+        last = batch[-1].pk
+    if schema_editor.connection.vendor == "postgresql":  # it alters no table of which foreign keys are still to be checked
+        schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 class Migration(migrations.Migration):

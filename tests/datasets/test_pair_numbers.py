@@ -132,6 +132,17 @@ def test_a_group_has_another_name_in_each_release_and_parts_are_those_of_what_wa
         assert parts == [part_of(label.group) for label in release.labels.order_by("number")]
 
 
+def test_no_id_of_the_database_leaves(study: Study) -> None:
+    def names(value: Any, at: str = "") -> set[str]:
+        if isinstance(value, dict):
+            return {name for key, each in value.items() for name in names(each, f"{at}.{key}")}
+        return {name for each in value for name in names(each, at)} if isinstance(value, list) else {at}
+
+    told = names(json.loads(files_of(make.release(study))["manifest.json"])["release"])
+    assert ".study.study_id" in told  # a random one
+    assert not {".study.job", ".study.id", ".id", ".pk"} & told
+
+
 def test_words_are_in_quotes_and_numbers_are_not(study: Study) -> None:
     for pair, method in zip(study.project.pairs.filter(number__gt=2), ("003", 'NA "x", y'), strict=True):
         Pair.objects.filter(pk=pair.pk).update(method=method)
