@@ -18,7 +18,9 @@ from datasets.admin import ReadOnly
 from datasets.jobs import cancel_job, retry_job
 from datasets.models.releases import Release
 from datasets.refusals import Refusal
+from datasets.splits import SEED
 from datasets.telling import told_in, told_on
+from scoring.at_hand import devices_in_words, parts_of
 from scoring.compare import request_comparison
 from scoring.forms import RecipeForm
 from scoring.models import Checkpoint, Comparison, TrainingRun
@@ -95,10 +97,20 @@ class TrainingRunAdmin(ReadOnly):
             context |= {"title": "Train PerceptAnon: on which release?", "releases": releases}
             return TemplateResponse(request, "admin/scoring/choose_release.html", context)
         form = RecipeForm(release, request.POST or None)
-        if request.method == "POST" and form.is_valid():
+        is_good = request.method == "POST" and form.is_valid()
+        if is_good and "look" not in request.POST:
             with told_in(form):
                 return run_page(queue_run(release, form.recipe, by=cast("User", request.user)))
-        context |= {"title": f"Train on {release}", "form": form}
+        asked = form.recipe if is_good else None
+        context |= {
+            "title": f"Train on {release}",
+            "form": form,
+            "devices": devices_in_words(),
+            "split_seed": asked.split_seed if asked else SEED,
+            "parts": parts_of(release, seed=asked.split_seed, also=asked.scheme)
+            if asked
+            else parts_of(release, seed=SEED),
+        }
         return TemplateResponse(request, "admin/scoring/recipe.html", context, status=400 if form.errors else 200)
 
     def change_view(

@@ -15,6 +15,7 @@ from django.utils import timezone
 from datasets.jobs import claim
 from datasets.models.jobs import Job
 from datasets.models.releases import Release
+from scoring.at_hand import WEIGHT_FILES
 from scoring.models import Checkpoint, Comparison, TrainingRun
 from scoring.recipe import Recipe
 from scoring.runs import GIVEN
@@ -119,7 +120,43 @@ def test_who_may_not_train_is_shown_no_way_there(client):
 # The recipe ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_form_begins_with_the_papers_recipe_and_asks_for_neither_mode_nor_scale(admin):
+@pytest.fixture
+def weights_folder(settings, monkeypatch, tmp_path):
+    """Where weights are looked for, with none in it."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
+    settings.WEIGHTS_DIR = str(tmp_path)
+    return tmp_path
+
+
+def test_without_the_papers_weights_the_form_begins_with_random_ones_and_says_which_file_is_missing(
+    admin, weights_folder
+):
+    (weights_folder / WEIGHT_FILES["alexnet"]).touch()
+    reply = admin.get(train_on(trained.release()))
+    assert reply.context["form"]["weights"].value() == "random"
+    page = reply.content.decode()
+    assert f"put <code>{WEIGHT_FILES['resnet50']}</code>" in page
+    assert "Here are those of: alexnet." in page
+
+
+def test_the_form_says_how_large_the_parts_are_and_where_it_would_train(admin):
+    page = " ".join(admin.get(train_on(trained.release())).content.decode().split())
+    assert '<th scope="row">all</th> <td>8 (8)</td> <td>2 (2)</td> <td>2 (2)</td>' in page
+    assert "Trainings run on" in page
+    assert "none falls into test" in admin.get(train_on(trained.release(n_pairs=4))).content.decode()
+
+
+def test_a_look_at_another_split_seed_trains_nothing(admin):
+    release = trained.release()
+    reply = admin.post(train_on(release), values(split_seed=7, scheme="anon-nothing") | {"look": "1"})
+    page = reply.content.decode()
+    assert "with the split seed 7" in page
+    assert "No pair is of the method &#x27;nothing&#x27;" in page
+    assert not TrainingRun.objects.exists()
+
+
+def test_the_form_begins_with_the_papers_recipe_and_asks_for_neither_mode_nor_scale(admin, weights_folder):
+    (weights_folder / WEIGHT_FILES["resnet50"]).touch()
     reply = admin.get(train_on(trained.release()))
     shown = {field.name: field.value() for field in reply.context["form"]}
     assert shown == {name: value for name, value in asdict(Recipe(mode="HA2")).items() if name not in GIVEN}
