@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST
 
 from datasets.access import LoggedIn
 from datasets.admin import ReadOnly
+from datasets.forms import TypedName
 from datasets.jobs import cancel_job, retry_job
 from datasets.models.releases import Release
 from datasets.refusals import Refusal
@@ -24,7 +25,7 @@ from scoring.at_hand import devices_in_words, parts_of
 from scoring.compare import request_comparison
 from scoring.forms import RecipeForm
 from scoring.models import Checkpoint, Comparison, TrainingRun
-from scoring.runs import queue_run, run_again
+from scoring.runs import RunIsNeeded, check_deletable, delete_run, queue_run, run_again
 from scoring.views import run_context
 
 
@@ -127,6 +128,33 @@ class TrainingRunAdmin(ReadOnly):
             **run_context(run, request.user),
         }
         return TemplateResponse(request, "admin/scoring/run.html", context)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Asks with counts. What is at work or in use is refused."""
+        if not request.user.has_perm("scoring.delete_trainingrun"):
+            raise PermissionDenied
+        run = self._found(object_id)
+        try:
+            check_deletable(run)
+            form = TypedName(str(run.public_id)[:8], request.POST if request.method == "POST" else None)
+            if request.method == "POST" and form.is_valid():
+                delete_run(run)
+                self.message_user(request, f"Deleted: {run}.")
+                return redirect("admin:scoring_trainingrun_changelist")
+        except RunIsNeeded as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return run_page(run)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Delete {run}?",
+            "run": run,
+            "form": form,
+            "n_epochs": run.epochs.count(),
+            "n_predictions": run.predictions.count(),
+        }
+        page = "admin/scoring/delete_run.html"
+        return TemplateResponse(request, page, context, status=400 if form.errors else 200)
 
     def _found(self, object_id: str | int) -> TrainingRun:
         runs = TrainingRun.objects.with_lineage()

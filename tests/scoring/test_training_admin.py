@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from datasets.files import media_path
 from datasets.jobs import claim
 from datasets.models.jobs import Job
 from datasets.models.releases import Release
@@ -457,7 +458,8 @@ def test_results_are_neither_edited_nor_deleted_by_hand(admin):
     before = everything(run)
     rows = {"trainingrun": run, "checkpoint": run.checkpoint, "comparison": run.comparison}
     for name, row in rows.items():
-        assert admin.post(reverse(f"admin:scoring_{name}_delete", args=[row.pk])).status_code == 403
+        wanted = 400 if name == "trainingrun" else 403  # a run is deleted once its name is typed
+        assert admin.post(reverse(f"admin:scoring_{name}_delete", args=[row.pk])).status_code == wanted
     for name in ("checkpoint", "comparison"):
         address = reverse(f"admin:scoring_{name}_change", args=[rows[name].pk])
         page = admin.get(address)
@@ -512,3 +514,46 @@ def test_actions_are_for_those_who_may_train():
     ):
         act(staff, name, action, row)
     assert everything(queued) == before
+
+
+# Deleting ------------------------------------------------------------------------------------------------------------
+
+
+def delete(run: TrainingRun) -> str:
+    return reverse("admin:scoring_trainingrun_delete", args=[run.pk])
+
+
+def test_a_superseded_run_is_deleted_with_its_model_and_files(admin, django_capture_on_commit_callbacks):
+    run, kept = trained.compared(), trained.queued_run()
+    Checkpoint.objects.update(in_use=False)
+    folder = media_path(run.folder)
+    (folder / "attempt-9").mkdir(parents=True)
+    assert delete(run) in admin.get(change(run)).content.decode()
+    page = admin.get(delete(run)).content.decode()
+    assert f"{run.predictions.count()} predictions" in page
+    assert admin.post(delete(run), {"typed": "another"}).status_code == 400
+    with django_capture_on_commit_callbacks(execute=True):
+        reply = admin.post(delete(run), {"typed": str(run.public_id)[:8]}, follow=True)
+    assert "Deleted: run" in reply.content.decode()
+    assert list(TrainingRun.objects.all()) == [kept]
+    assert not folder.exists()
+    assert not Checkpoint.objects.exists()
+    assert not Comparison.objects.exists()
+    assert Release.objects.filter(pk=run.release_id).exists()
+
+
+def test_a_run_at_work_or_in_use_is_not_deleted(admin):
+    queued, used = trained.queued_run(), trained.run()
+    used.checkpoint.use()
+    for run, says in ((queued, "cancel it first"), (used, "is in use")):
+        typed = {"typed": str(run.public_id)[:8]}
+        assert says in admin.post(delete(run), typed, follow=True).content.decode()
+        assert delete(run) not in admin.get(change(run)).content.decode()
+    assert TrainingRun.objects.count() == 2
+
+
+def test_who_may_only_train_deletes_no_run():
+    run = trained.run()
+    client = permitted("add_trainingrun", "view_trainingrun")
+    assert client.post(delete(run), {"typed": str(run.public_id)[:8]}).status_code == 403
+    assert TrainingRun.objects.exists()
