@@ -1,11 +1,14 @@
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet, Sum
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 
 from annotation.models.people import Participation
+from annotation.models.ratings import Assignment
 from annotation.models.studies import Campaign, Study
-from annotation.privacy import erase_participation
+from annotation.privacy import erase_participation, releases_of
 from datasets.admin import ReadOnly
+from datasets.forms import TypedName
 
 
 @admin.register(Campaign)
@@ -43,8 +46,28 @@ class ParticipationAdmin(ReadOnly):
         return request.user.has_perm("annotation.delete_participation")
 
     @admin.action(description="Erase the chosen people's participations for good", permissions=["erase"])
-    def erase(self, request: HttpRequest, participations: QuerySet[Participation]) -> None:
-        chosen = list(participations)
-        for participation in chosen:
-            erase_participation(participation)
-        self.message_user(request, f"{len(chosen)} participations erased, with all their ratings.")
+    def erase(self, request: HttpRequest, participations: QuerySet[Participation]) -> HttpResponse | None:
+        """Asks first, on a page of its own; done once the study's name is typed there."""
+        chosen = list(participations.select_related("annotator", "study__campaign"))
+        if len({participation.study_id for participation in chosen}) != 1:
+            self.message_user(request, "Choose people of one study, then again for the next.", messages.WARNING)
+            return None
+        study = chosen[0].study
+        form = TypedName(study.short_name, request.POST if "typed" in request.POST else None)
+        if form.is_valid():
+            for participation in chosen:
+                erase_participation(participation)
+            self.message_user(request, f"{len(chosen)} participations erased, with all their ratings.")
+            return None
+        answered = Assignment.objects.filter(participation__in=chosen).exclude(answered_at=None)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Erase people from {study}?",
+            "form": form,
+            "chosen": chosen,
+            "n_answers": answered.count(),
+            "n_releases": releases_of(study).count(),
+        }
+        page = "admin/annotation/erase.html"
+        return TemplateResponse(request, page, context, status=400 if form.errors else 200)

@@ -3,11 +3,11 @@
 import re
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
-from annotation.models.studies import Item
+from annotation.models.studies import Item, Study
 from datasets.models.releases import Release, ReleaseNotice
 
 
@@ -33,7 +33,7 @@ def erase_participation(participation: Participation) -> None:
     if not annotator.participations.exists():
         annotator.delete()
     if had_ratings:
-        _note_in_releases(study.campaign.project_id, study.public_id.hex)
+        _note_in_releases(study)
 
 
 def _give_places_back(participation: Participation) -> None:
@@ -45,9 +45,14 @@ def _give_places_back(participation: Participation) -> None:
         Item.objects.filter(pk=item).update(n_held=F("n_held") - 1, n_rated=F("n_rated") - int(item in is_rated))
 
 
-def _note_in_releases(project: int, study: str) -> None:
+def releases_of(study: Study) -> QuerySet[Release]:
+    """Those that stand."""
+    return Release.objects.frozen().filter(project=study.campaign.project_id, origins__study_id=study.public_id.hex)
+
+
+def _note_in_releases(study: Study) -> None:
     """In those that stand. A freeze that is under way misses the person and begins anew (freeze.py)."""
-    for release in Release.objects.frozen().filter(project=project, origins__study_id=study):
+    for release in releases_of(study):
         ReleaseNotice.objects.create(
             release=release,
             kind=ReleaseNotice.Kind.WITHDRAWN,

@@ -1,5 +1,5 @@
 """Importing this module registers the kinds of job that this app does, and what its workers do unasked."""
 
 from annotation import freeze  # noqa: F401
-from annotation.studies import adaptive, filling  # noqa: F401
+from annotation.studies import adaptive, deleting, filling  # noqa: F401
 from annotation.watching import assessment, connectivity  # noqa: F401

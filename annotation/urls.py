@@ -4,7 +4,7 @@ from django.views.i18n import set_language
 
 from annotation.answering.api import AnswerView
 from annotation.languages import in_their_language, words
-from annotation.pages import annotators, planning, researchers, watching, withdrawal
+from annotation.pages import annotators, planning, researchers, steps, watching, withdrawal
 
 
 class PassedOn:
@@ -47,10 +47,10 @@ urlpatterns = [
     path("studies/<uuid:study>/", researchers.study, name="study"),
     path("studies/<uuid:study>/wording/", researchers.wording, name="wording"),
     path("studies/<uuid:study>/wording/<slug:language>/", researchers.wording, name="wording-in"),
-    path("studies/<uuid:study>/state/", researchers.state, name="state"),
+    path("studies/<uuid:study>/state/", steps.state, name="state"),
     path("studies/<uuid:study>/goal/", researchers.goal, name="goal"),
     path("studies/<uuid:study>/pairs/", researchers.more_pairs, name="more-pairs"),
-    path("studies/<uuid:study>/delete/", researchers.delete_draft, name="delete-draft"),
+    path("studies/<uuid:study>/delete/", steps.delete_draft, name="delete-draft"),
     path("studies/<uuid:study>/invite/", researchers.invite, name="invite"),
     path("studies/<uuid:study>/invitations/<int:invitation>/revoke/", researchers.revoke, name="revoke"),
     path("studies/<uuid:study>/freeze/", researchers.freeze, name="freeze"),

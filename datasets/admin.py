@@ -1,15 +1,22 @@
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 
-from datasets.jobs import cancel_job, retry_job
+from datasets.forms import TypedName
+from datasets.jobs import cancel_job, queue_job, retry_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Source
 from datasets.models.projects import Membership, Project
 from datasets.models.releases import Release, ReleaseNotice
 from datasets.refusals import Refusal
+
+DELETE_PROJECT = "delete_project"  # the kind of job; it is done where studies are known
 
 
 class ReadOnly(admin.ModelAdmin[Any]):
@@ -38,6 +45,47 @@ class ProjectAdmin(admin.ModelAdmin[Project]):
     prepopulated_fields = {"slug": ["name"]}
     inlines = [MembershipInline]
 
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Without Django's deleting of many: it collects every row, and then the pairs protect their pictures."""
+        return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Asks with counts, and lets a job do it. A project with a frozen release stays."""
+        project = self.get_object(request, object_id)
+        if project is None:
+            raise Http404("no such project")
+        if not self.has_delete_permission(request, project):
+            raise PermissionDenied
+        releases = project.releases.frozen().count()
+        form = TypedName(project.slug, request.POST or None)
+        if request.method == "POST" and not releases and form.is_valid():
+            queue_job(DELETE_PROJECT, project, by=cast("User", request.user))
+            self.message_user(request, f"{project} is being deleted by a job.")
+            return redirect("admin:datasets_project_changelist")
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Delete the project {project}?",
+            "project": project,
+            "form": form,
+            "n_releases": releases,
+            **_counts(project),
+        }
+        page = "admin/datasets/project/delete.html"
+        return TemplateResponse(request, page, context, status=400 if form.errors else 200)
+
+
+def _counts(project: Project) -> dict[str, int]:
+    """What goes with a project."""
+    paths = {
+        "n_pairs": "pairs",
+        "n_studies": "campaigns__studies",
+        "n_people": "annotators",
+        "n_ratings": "annotators__participations__assignments__rating",
+    }
+    mine = Project.objects.filter(pk=project.pk).order_by()
+    return {name: mine.aggregate(n=Count(path))["n"] for name, path in paths.items()}
+
 
 @admin.register(Source)
 class SourceAdmin(admin.ModelAdmin[Source]):
@@ -58,6 +106,7 @@ class ReleaseAdmin(ReadOnly):
     list_filter = ["mode", "simulated", "project"]
     list_select_related = ["project"]
     search_fields = ["title", "slug", "content_hash"]
+    exclude = ["pseudonym_key"]  # with the setting, it would join a person's names in two releases
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Release]:
         return super().get_queryset(request).exclude(frozen_at=None)

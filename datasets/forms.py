@@ -5,6 +5,7 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.files.uploadedfile import UploadedFile
+from django.http import QueryDict
 
 from datasets.models.pictures import Source
 from datasets.refusals import Refusal
@@ -93,6 +94,25 @@ class SourceForm(forms.ModelForm[Source]):
         for text in filter(None, map(data.get, self.Meta.fields)):
             whole_characters(text)
         return data
+
+
+class TypedName(forms.Form):
+    """What cannot be taken back is confirmed by typing the name of what it happens to."""
+
+    typed = forms.CharField(
+        max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}), label="Its name"
+    )
+
+    def __init__(self, name: str, data: QueryDict | None = None) -> None:
+        super().__init__(data, label_suffix="")
+        self.name = name
+        self.fields["typed"].label = f"Type {name} to confirm"
+
+    def clean_typed(self) -> str:
+        typed: str = self.cleaned_data["typed"]
+        if typed != self.name:
+            raise forms.ValidationError(f"Nothing was done: this is not {self.name}. Type it as it stands here.")
+        return typed
 
 
 class NotUnderstood(Refusal):

@@ -15,14 +15,17 @@ from django.views.decorators.http import require_POST
 
 from datasets.access import LoggedIn
 from datasets.admin import ReadOnly
+from datasets.forms import TypedName
 from datasets.jobs import cancel_job, retry_job
 from datasets.models.releases import Release
 from datasets.refusals import Refusal
+from datasets.splits import SEED
 from datasets.telling import told_in, told_on
+from scoring.at_hand import devices_in_words, parts_of
 from scoring.compare import request_comparison
 from scoring.forms import RecipeForm
 from scoring.models import Checkpoint, Comparison, TrainingRun
-from scoring.runs import queue_run, run_again
+from scoring.runs import RunIsNeeded, check_deletable, delete_run, queue_run, run_again
 from scoring.views import run_context
 
 
@@ -95,10 +98,20 @@ class TrainingRunAdmin(ReadOnly):
             context |= {"title": "Train PerceptAnon: on which release?", "releases": releases}
             return TemplateResponse(request, "admin/scoring/choose_release.html", context)
         form = RecipeForm(release, request.POST or None)
-        if request.method == "POST" and form.is_valid():
+        is_good = request.method == "POST" and form.is_valid()
+        if is_good and "look" not in request.POST:
             with told_in(form):
                 return run_page(queue_run(release, form.recipe, by=cast("User", request.user)))
-        context |= {"title": f"Train on {release}", "form": form}
+        asked = form.recipe if is_good else None
+        context |= {
+            "title": f"Train on {release}",
+            "form": form,
+            "devices": devices_in_words(),
+            "split_seed": asked.split_seed if asked else SEED,
+            "parts": parts_of(release, seed=asked.split_seed, also=asked.scheme)
+            if asked
+            else parts_of(release, seed=SEED),
+        }
         return TemplateResponse(request, "admin/scoring/recipe.html", context, status=400 if form.errors else 200)
 
     def change_view(
@@ -115,6 +128,33 @@ class TrainingRunAdmin(ReadOnly):
             **run_context(run, request.user),
         }
         return TemplateResponse(request, "admin/scoring/run.html", context)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Asks with counts. What is at work or in use is refused."""
+        if not request.user.has_perm("scoring.delete_trainingrun"):
+            raise PermissionDenied
+        run = self._found(object_id)
+        try:
+            check_deletable(run)
+            form = TypedName(str(run.public_id)[:8], request.POST if request.method == "POST" else None)
+            if request.method == "POST" and form.is_valid():
+                delete_run(run)
+                self.message_user(request, f"Deleted: {run}.")
+                return redirect("admin:scoring_trainingrun_changelist")
+        except RunIsNeeded as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return run_page(run)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Delete {run}?",
+            "run": run,
+            "form": form,
+            "n_epochs": run.epochs.count(),
+            "n_predictions": run.predictions.count(),
+        }
+        page = "admin/scoring/delete_run.html"
+        return TemplateResponse(request, page, context, status=400 if form.errors else 200)
 
     def _found(self, object_id: str | int) -> TrainingRun:
         runs = TrainingRun.objects.with_lineage()

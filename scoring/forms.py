@@ -6,6 +6,7 @@ from django.http import QueryDict
 
 from datasets.models.releases import Release
 from scoring import recipe as choices
+from scoring.at_hand import WEIGHT_FILES, weights_here
 from scoring.recipe import BadRecipe, Recipe
 from scoring.runs import GIVEN, recipe_for
 
@@ -34,7 +35,12 @@ HELP = {
 
 
 class RecipeForm(forms.Form):
-    """A recipe for one release: mode and scale are the release's, everything else begins as in the paper."""
+    """A recipe for one release: mode and scale are the release's, everything else begins as in the paper.
+
+    But for the weights: where those of the paper's backbone are not here, the form begins with random ones.
+    """
+
+    missing_weights = ""  # the file that would let it begin as in the paper
 
     def __init__(self, release: Release, data: QueryDict | None = None) -> None:
         super().__init__(data, label_suffix="")
@@ -42,6 +48,13 @@ class RecipeForm(forms.Form):
         for field in fields(Recipe):
             if field.name not in GIVEN:
                 self.fields[field.name] = _form_field(field)
+        self.weights_here = weights_here()
+        begins_with = self.fields["backbone"].initial
+        if begins_with not in self.weights_here:  # the press that nobody thinks about must be one that trains
+            self.missing_weights = WEIGHT_FILES[begins_with]
+            self.fields["weights"].initial = "random"
+        here = ", ".join(self.weights_here) or "none"
+        self.fields["weights"].help_text = f"{HELP['weights']} Here are those of: {here}. Others the worker downloads."
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}

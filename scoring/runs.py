@@ -11,10 +11,12 @@ from django.db import DatabaseError, close_old_connections, transaction
 from datasets import jobs, splits
 from datasets.files import media_path
 from datasets.jobs import Attempt, JobFailed, WorkDied, handles, queue_job
+from datasets.models.jobs import Job
+from datasets.models.projects import Project
 from datasets.models.releases import Release
 from datasets.refusals import Refusal
 from scoring import results, trainer
-from scoring.models import Epoch, TrainingRun
+from scoring.models import Checkpoint, Epoch, TrainingRun
 from scoring.recipe import BadRecipe, Recipe
 from scoring.states import ORPHANED
 
@@ -50,6 +52,33 @@ def run_again(run: TrainingRun, *, by: AbstractBaseUser | None = None) -> Traini
         return queue_run(run.release, run.parsed_recipe(), by=by)
     except BadRecipe as error:  # of an older version, which allowed more
         raise CannotQueue(f"The recipe is no longer possible: {error}") from error
+
+
+class RunIsNeeded(Refusal):
+    """The run is at work, or its model is in use."""
+
+
+def check_deletable(run: TrainingRun) -> None:
+    """Raises RunIsNeeded."""
+    if not run.job.is_finished:
+        raise RunIsNeeded("This run is not finished; cancel it first.")
+    if hasattr(run, "checkpoint") and run.checkpoint.in_use:
+        raise RunIsNeeded("The model of this run is in use; put another one in use first.")
+
+
+@transaction.atomic
+def delete_run(run: TrainingRun) -> None:
+    """Delete a run that failed or was superseded: its model, predictions, comparison and files go with it."""
+    # Whoever puts a model in use, or takes the job up again, meanwhile waits; and is waited for.
+    Project.objects.select_for_update(no_key=True).get(pk=run.project_id)
+    Job.objects.select_for_update().get(pk=run.job_id)
+    run = TrainingRun.objects.with_lineage().get(pk=run.pk)
+    check_deletable(run)
+    Checkpoint.objects.filter(run=run).delete()
+    job, folder = run.job, media_path(run.folder)
+    run.delete()
+    job.delete()
+    transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def log_tail(run: TrainingRun) -> str:

@@ -128,12 +128,23 @@ def test_a_participation_opens_to_nobody_else(arguments: dict[str, Any]) -> None
     assert traces() == before
 
 
-@pytest.mark.parametrize("who", ["a researcher of another project", "an annotator of the project", "a superuser"])
+def test_a_superuser_looks_at_every_researchers_page_without_being_a_member(arguments: dict[str, Any]) -> None:
+    browser = logged_in(make.user(is_staff=True, is_superuser=True))
+    for url, name in researcher_pages(arguments).items():
+        assert browser.get(url).status_code in {200, 302, 405}, name
+
+
+def test_a_superuser_who_was_deactivated_reaches_nothing(arguments: dict[str, Any]) -> None:
+    user = make.user(is_superuser=True, is_active=False)
+    assert not Project.objects.managed_by(user).exists()
+    assert not Study.objects.managed_by(user).exists()
+
+
+@pytest.mark.parametrize("who", ["a researcher of another project", "an annotator of the project"])
 def test_researchers_pages_do_not_exist_for_others(arguments: dict[str, Any], who: str) -> None:
     user = {
         "a researcher of another project": lambda: make.member(make.project(), Role.ADMIN),
         "an annotator of the project": lambda: make.member(Project.objects.get(), Role.ANNOTATOR),
-        "a superuser": lambda: make.user(is_staff=True, is_superuser=True),
     }[who]()
     browser, before = logged_in(user), traces()
     for url, name in researcher_pages(arguments).items():

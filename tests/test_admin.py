@@ -78,6 +78,14 @@ def test_ratings_people_and_releases_cannot_be_edited_by_hand(admin: Client) -> 
     assert admin.post(reverse("admin:annotation_study_delete", args=[study.pk])).status_code == 403
 
 
+def test_the_admin_of_a_release_does_not_show_its_pseudonym_key(admin: Client) -> None:
+    release = make.release(make.rated_study(n_pairs=3, n_people=2))
+    page = admin.get(reverse("admin:datasets_release_change", args=[release.pk])).content.decode()
+    assert release.content_hash in page
+    assert release.pseudonym_key not in page
+    assert "seudonym key" not in page
+
+
 def test_the_admins_log_in_is_the_sites(client: Client) -> None:
     response = client.get("/admin/", follow=True)
     assert response.redirect_chain[-1][0].startswith("/login/?next=")

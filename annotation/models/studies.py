@@ -255,6 +255,11 @@ class Study(models.Model):
         return self.campaign.project
 
     @property
+    def short_name(self) -> str:
+        """What its files are called, and what people type where something about it cannot be taken back."""
+        return f"{self.campaign.slug}-{self.mode}"
+
+    @property
     def is_open(self) -> bool:
         return self.state == self.State.OPEN
 

@@ -37,7 +37,7 @@ UNASKED = (connectivity.KIND, assessment.KIND)  # what workers check by themselv
 def csv_download(study: Study, what: str, lines: Iterator[str]) -> StreamingHttpResponse:
     """A table of a study, under a name that says which."""
     response = StreamingHttpResponse(lines, content_type="text/csv")
-    response["Content-Disposition"] = f'attachment; filename="{study.campaign.slug}-{study.mode}-{what}.csv"'
+    response["Content-Disposition"] = f'attachment; filename="{study.short_name}-{what}.csv"'
     return response
 
 
@@ -149,15 +149,6 @@ def wording(request: LoggedIn, study: UUID, language: str | None = None) -> Http
 
 @require_POST
 @told_on("annotation:study")
-def state(request: LoggedIn, study: UUID) -> HttpResponse:
-    found = managed_study(request, study)
-    life.change_state(found, request.POST.get("state", ""), by=request.user)
-    messages.success(request, f"The study is {found.get_state_display()} now.")
-    return redirect("annotation:study", found.public_id)
-
-
-@require_POST
-@told_on("annotation:study")
 def goal(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     hint = f"Say how many ratings each pair should have, from 1 to {MAX_GOAL}, and why."
@@ -187,15 +178,6 @@ def more_pairs(request: LoggedIn, study: UUID) -> HttpResponse:
         return redirect("datasets:job", added.public_id)
     messages.success(request, f"{added} pairs were added.")
     return redirect("annotation:study", found.public_id)
-
-
-@require_POST
-@told_on("annotation:study")
-def delete_draft(request: LoggedIn, study: UUID) -> HttpResponse:
-    found = managed_study(request, study)
-    life.delete_draft(found)
-    messages.success(request, f"The draft {found.name} is deleted.")
-    return redirect("annotation:project", found.project.slug)
 
 
 @require_POST

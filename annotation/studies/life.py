@@ -48,23 +48,24 @@ def _take_out(study: Study, at_once: int) -> int:
 
 def _locked_draft(study: Study) -> Study:
     locked = locked_study(study)
-    if locked.has_begun:
-        raise NotPossible("This study has been open; close it instead. Only a draft can be deleted.")
+    check_draft(locked)
     return locked
+
+
+def check_draft(study: Study) -> None:
+    """Raises NotPossible where the study has been open, and so cannot be deleted."""
+    if study.has_begun:
+        raise NotPossible("This study has been open; close it instead. Only a draft can be deleted.")
 
 
 @transaction.atomic
 def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None, reason: str = "") -> None:
     """Open, pause or close a study. People who hold pairs may still answer them."""
     locked = locked_study(study)
-    if state not in STEPS:
-        raise NotPossible("Choose whether to open, pause or close the study.")
-    if locked.state not in STEPS[State(state)]:  # somebody else may have changed it a moment ago
-        study.refresh_from_db(fields=["state"])
-        raise NotPossible(f"This study is {locked.get_state_display()}; it cannot become {State(state).label}.")
+    study.state = locked.state  # somebody else may have changed it a moment ago
+    check_step(locked, state)
     stamps: dict[str, Any] = {}
     if state == State.OPEN:
-        _check_complete(locked)
         stamps["opened_at"] = locked.opened_at or Now()
     elif state == State.CLOSED:
         stamps["closed_at"] = Now()
@@ -75,6 +76,16 @@ def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None
         mark_shown(study)
         if not locked.has_begun:
             _begin(study)
+
+
+def check_step(study: Study, state: str) -> None:
+    """Raises NotPossible where the study cannot become so now."""
+    if state not in STEPS:
+        raise NotPossible("Choose whether to open, pause or close the study.")
+    if study.state not in STEPS[State(state)]:
+        raise NotPossible(f"This study is {study.get_state_display()}; it cannot become {State(state).label}.")
+    if state == State.OPEN:
+        _check_complete(study)
 
 
 def _check_complete(study: Study) -> None:

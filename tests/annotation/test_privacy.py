@@ -75,5 +75,30 @@ def test_an_admin_erases_people_and_staff_without_the_permission_cannot() -> Non
     client.force_login(make.user("viewer", is_staff=True))
     assert client.post(address, form).status_code == 403
     client.force_login(make.user("root", is_staff=True, is_superuser=True))
+    form |= {"typed": study.short_name}
     assert "1 participations erased" in client.post(address, form, follow=True).content.decode()
     assert not Participation.objects.exists()
+
+
+def test_erasing_asks_with_counts_and_wants_the_name_typed() -> None:
+    study = make.rated_study(n_pairs=3, n_people=2)
+    make.release(study)
+    form = {"action": "erase", "_selected_action": list(Participation.objects.values_list("pk", flat=True))}
+    address = reverse("admin:annotation_participation_changelist")
+    client = Client()
+    client.force_login(make.user("root", is_staff=True, is_superuser=True))
+    page = client.post(address, form).content.decode()
+    assert "2 participations with 6 answers" in page
+    assert "1 release of this study stays as it is" in page
+    assert client.post(address, form | {"typed": "another"}).status_code == 400
+    assert Participation.objects.count() == 2
+
+
+def test_people_of_two_studies_are_not_erased_at_once() -> None:
+    first, second = make.participation(make.study()), make.participation(make.study())
+    form = {"action": "erase", "_selected_action": [first.pk, second.pk], "typed": first.study.short_name}
+    client = Client()
+    client.force_login(make.user("root", is_staff=True, is_superuser=True))
+    reply = client.post(reverse("admin:annotation_participation_changelist"), form, follow=True)
+    assert "Choose people of one study" in reply.content.decode()
+    assert Participation.objects.count() == 2

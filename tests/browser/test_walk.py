@@ -145,6 +145,8 @@ def open_study(page: Page, site: Site) -> str:
     page.get_by_role("button", name="Save as a draft").click()
     page.get_by_label("Question").fill("How anonymous is the person on the right?")
     page.get_by_role("button", name="Save the wording").click()
+    page.get_by_role("link", name="Open for rating").click()
+    page.get_by_label("to confirm").fill("faces-2026-HA2")
     page.get_by_role("button", name="Open for rating").click()
     expect(page.get_by_text("The study is Open now.")).to_be_visible()
     page.get_by_role("button", name="Make a link").click()

@@ -11,9 +11,11 @@ import pytest
 import torch
 import torchvision
 
+from scoring.at_hand import WEIGHT_FILES
 from scoring.perceptanon.failures import CannotTrain
 from scoring.perceptanon.networks import network
-from scoring.perceptanon.weights import imagenet_weights, weights_from_file
+from scoring.perceptanon.weights import VERSIONS, imagenet_weights, weights_from_file
+from scoring.recipe import BACKBONES
 from tests.perceptanon.make import recipe
 
 MOBILENET = "mobilenet_v2-b0353104.pth"
@@ -50,6 +52,15 @@ def test_the_vendored_weights_make_the_network_compute_what_torchvisions_model_d
     with torch.no_grad():
         assert torch.equal(net.eval()(pictures), published(pictures))
     assert (name, net_down) == (MOBILENET, [])
+
+
+def test_the_training_form_looks_for_the_files_that_the_training_takes():
+    taken = {
+        name: torchvision.models.get_model_weights(name)[VERSIONS.get(name, "DEFAULT")].url.rsplit("/", 1)[-1]
+        for name in BACKBONES
+        if name != "tiny"
+    }
+    assert taken == WEIGHT_FILES
 
 
 def test_a_damaged_file_is_refused_by_its_hash(tmp_path, net_down):

@@ -12,9 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from datasets.files import media_path
 from datasets.jobs import claim
 from datasets.models.jobs import Job
 from datasets.models.releases import Release
+from scoring.at_hand import WEIGHT_FILES
 from scoring.models import Checkpoint, Comparison, TrainingRun
 from scoring.recipe import Recipe
 from scoring.runs import GIVEN
@@ -119,7 +121,43 @@ def test_who_may_not_train_is_shown_no_way_there(client):
 # The recipe ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_form_begins_with_the_papers_recipe_and_asks_for_neither_mode_nor_scale(admin):
+@pytest.fixture
+def weights_folder(settings, monkeypatch, tmp_path):
+    """Where weights are looked for, with none in it."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
+    settings.WEIGHTS_DIR = str(tmp_path)
+    return tmp_path
+
+
+def test_without_the_papers_weights_the_form_begins_with_random_ones_and_says_which_file_is_missing(
+    admin, weights_folder
+):
+    (weights_folder / WEIGHT_FILES["alexnet"]).touch()
+    reply = admin.get(train_on(trained.release()))
+    assert reply.context["form"]["weights"].value() == "random"
+    page = reply.content.decode()
+    assert f"put <code>{WEIGHT_FILES['resnet50']}</code>" in page
+    assert "Here are those of: alexnet." in page
+
+
+def test_the_form_says_how_large_the_parts_are_and_where_it_would_train(admin):
+    page = " ".join(admin.get(train_on(trained.release())).content.decode().split())
+    assert '<th scope="row">all</th> <td>8 (8)</td> <td>2 (2)</td> <td>2 (2)</td>' in page
+    assert "Trainings run on" in page
+    assert "none falls into test" in admin.get(train_on(trained.release(n_pairs=4))).content.decode()
+
+
+def test_a_look_at_another_split_seed_trains_nothing(admin):
+    release = trained.release()
+    reply = admin.post(train_on(release), values(split_seed=7, scheme="anon-nothing") | {"look": "1"})
+    page = reply.content.decode()
+    assert "with the split seed 7" in page
+    assert "No pair is of the method &#x27;nothing&#x27;" in page
+    assert not TrainingRun.objects.exists()
+
+
+def test_the_form_begins_with_the_papers_recipe_and_asks_for_neither_mode_nor_scale(admin, weights_folder):
+    (weights_folder / WEIGHT_FILES["resnet50"]).touch()
     reply = admin.get(train_on(trained.release()))
     shown = {field.name: field.value() for field in reply.context["form"]}
     assert shown == {name: value for name, value in asdict(Recipe(mode="HA2")).items() if name not in GIVEN}
@@ -420,7 +458,8 @@ def test_results_are_neither_edited_nor_deleted_by_hand(admin):
     before = everything(run)
     rows = {"trainingrun": run, "checkpoint": run.checkpoint, "comparison": run.comparison}
     for name, row in rows.items():
-        assert admin.post(reverse(f"admin:scoring_{name}_delete", args=[row.pk])).status_code == 403
+        wanted = 400 if name == "trainingrun" else 403  # a run is deleted once its name is typed
+        assert admin.post(reverse(f"admin:scoring_{name}_delete", args=[row.pk])).status_code == wanted
     for name in ("checkpoint", "comparison"):
         address = reverse(f"admin:scoring_{name}_change", args=[rows[name].pk])
         page = admin.get(address)
@@ -475,3 +514,46 @@ def test_actions_are_for_those_who_may_train():
     ):
         act(staff, name, action, row)
     assert everything(queued) == before
+
+
+# Deleting ------------------------------------------------------------------------------------------------------------
+
+
+def delete(run: TrainingRun) -> str:
+    return reverse("admin:scoring_trainingrun_delete", args=[run.pk])
+
+
+def test_a_superseded_run_is_deleted_with_its_model_and_files(admin, django_capture_on_commit_callbacks):
+    run, kept = trained.compared(), trained.queued_run()
+    Checkpoint.objects.update(in_use=False)
+    folder = media_path(run.folder)
+    (folder / "attempt-9").mkdir(parents=True)
+    assert delete(run) in admin.get(change(run)).content.decode()
+    page = admin.get(delete(run)).content.decode()
+    assert f"{run.predictions.count()} predictions" in page
+    assert admin.post(delete(run), {"typed": "another"}).status_code == 400
+    with django_capture_on_commit_callbacks(execute=True):
+        reply = admin.post(delete(run), {"typed": str(run.public_id)[:8]}, follow=True)
+    assert "Deleted: run" in reply.content.decode()
+    assert list(TrainingRun.objects.all()) == [kept]
+    assert not folder.exists()
+    assert not Checkpoint.objects.exists()
+    assert not Comparison.objects.exists()
+    assert Release.objects.filter(pk=run.release_id).exists()
+
+
+def test_a_run_at_work_or_in_use_is_not_deleted(admin):
+    queued, used = trained.queued_run(), trained.run()
+    used.checkpoint.use()
+    for run, says in ((queued, "cancel it first"), (used, "is in use")):
+        typed = {"typed": str(run.public_id)[:8]}
+        assert says in admin.post(delete(run), typed, follow=True).content.decode()
+        assert delete(run) not in admin.get(change(run)).content.decode()
+    assert TrainingRun.objects.count() == 2
+
+
+def test_who_may_only_train_deletes_no_run():
+    run = trained.run()
+    client = permitted("add_trainingrun", "view_trainingrun")
+    assert client.post(delete(run), {"typed": str(run.public_id)[:8]}).status_code == 403
+    assert TrainingRun.objects.exists()

@@ -57,7 +57,8 @@ def test_a_study_is_set_up_worded_opened_and_paused_by_page(researcher: Client, 
     wording = standard_wording("HA2") | {"question": "Who is on the right?"}
     researcher.post(reverse("annotation:wording", args=[study.public_id]), wording)
     for state in ("open", "paused", "open", "closed"):
-        researcher.post(reverse("annotation:state", args=[study.public_id]), {"state": state})
+        asked = {"state": state, "typed": study.short_name}
+        researcher.post(reverse("annotation:state", args=[study.public_id]), asked)
         study.refresh_from_db()
         assert study.state == state
     assert study.texts.get(kind="question").body == "Who is on the right?"
@@ -214,7 +215,8 @@ def test_a_draft_is_deleted_and_its_campaign_takes_another_study(researcher: Cli
     address = reverse("annotation:delete-draft", args=[study.public_id])
     page = researcher.get(reverse("annotation:study", args=[study.public_id])).content.decode()
     assert "Delete this draft" in page
-    assert "is deleted" in researcher.post(address, follow=True).content.decode()
+    assert f"Type {study.short_name} to confirm" in researcher.get(address).content.decode()
+    assert "is deleted" in researcher.post(address, {"typed": study.short_name}, follow=True).content.decode()
     assert not Study.objects.exists()
     assert make.study(project, n_pairs=0, campaign=study.campaign).items.count() == 4
 
@@ -224,6 +226,15 @@ def test_a_study_that_was_open_is_not_deleted(researcher: Client, project: Proje
     page = researcher.post(reverse("annotation:delete-draft", args=[study.public_id]), follow=True).content.decode()
     assert "close it instead" in page
     assert "Delete this draft" not in page
+    assert Study.objects.exists()
+
+
+def test_a_draft_is_not_deleted_until_its_name_is_typed(researcher: Client, project: Project) -> None:
+    study = make.study(project, is_open=False)
+    address = reverse("annotation:delete-draft", args=[study.public_id])
+    assert "4 pairs of the study" in researcher.get(address).content.decode()
+    for typed in ("", "something-else", study.short_name.lower()):
+        assert researcher.post(address, {"typed": typed}).status_code == 400
     assert Study.objects.exists()
 
 
