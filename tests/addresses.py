@@ -39,7 +39,7 @@ RESEARCHERS = {
         ),
         "datasets": (
             "pairs", "import", "sample-manifest", "pair", "pair-change", "pair-remove", "groups", "groups-merge",
-            "picture", "release", "export", "download", "job", "job-cancel", "job-retry", "job-report",
+            "picture", "release", "export", "download", "job", "job-cancel", "job-retry", "job-report", "job-discard",
             "import-previewed",
         ),
         "scoring": ("runs", "run", "comparison", "predictions"),
