@@ -39,6 +39,8 @@ stopping = threading.Event()  # set when this worker is told to stop; a long job
 
 Handler = Callable[["Attempt"], dict[str, Any] | None]
 _handlers: dict[str, tuple[Handler, str]] = {}
+ResultPage = Callable[[Job], tuple[str, str] | None]
+_result_pages: dict[str, ResultPage] = {}
 repeated: dict[Callable[[], None], float] = {}  # what workers do unasked, and every how many seconds
 
 
@@ -72,6 +74,22 @@ def handles(kind: str, *, lane: str = "short") -> Callable[[Handler], Handler]:
         return handler
 
     return register
+
+
+def leads_to(*kinds: str) -> Callable[[ResultPage], ResultPage]:
+    """Register what finds the page of what jobs of these kinds are about."""
+
+    def register(page: ResultPage) -> ResultPage:
+        _result_pages.update(dict.fromkeys(kinds, page))
+        return page
+
+    return register
+
+
+def result_page(job: Job) -> tuple[str, str] | None:
+    """The words of a link and its address; None where there is nothing to see."""
+    page = _result_pages.get(job.kind)
+    return page(job) if page else None
 
 
 def repeats(*, every: float) -> Callable[[Callable[[], None]], Callable[[], None]]:

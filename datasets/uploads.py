@@ -61,6 +61,12 @@ def is_upload(path: Path) -> bool:
     return path.is_relative_to(media_path(INCOMING))
 
 
+def upload_of(job: Job) -> Path | None:
+    """Our copy of what an import reads, whether it is still there or not."""
+    path = Path(str(job.arguments.get("archive", ""))) if job.kind == "import_pairs" else None
+    return path if path and is_upload(path) else None
+
+
 def discard_old_uploads() -> None:
     """Remove uploads that no import will read again."""
     for path in media_path(INCOMING).glob("*"):

@@ -23,6 +23,7 @@ urlpatterns = [
     path("projects/<slug:project>/releases/<slug:slug>/<int:version>/retract/", views.release_retract, name="retract"),
     path("jobs/<uuid:job>/", views.job, name="job"),
     path("jobs/<uuid:job>/cancel/", views.job_cancel, name="job-cancel"),
+    path("jobs/<uuid:job>/discard/", views.job_discard, name="job-discard"),
     path("jobs/<uuid:job>/import/", views.import_previewed, name="import-previewed"),
     path("jobs/<uuid:job>/report/", views.job_report, name="job-report"),
     path("jobs/<uuid:job>/retry/", views.job_retry, name="job-retry"),

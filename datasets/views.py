@@ -18,7 +18,7 @@ from datasets.export import Retracted, archive_name, request_export
 from datasets.files import file_response, media_path
 from datasets.forms import ImportForm, PairForm, RetractForm, SourceForm
 from datasets.images import picture_response
-from datasets.jobs import cancel_job, queue_job, retry_job
+from datasets.jobs import cancel_job, queue_job, result_page, retry_job
 from datasets.layout import sample_lines
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
@@ -29,7 +29,7 @@ from datasets.release_key import key_lines, names_originals
 from datasets.reports import report_name
 from datasets.retraction import retract_release
 from datasets.telling import told_in, told_on
-from datasets.uploads import keep_upload
+from datasets.uploads import keep_upload, upload_of
 
 PAIRS_PER_PAGE = 24
 
@@ -156,11 +156,15 @@ def job(request: LoggedIn, job: UUID) -> HttpResponse:
     release = None
     if found.state == Job.State.DONE and (pk := found.result.get("release") or found.arguments.get("release")):
         release = Release.objects.frozen().filter(project=found.project, pk=pk).first()
+    upload = upload_of(found)
     context = {
         "job": found,
         "project": found.project,
         "release": release,
+        "result_page": result_page(found),
         "may_steer": may_steer(request, found),
+        "has_upload": upload is not None and upload.exists(),
+        "may_retry": upload is None or upload.exists(),
         "has_report": found.is_finished and media_path(report_name(found)).exists(),
     }
     return render(request, "datasets/job.html", context)
@@ -205,6 +209,19 @@ def job_cancel(request: LoggedIn, job: UUID) -> HttpResponse:
 def job_retry(request: LoggedIn, job: UUID) -> HttpResponse:
     found = _job_to_steer(request, job)
     retry_job(found)
+    return redirect("datasets:job", found.public_id)
+
+
+@require_POST
+def job_discard(request: LoggedIn, job: UUID) -> HttpResponse:
+    """Delete the upload of an import that came to nothing, before it is swept away by itself."""
+    found = _job_to_steer(request, job)
+    upload = upload_of(found)
+    if not found.is_finished or upload is None or not upload.exists():
+        messages.info(request, "There is no upload of this job that could be deleted.")
+    else:
+        upload.unlink(missing_ok=True)
+        messages.success(request, "The upload is deleted.")
     return redirect("datasets:job", found.public_id)
 
 

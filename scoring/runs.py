@@ -7,10 +7,11 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import DatabaseError, close_old_connections, transaction
+from django.urls import reverse
 
 from datasets import jobs, splits
 from datasets.files import media_path
-from datasets.jobs import Attempt, JobFailed, WorkDied, handles, queue_job
+from datasets.jobs import Attempt, JobFailed, WorkDied, handles, leads_to, queue_job
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
 from datasets.models.releases import Release
@@ -115,6 +116,18 @@ def train_release(attempt: Attempt) -> dict[str, Any]:
         results.take_in(attempt, run, folder)
     _remove_what_is_over(run)
     return {"run": run.pk, "checkpoint": run.checkpoint.sha256}
+
+
+@leads_to("train_release", "compare_run")
+def page_of(job: Job) -> tuple[str, str] | None:
+    """The run that a job trains; the comparison that it made."""
+    named = {"pk": job.arguments.get("run")} if job.kind == "compare_run" else {"job": job}
+    run = TrainingRun.objects.filter(**named).first()
+    if run is None:
+        return None
+    if job.kind == "compare_run" and job.state == Job.State.DONE:
+        return "To the comparison", reverse("scoring:comparison", args=[run.public_id])
+    return "To the run", reverse("scoring:run", args=[run.public_id])
 
 
 def _follow(attempt: Attempt, run: TrainingRun, child: trainer.Child) -> None:

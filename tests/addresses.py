@@ -40,7 +40,7 @@ RESEARCHERS = {
         "datasets": (
             "pairs", "import", "sample-manifest", "pair", "pair-change", "pair-remove", "groups", "groups-merge",
             "picture", "release", "export", "download", "release-key", "retract", "sources",
-            "job", "job-cancel", "job-retry", "job-report",
+            "job", "job-cancel", "job-retry", "job-report", "job-discard",
             "import-previewed",
         ),
         "scoring": ("runs", "run", "comparison", "predictions"),

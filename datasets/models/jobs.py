@@ -75,3 +75,14 @@ class Job(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.state in {self.State.DONE, self.State.FAILED, self.State.CANCELLED}
+
+    @property
+    def took(self) -> str:
+        """How long its last attempt worked, in words; nothing where none has come to an end."""
+        if not (self.started_at and self.finished_at):
+            return ""
+        seconds = max(0, round((self.finished_at - self.started_at).total_seconds()))
+        hours, minutes = seconds // 3600, seconds // 60 % 60
+        if hours:
+            return f"{hours} h {minutes} min"
+        return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"

@@ -134,7 +134,7 @@ def test_of_sixty_four_who_come_in_at_once_those_without_a_place_leave_no_trace(
             return cannot.code
 
     came = at_once(*[come_in] * 64)
-    sizes = [each for each in came if each != "full"]
+    sizes = [each for each in came if each != "held"]
     assert sum(map(int, sizes)) == Assignment.objects.count() == 30
     assert Participation.objects.count() == Annotator.objects.count() == len(sizes)
     assert set(study.items.values_list("n_held", flat=True)) == {5}
@@ -325,7 +325,7 @@ def test_members_who_come_at_once_get_every_place_and_no_more(goal: int) -> None
     study = make.study(n_pairs=1, goal=goal)
     members = [make.member(study.project) for _ in range(16)]
     ends = at_once(*[lambda member=member: joined(study, member.pk) for member in members])
-    assert sorted(ends) == ["HA2"] * goal + ["full"] * (16 - goal)
+    assert sorted(ends) == ["HA2"] * goal + ["held"] * (16 - goal)
     assert study.participations.count() == goal
     assert_places_add_up(study)
 

@@ -199,9 +199,17 @@ class Studio(RuleBasedStateMachine):
         wanting = study.items.wanting_ratings().exists()
         assert wanting or not self.now.left_behind(study.pk)  # nobody is turned away from that
         if member is None:
-            return set() if wanting else {"full"}
+            return set() if wanting else self.reason_without_places(study)
         # Somebody who takes part elsewhere and for whom all that is left is spoilt.
-        return {"seen"} if wanting else {"full"}
+        return {"seen"} if wanting else self.reason_without_places(study)
+
+    def reason_without_places(self, study: Study) -> set[str]:
+        """Whether what is not answered is held, and may come free, or nothing is left to answer."""
+        rows = [each for each in self.now.given.values() if self.now.people[each.person].study_id == study.pk]
+        waits = any(
+            each.is_held and each.purpose == "main" and self.now.items[each.item].state == "open" for each in rows
+        )
+        return {"held"} if waits else {"full"}
 
     def assert_can_finish(self, pk: int) -> None:
         """Whoever begins a session holds all of it, which is as much as there was."""

@@ -16,7 +16,7 @@ from datasets.models.projects import Project, Role
 from datasets.pair_changes import BadFacts, PairInUse, change_pairs, merge_groups, remove_pairs
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 @pytest.fixture

@@ -402,7 +402,7 @@ def test_a_study_that_wants_no_more_turns_people_away(crowded: tuple[Study, Part
     study, _ = crowded
     with pytest.raises(CannotJoin) as refused:
         join_by_invitation(make.invitation(study), agreed_to=current_texts(study)["consent"])
-    assert refused.value.code == "full"
+    assert refused.value.code == "held"
 
 
 def test_a_study_whose_holders_left_is_not_full(crowded: tuple[Study, Participation]) -> None:

@@ -82,7 +82,7 @@ def test_a_full_study_turns_people_away_and_keeps_nothing_of_them() -> None:
     first = joined(study)
     assert first.n_planned == 4
     before = (Annotator.objects.count(), Participation.objects.count())
-    with pytest.raises(CannotJoin, match="full"):
+    with pytest.raises(CannotJoin, match="held"):
         joined(study)
     assert (Annotator.objects.count(), Participation.objects.count()) == before
 
@@ -164,7 +164,7 @@ def test_nobody_begins_a_session_without_a_pair_that_counts() -> None:
     study = reserved(n_pairs=6, goal=1, n_warm_up=2, session_size=4)
     while study.items.wanting_ratings().exists():
         assert joined(study).assignments.filter(purpose=Purpose.MAIN).exists()
-    with pytest.raises(CannotJoin, match="full"):
+    with pytest.raises(CannotJoin, match="held"):
         joined(study)
 
 
@@ -214,7 +214,7 @@ def test_nobody_warms_up_on_the_last_pairs_of_a_study() -> None:
         make.rate_all(joined(study))
         people += 1
         assert people < 5
-    with pytest.raises(CannotJoin, match="full"):
+    with pytest.raises(CannotJoin, match="held"):
         joined(study)
 
 
@@ -345,7 +345,7 @@ def test_another_session_needs_places() -> None:
     make.rate_all(person)
     joined(study)
     person.refresh_from_db()
-    with pytest.raises(CannotJoin, match="full"):
+    with pytest.raises(CannotJoin, match="held"):
         begin_another_session(person)
     person.refresh_from_db()
     assert person.finished_at is not None
@@ -365,7 +365,7 @@ def test_a_session_lasts_as_long_as_its_person_is_there() -> None:
     person = joined(study := reserved(n_pairs=10, goal=1))
     make.expire(*person.assignments.all())
     make.rate(person, 5)  # back before anybody needed the places
-    with pytest.raises(CannotJoin, match="full"):
+    with pytest.raises(CannotJoin, match="held"):
         joined(study)
     person.refresh_from_db()
     assert person.leased_until is not None

@@ -139,6 +139,7 @@ def everything(of: Participation) -> dict[str, Any]:
     return {
         "project": study.project.slug, "study": study.public_id, "invitation": make.invitation(study).pk,
         "participation": of.public_id, "key": held.anonymized_key, "person": of.public_id, "item": held.item_id,
+        "pair": held.item.pair.number,
         "language": "de",
         "image": held.item.pair.anonymized_id, "slug": release.slug, "version": release.version,
         "job": Job.objects.order_by("pk")[0].public_id, "run": run.public_id,
