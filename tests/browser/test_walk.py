@@ -201,7 +201,9 @@ def train_from_the_admin(page: Page, seeds: dict[int, bool]) -> None:
         page.get_by_label("Split seed").fill(str(seed))
         page.get_by_role("button", name="Train", exact=True).click()
         if not splits_well:
-            expect(page.get_by_text("Too small to split by all: of 4 originals none falls into")).to_be_visible()
+            expect(
+                page.get_by_role("listitem").filter(has_text="Too small to split by all: of 4 originals none")
+            ).to_be_visible()
     expect(page.get_by_text("6 of 6 epochs")).to_be_visible(timeout=60_000)
     expect(page.get_by_text("done", exact=True)).to_be_visible(timeout=30_000)
     page.get_by_role("button", name="Use this checkpoint").click()
