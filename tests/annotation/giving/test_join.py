@@ -1,5 +1,6 @@
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -228,7 +229,12 @@ def test_nobody_names_a_participation_that_has_begun(invitation: Invitation, for
     assert reply.url == code_url(Participation.objects.latest("pk")) != code_url(mine)
 
 
-@pytest.mark.parametrize("behind", [".", ",", ")", ").", "/.", "/,", "/)", "”", "?utm_source=mail", ",?utm=x"])
+SENTENCES = [".", ",", ")", ").", "/.", "/,", "/)", "”", "?utm_source=mail", ",?utm=x"]
+DASHES_AND_QUOTES = ["—", "–", "_", "_.", '"', "„", "‘", "›"]  # noqa: RUF001
+UNSEEN = ["\u200b", "\u200b.", "\u00a0", "\u2060", "\ufeff", "\u200f"]
+
+
+@pytest.mark.parametrize("behind", SENTENCES + DASHES_AND_QUOTES + UNSEEN)
 def test_a_link_works_with_what_a_sentence_puts_behind_it(client: Client, invitation: Invitation, behind: str) -> None:
     link = url_of(invitation).rstrip("/") + behind
     reply = client.get(link, follow=True)
@@ -240,6 +246,15 @@ def test_a_link_works_with_what_a_sentence_puts_behind_it(client: Client, invita
     assert Client().get(back + behind, follow=True).redirect_chain[-1][0] == reverse(
         "annotation:instructions", args=[mine.public_id]
     )
+
+
+@pytest.mark.parametrize("page", ["join", "resume"])
+@pytest.mark.parametrize("behind", ["\x00", "/\x00", "\n", "\ud7ff", "x)x", "é"])
+def test_what_no_sentence_puts_behind_a_link_is_not_found(
+    client: Client, invitation: Invitation, page: str, behind: str
+) -> None:
+    link = reverse(f"annotation:{page}", args=[invitation.token]).rstrip("/")
+    assert client.get(f"{link}{quote(behind)}/").status_code == 404
 
 
 def test_while_others_hold_all_places_it_says_when_to_try_again(client: Client) -> None:
