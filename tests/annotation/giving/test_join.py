@@ -11,6 +11,7 @@ from django.utils import timezone
 from annotation.access import resume_token
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.studies import Study
+from annotation.privacy import erase_participation
 from annotation.studies.invitations import revoke_invitation
 from annotation.studies.life import change_state
 from annotation.studies.wording import current_texts, write_texts
@@ -182,6 +183,15 @@ def test_a_personal_link_opens_to_nobody_what_was_begun_with_it(personal: Invita
     assert (again.status_code, refused_as(again)) == (409, "used")
     assert other.get(rate_url(mine)).status_code == 404
     assert Participation.objects.count() == 1
+
+
+def test_a_personal_link_stays_used_when_its_person_is_erased(personal: Invitation) -> None:
+    Client().post(url_of(personal), agreed(personal.study))
+    erase_participation(Participation.objects.get())
+    assert refused_as(Client().get(url_of(personal))) == "used"
+    again = Client().post(url_of(personal), agreed(personal.study))
+    assert (again.status_code, refused_as(again)) == (409, "used")
+    assert not Participation.objects.exists()
 
 
 def test_looks_at_a_personal_link_use_nothing_up(personal: Invitation) -> None:
