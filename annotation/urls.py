@@ -1,3 +1,5 @@
+import re
+
 from django.contrib.auth.decorators import login_not_required
 from django.urls import path, register_converter
 from django.views.i18n import set_language
@@ -8,10 +10,19 @@ from annotation.pages import annotators, planning, researchers, steps, watching,
 
 
 class PassedOn:
-    """A token in a link as people pass it on: what a sentence puts behind a link is no part of it."""
+    """A token in a link as people pass it on: what a sentence puts behind a link is no part of it.
 
-    regex = r"[-\w:]+[^-\w:]*"
-    behind = " /.,;:!?)]}>'\"*´’”“»«…،؛؟"  # noqa: RUF001
+    No token ends in what may stand behind it: an invitation's is hex, and the last letter of a signature, two bits of
+    which are always 0, is never `-` or `_`.
+    """
+
+    # Quotes, dashes, marks of Arabic, and what nobody sees: spaces of no width, marks of direction.
+    behind = (
+        " /.,;:!?)]}>*_-–—'\"`´‘’‚“”„«»‹›…،؛؟"  # noqa: RUF001
+        "\u00a0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+    )
+    # The first part gives nothing back, since both take `-`, `_` and `:`: of long rubbish that would be slow.
+    regex = rf"[-\w:]++[{re.escape(behind)}]*"
 
     def to_python(self, value: str) -> str:
         return value.rstrip(self.behind)

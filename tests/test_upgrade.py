@@ -21,7 +21,7 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.urls import reverse
 
-from annotation.models.people import Participation
+from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Rating
 from annotation.models.studies import Study, StudyText
 from bench.audit import wrong_counts
@@ -222,6 +222,12 @@ def test_whoever_had_stopped_goes_on_and_is_heard(upgrade: Upgrade) -> None:
         said = browser.post(address, {"answers": [answer]}, content_type="application/json")
         assert [each["status"] for each in said.json()["acknowledgements"]] == ["stored"]
         assert Rating.objects.count() == n_ratings + 1
+
+
+def test_a_personal_link_that_was_used_stays_so(upgrade: Upgrade) -> None:
+    used = Invitation.objects.exclude(used_at=None)
+    personal = Participation.objects.filter(invitation__kind=Invitation.Kind.PERSONAL)
+    assert dict(used.values_list("pk", "used_at")) == dict(personal.values_list("invitation", "consented_at")) != {}
 
 
 def test_its_study_is_frozen_anew(upgrade: Upgrade) -> None:

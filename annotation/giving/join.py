@@ -35,7 +35,7 @@ def refusal(study: Study, invitation: Invitation | None = None) -> str | None:
     """
     if invitation and invitation.revoked_at:
         return "revoked"
-    if invitation and invitation.kind == Invitation.Kind.PERSONAL and invitation.participations.exists():
+    if invitation and invitation.used_at:
         return "used"
     if not study.is_open or study.simulated:  # a program's ratings and people's are never mixed
         return "closed"
@@ -81,6 +81,8 @@ def join_by_invitation(invitation: Invitation, *, agreed_to: StudyText, public_i
         if public_id is None or Participation.objects.filter(public_id=public_id).exists():
             public_id = uuid4()
         begun = _begin(invitation.study, annotator, invitation, agreed_to, public_id)
+        if invitation.kind == Invitation.Kind.PERSONAL:
+            Invitation.objects.filter(pk=invitation.pk).update(used_at=Now())
     reserve_session(begun)
     return begun
 

@@ -59,6 +59,8 @@ class Invitation(models.Model):
     token = models.CharField(max_length=32, unique=True, default=new_token, editable=False)
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.MANY)
     note = models.CharField(max_length=120, blank=True)
+    # A personal one's consent. It stays when the person is erased: the link lets nobody else in.
+    used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -1,5 +1,6 @@
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -10,6 +11,7 @@ from django.utils import timezone
 from annotation.access import resume_token
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.studies import Study
+from annotation.privacy import erase_participation
 from annotation.studies.invitations import revoke_invitation
 from annotation.studies.life import change_state
 from annotation.studies.wording import current_texts, write_texts
@@ -183,6 +185,15 @@ def test_a_personal_link_opens_to_nobody_what_was_begun_with_it(personal: Invita
     assert Participation.objects.count() == 1
 
 
+def test_a_personal_link_stays_used_when_its_person_is_erased(personal: Invitation) -> None:
+    Client().post(url_of(personal), agreed(personal.study))
+    erase_participation(Participation.objects.get())
+    assert refused_as(Client().get(url_of(personal))) == "used"
+    again = Client().post(url_of(personal), agreed(personal.study))
+    assert (again.status_code, refused_as(again)) == (409, "used")
+    assert not Participation.objects.exists()
+
+
 def test_looks_at_a_personal_link_use_nothing_up(personal: Invitation) -> None:
     for _ in range(3):
         assert refused_as(Client().get(url_of(personal))) is None
@@ -228,7 +239,12 @@ def test_nobody_names_a_participation_that_has_begun(invitation: Invitation, for
     assert reply.url == code_url(Participation.objects.latest("pk")) != code_url(mine)
 
 
-@pytest.mark.parametrize("behind", [".", ",", ")", ").", "/.", "/,", "/)", "”", "?utm_source=mail", ",?utm=x"])
+SENTENCES = [".", ",", ")", ").", "/.", "/,", "/)", "”", "?utm_source=mail", ",?utm=x"]
+DASHES_AND_QUOTES = ["—", "–", "_", "_.", '"', "„", "‘", "›"]  # noqa: RUF001
+UNSEEN = ["\u200b", "\u200b.", "\u00a0", "\u2060", "\ufeff", "\u200f"]
+
+
+@pytest.mark.parametrize("behind", SENTENCES + DASHES_AND_QUOTES + UNSEEN)
 def test_a_link_works_with_what_a_sentence_puts_behind_it(client: Client, invitation: Invitation, behind: str) -> None:
     link = url_of(invitation).rstrip("/") + behind
     reply = client.get(link, follow=True)
@@ -240,6 +256,15 @@ def test_a_link_works_with_what_a_sentence_puts_behind_it(client: Client, invita
     assert Client().get(back + behind, follow=True).redirect_chain[-1][0] == reverse(
         "annotation:instructions", args=[mine.public_id]
     )
+
+
+@pytest.mark.parametrize("page", ["join", "resume"])
+@pytest.mark.parametrize("behind", ["\x00", "/\x00", "\n", "\ud7ff", "x)x", "é"])
+def test_what_no_sentence_puts_behind_a_link_is_not_found(
+    client: Client, invitation: Invitation, page: str, behind: str
+) -> None:
+    link = reverse(f"annotation:{page}", args=[invitation.token]).rstrip("/")
+    assert client.get(f"{link}{quote(behind)}/").status_code == 404
 
 
 def test_while_others_hold_all_places_it_says_when_to_try_again(client: Client) -> None:

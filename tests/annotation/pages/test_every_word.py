@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import override
 
+from annotation.giving.join import join_by_invitation
 from annotation.models.people import Invitation, Participation
 from annotation.models.studies import Study
 from annotation.studies import invitations, life, wording
@@ -137,7 +138,7 @@ def held_for_others() -> Any:
 
 def personal_link_used() -> Any:
     invitation = make.invitation(an_arabic_study(), Invitation.Kind.PERSONAL)
-    make.participation(invitation.study, invitation=invitation)
+    join_by_invitation(invitation, agreed_to=current_texts(invitation.study)["consent"])
     return anybody().get(reverse("annotation:join", args=[invitation.token]))
 
 
