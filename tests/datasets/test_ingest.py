@@ -943,6 +943,21 @@ def test_originals_and_anonymized_pictures_of_equal_names_are_pairs(project, tmp
     }
 
 
+def test_by_layout_the_original_of_the_very_same_name_is_taken(project, tmp_path):
+    root = laid_out(tmp_path / "all", "originals/A.png", "originals/a.jpg", "originals/a.png", "anonymized/A.png")
+    assert imported(project, root=str(root), as_previewed=True).error == ""
+    assert Pair.objects.get().original_path == "originals/A.png"
+
+
+@pytest.mark.parametrize("other", ["originals/A.png", "original/a.webp"])
+def test_by_layout_no_original_is_guessed_among_several(project, tmp_path, other):
+    root = laid_out(tmp_path / "all", "originals/a.png", other, "anonymized/a.jpg")
+    job = imported(project, root=str(root), as_previewed=True)
+    both = ", ".join(sorted(["originals/a.png", other]))
+    assert f"anonymized/a.jpg may belong to any of {both}: rename all but one" in job.error
+    assert_nothing_was_imported(project, job)
+
+
 def test_a_picture_outside_the_layout_is_not_left_out_without_a_word(project, tmp_path):
     root = laid_out(tmp_path / "all", "originals/a.png", "anonymized/a.png", "anonymized/c.png")
     job = imported(project, root=str(root), as_previewed=True)
