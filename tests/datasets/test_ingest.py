@@ -23,6 +23,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from PIL import Image as PillowImage
 
 from datasets import files, ingest, jobs
 from datasets.files import media_path
@@ -31,12 +32,15 @@ from datasets.jobs import JobFailed, LostLease, claim, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project, Role
+from datasets.pictures import inspect
 from datasets.reports import report_name
 from datasets.roots import Archive, opened_root
 from datasets.rows import BadManifest, ManifestRow, manifest_rows
 from datasets.tables import DELIMITERS
 from datasets.uploads import BoundedUpload
 from tests import make
+from tests.colours import DISPLAY_P3
+from tests.datasets.test_pictures import saved
 
 pytestmark = pytest.mark.django_db
 State = Job.State
@@ -537,25 +541,43 @@ def test_a_cancelled_import_keeps_no_half_batch(project, folder):
     assert not Pair.objects.exists()
 
 
-def test_an_import_that_is_cancelled_half_way_says_what_stays_and_goes_on_when_tried_again(project, folder):
-    n = ingest.PAIRS_AT_ONCE + 2
-    for k in range(n):
-        (folder / f"{k}.png").write_bytes(make.picture_bytes(100 + k))
-    write_manifest(folder, *(f",{k}.png,alone {k},,,," for k in range(n)))
+def cancelled_at_its_first_pair(project: Project, folder: Path) -> Job:
+    """The import, which goes on to the end of its first batch."""
 
     def cancel(**_: Any) -> None:
         jobs.cancel_job(Job.objects.get())
 
     post_save.connect(cancel, sender=Pair)
     try:
-        job = from_folder(project, folder)
+        return from_folder(project, folder)
     finally:
         post_save.disconnect(cancel, sender=Pair)
+
+
+def test_an_import_that_is_cancelled_half_way_says_what_stays_and_goes_on_when_tried_again(project, folder):
+    n = ingest.PAIRS_AT_ONCE + 2
+    for k in range(n):
+        (folder / f"{k}.png").write_bytes(make.picture_bytes(100 + k))
+    write_manifest(folder, *(f",{k}.png,alone {k},,,," for k in range(n)))
+
+    job = cancelled_at_its_first_pair(project, folder)
     assert (job.state, Pair.objects.count()) == (State.CANCELLED, ingest.PAIRS_AT_ONCE)
     assert job.error == f"{ingest.PAIRS_AT_ONCE} new pairs were stored before it was cancelled, and are kept."
     jobs.retry_job(job)
     jobs.finish(job)
     assert job.result == PLAIN | {"n_rows": n, "n_new": n, "n_known": 0}
+
+
+def test_display_files_count_among_what_is_held_before_it_is_stored(project, folder, monkeypatch):
+    photo = PillowImage.effect_noise((400, 300), 60).convert("RGB")
+    lossy = [saved(photo.rotate(angle), "WEBP", quality=20, icc_profile=DISPLAY_P3) for angle in (0, 180)]
+    for k, data in enumerate(lossy):
+        (folder / f"{k}.webp").write_bytes(data)
+    write_manifest(folder, *(f",{k}.webp,alone {k},,,," for k in range(2)))
+    assert len(inspect(lossy[0]).display) > sum(map(len, lossy))
+    monkeypatch.setattr(ingest, "BYTES_AT_ONCE", sum(map(len, lossy)))
+    assert cancelled_at_its_first_pair(project, folder).state == State.CANCELLED
+    assert Pair.objects.count() == 1
 
 
 def test_an_import_that_was_taken_over_adds_nothing(project, folder):
