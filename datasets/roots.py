@@ -19,6 +19,7 @@ from datasets.names import (
     files_below,
     is_beside_the_point,
     member_name,
+    n_members_said,
     needs_code_page,
     plain,
     settled_code_page,
@@ -53,7 +54,7 @@ class Folder:
     @contextmanager
     def manifest_text(self) -> Iterator[TextIO]:
         if self.manifest is None:
-            yield manifest_by_layout(islice(files_below(self.root), FILES_LISTED))
+            yield io.StringIO(self._layout, newline="")
             return
         try:
             with self.manifest.open("rb") as file:
@@ -79,6 +80,10 @@ class Folder:
             raise NotThere(f"{name} cannot be read: {error.strerror}{hint}") from error
 
     @cached_property
+    def _layout(self) -> str:
+        return manifest_by_layout(islice(files_below(self.root), FILES_LISTED)).getvalue()
+
+    @cached_property
     def _names(self) -> Names:
         return Names((name, name) for name in islice(files_below(self.root), FILES_LISTED))
 
@@ -88,6 +93,8 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         try:
+            if n_members_said(path) > FILES_LISTED:
+                raise BadManifest(f"the zip holds more than {FILES_LISTED} files; make several of it.")
             self.zip = zipfile.ZipFile(path)
         except (OSError, NotImplementedError, ValueError, zipfile.BadZipFile) as error:
             raise BadManifest("the file is not a zip that can be read; make it again.") from error
@@ -104,7 +111,7 @@ class Archive:
     @contextmanager
     def manifest_text(self) -> Iterator[TextIO]:
         if self.manifest is None:
-            yield manifest_by_layout(member_name(each, self.code_page) for each in self.members)
+            yield io.StringIO(self._layout, newline="")
             return
         try:
             with self.zip.open(self.manifest) as file:
@@ -134,6 +141,10 @@ class Archive:
         if exact and not needs_code_page(exact):
             return exact.filename
         return self._names.found(self.prefix + name) or self._names.found(name)
+
+    @cached_property
+    def _layout(self) -> str:
+        return manifest_by_layout(member_name(each, self.code_page) for each in self.members).getvalue()
 
     @cached_property
     def prefix(self) -> str:
