@@ -10,6 +10,7 @@ from datasets.tables import csv_lines, path_cell
 
 COLUMNS = ("anonymized", "original", "group", "source", "method", "scope")
 PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
+OTHER_PICTURES = {".tif", ".tiff", ".heic", ".heif", ".gif", ".bmp", ".jfif", ".avif"}
 ORIGINALS = {"original", "originals"}  # what the folder of the originals is called
 LAYOUTS = "SOURCE/SCOPE_METHOD/NAME with the originals in SOURCE/originals/NAME, or originals/NAME and anonymized/NAME"
 
@@ -24,6 +25,8 @@ def manifest_by_layout(names: Iterable[str]) -> io.StringIO:
     """
     paths = sorted({PurePosixPath(plain(name)) for name in names if not is_beside_the_point(name)})
     pictures = [path for path in paths if path.suffix.lower() in PICTURE_ENDINGS]
+    if other := next((path for path in paths if path.suffix.lower() in OTHER_PICTURES), None):
+        raise BadManifest(f"{other} is a picture that is no .jpg, .png or .webp; convert it or take it out.")
     originals: Originals = {}
     for path in pictures:
         if path.parent.name.lower() in ORIGINALS:

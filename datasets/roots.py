@@ -5,6 +5,7 @@ import lzma
 import os
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -103,6 +104,8 @@ class Archive:
         if len(manifests) > 1:
             raise BadManifest(f"the zip must hold one {MANIFEST_NAME}; it holds {len(manifests)}.")
         self.manifest = manifests[0] if manifests else None
+        if len(self.zip.NameToInfo) < len(self.zip.infolist()) and (twice := _first_twice(self.members)):
+            raise BadManifest(f"the zip holds two files of the name {twice}; make it again with one of them.")
 
     @property
     def is_by_layout(self) -> bool:
@@ -173,6 +176,11 @@ class Archive:
 
 
 Root = Folder | Archive
+
+
+def _first_twice(members: list[zipfile.ZipInfo]) -> str | None:
+    n_named = Counter(each.filename for each in members if not is_beside_the_point(each.filename))
+    return next((name for name, n in n_named.items() if n > 1), None)
 
 
 def _is_manifest(name: str) -> bool:

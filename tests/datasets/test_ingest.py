@@ -983,6 +983,28 @@ def test_originals_and_anonymized_pictures_of_equal_names_are_pairs(project, tmp
     }
 
 
+@pytest.mark.parametrize("name", ["b.tiff", "b.TIF", "b.heic", "b.gif", "b.bmp", "b.jfif", "b.avif"])
+def test_a_picture_of_another_kind_is_not_left_out_without_a_word(project, tmp_path, name):
+    root = laid_out(tmp_path / "all", "London/face_blur/a.png", f"London/face_blur/{name}")
+    job = imported(project, root=str(root), as_previewed=True)
+    assert f"London/face_blur/{name} is a picture that is no .jpg, .png or .webp" in job.error
+    assert_nothing_was_imported(project, job)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("manifest", [True, False], ids=["manifest", "layout"])
+def test_a_zip_with_two_files_of_one_name_is_refused(project, tmp_path, manifest):
+    path = tmp_path / "twice.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        if manifest:
+            archive.writestr("manifest.csv", "anonymized,group\nLondon/face_blur/a.png,g\n")
+        for _ in range(2):
+            archive.writestr("London/face_blur/a.png", make.picture_bytes())
+    job = imported(project, archive=str(path), as_previewed=True)
+    assert "two files of the name London/face_blur/a.png" in job.error
+    assert_nothing_was_imported(project, job)
+
+
 @pytest.mark.parametrize("packed", [True, False], ids=["zip", "folder"])
 def test_a_layout_is_read_once(tmp_path, packed):
     root = laid_out(tmp_path / "all", "London/face_blur/a.png")
