@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-from datasets.names import is_beside_the_point, plain
+from datasets.names import is_beside_the_point, legible, plain
 from datasets.rows import BadManifest
 from datasets.tables import csv_lines, path_cell
 
@@ -25,6 +25,8 @@ def manifest_by_layout(names: Iterable[str]) -> io.StringIO:
     """
     paths = sorted({PurePosixPath(plain(name)) for name in names if not is_beside_the_point(name)})
     pictures = [path for path in paths if path.suffix.lower() in PICTURE_ENDINGS]
+    if unsaid := next((path for path in paths if legible(str(path)) != str(path)), None):
+        raise BadManifest(f"the name {legible(str(unsaid))} is not UTF-8; rename the file.")
     if other := next((path for path in paths if path.suffix.lower() in OTHER_PICTURES), None):
         raise BadManifest(f"{other} is a picture that is no .jpg, .png or .webp; convert it or take it out.")
     originals: Originals = {}

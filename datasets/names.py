@@ -38,6 +38,11 @@ def plain(name: str) -> str:
     return "/".join(step for step in steps if step not in ("", "."))
 
 
+def legible(words: str) -> str:
+    """Words that can be written down: names of files need not be UTF-8, and question marks stand for what is not."""
+    return words.encode(errors="replace").decode()
+
+
 class Names:
     """The names that there are, each found by any spelling that means it and no other."""
 
@@ -63,7 +68,7 @@ class Names:
         if self.by_name.get(key, "") is None or self._by_folded.get(key.casefold(), "") is None:
             return "; several files are called so but for their letters' form or case: rename all but one"
         nearest = self._nearest(key)
-        return f"; the nearest name is {nearest}" if nearest else ""
+        return f"; the nearest name is {legible(nearest)}" if nearest else ""
 
     @cached_property
     def _by_folded(self) -> dict[str, str | None]:

@@ -318,6 +318,14 @@ def test_all_bad_files_of_a_long_manifest_stand_in_the_report(project, folder):
     assert_nothing_was_imported(project, job)
 
 
+def test_a_hint_at_a_file_whose_name_is_not_utf_8_can_be_read(project, folder):
+    (folder / os.fsdecode(b"b\xfcro.png")).write_bytes(make.picture_bytes())
+    write_manifest(folder, ",büro.png,alone,,,,")
+    job = from_folder(project, folder)
+    assert "büro.png cannot be read: No such file or directory; the nearest name is b?ro.png" in job.error
+    assert "b?ro.png" in report_of(job)[0]["problem"]
+
+
 def test_a_report_goes_when_its_import_succeeds(project, folder):
     write_manifest(folder, ",gone.png,g,,,,")
     job = from_folder(project, folder)
@@ -1002,6 +1010,13 @@ def test_a_zip_with_two_files_of_one_name_is_refused(project, tmp_path, manifest
             archive.writestr("London/face_blur/a.png", make.picture_bytes())
     job = imported(project, archive=str(path), as_previewed=True)
     assert "two files of the name London/face_blur/a.png" in job.error
+    assert_nothing_was_imported(project, job)
+
+
+def test_a_layout_with_a_file_whose_name_is_not_utf_8_names_it(project, tmp_path):
+    root = laid_out(tmp_path / "all", "London/face_blur/a.png", os.fsdecode(b"London/face_blur/b\xfcro.png"))
+    job = imported(project, root=str(root), as_previewed=True)
+    assert "London/face_blur/b?ro.png is not UTF-8; rename the file" in job.error
     assert_nothing_was_imported(project, job)
 
 
