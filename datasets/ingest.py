@@ -233,7 +233,7 @@ def store(attempt: Attempt, root: Root, n_rows: int) -> dict[str, Any]:
             if isinstance(row, BadRow):
                 raise JobFailed(f"The manifest changed while it was imported: {row} Import it again.")
             batch.append((row, picture(row.original) if row.original else None, picture(row.anonymized)))
-            n_bytes = sum(len(each.original) for _, *pictures in batch for each in pictures if each)
+            n_bytes = sum(len(each.original) + len(each.display) for _, *pictures in batch for each in pictures if each)
             if len(batch) == PAIRS_AT_ONCE or n_bytes > BYTES_AT_ONCE:
                 flush()
         flush()

@@ -190,13 +190,15 @@ _PNG_COLOUR = {b"cHRM": 32, b"cICP": 4, b"gAMA": 4, b"sRGB": 1}
 # and sPLT.
 _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"iCCP"}
 _PNG_TOLD = {b"iCCP", *_PNG_COLOUR}
+_PNG_PALETTE = 3  # IHDR's colour type
 _PNG_CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 
 
 def _png_without_metadata(data: bytes) -> Still:
     parts: list[bytes | memoryview] = [_PNG_SIGNATURE]
-    width = height = 0
+    width = height = colour = 0
     orientation = 1
+    lengths: dict[bytes, int] = {}
     whole = memoryview(data)
     for kind, start, end in _png_chunks(data):
         if (kind == b"IHDR") != (len(parts) == 1):
@@ -204,13 +206,18 @@ def _png_without_metadata(data: bytes) -> Still:
         if kind == b"IHDR":
             if end - start != 25:
                 raise _damaged("PNG", "IHDR has the wrong length")
-            width, height = struct.unpack_from(">II", data, start + 8)
+            width, height, colour = struct.unpack_from(">IIxB", data, start + 8)
+        lengths[kind] = end - start - 12
+        if kind == b"IDAT" and colour == _PNG_PALETTE and not lengths.get(b"PLTE"):
+            raise _damaged("PNG", "its palette is missing")
         if kind == b"acTL":
             raise _animated()
         if kind == b"eXIf":
             orientation = _orientation(data[start + 8 : end - 4])
         if kind in _PNG_KEPT or _PNG_COLOUR.get(kind) == end - start - 12:
             parts.append(whole[start:end])
+    if colour == _PNG_PALETTE and 3 * lengths.get(b"tRNS", 0) > lengths.get(b"PLTE", 0):
+        raise _damaged("PNG", "it says of more colours than its palette has how far they are see-through")
     return Still("PNG", width, height, orientation, b"".join([*parts, _PNG_END]))
 
 

@@ -133,6 +133,12 @@ def _remove_unused(image: Image) -> None:
     except ProtectedError:  # another pair or a release shows it
         return
 
+    remove_unnamed(names)
+
+
+def remove_unnamed(names: Iterable[str]) -> None:
+    """Remove these picture files, once the transaction has ended well, where no picture names them."""
+
     def remove_files() -> None:
         for name in names:
             if not (Image.objects.filter(original=name) | Image.objects.filter(display=name)).exists():

@@ -11,6 +11,7 @@ stored the same way.
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
@@ -49,8 +50,9 @@ _READERS: dict[str, Callable[[BytesIO], ImageFile]] = {
 _CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 
-# What Pillow's three readers raise on damaged files; UnidentifiedImageError is an OSError.
+# What Pillow raises on damaged files, some of it only when colours are converted; UnidentifiedImageError is an OSError.
 _UNREADABLE = (
+    AssertionError,
     EOFError,
     IndexError,
     OSError,
@@ -112,6 +114,11 @@ def inspect(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PI
     if not can_be_read(said):
         raise PictureRefused("PNG in HDR or in rare colours (cICP); export it in sRGB")
     display_size = _display_size(still.width, still.height)
+    with _refused_where_unreadable(still):
+        return _made(data, still, said, display_size)
+
+
+def _made(data: bytes, still: Still, said: dict[bytes, bytes], display_size: tuple[int, int]) -> Picture:
     image = _decoded(still, display_size)
     colours = conversion(image, said)
     changes: dict[str, Any] = {}
@@ -148,8 +155,9 @@ def inspect(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PI
 def open_display(data: bytes, *, max_bytes: int = DISPLAY_BYTES, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The upright pixels as 8-bit sRGB, what is see-through on GROUND. Raises PictureRefused."""
     still = _checked_still(data, max_bytes, max_pixels)
-    image = _decoded(still)
-    return _upright(_rendered(image, conversion(image, _said_of_colours(still)), image.size), still)
+    with _refused_where_unreadable(still):
+        image = _decoded(still)
+        return _upright(_rendered(image, conversion(image, _said_of_colours(still)), image.size), still)
 
 
 def _said_of_colours(still: Still) -> dict[bytes, bytes]:
@@ -186,22 +194,26 @@ def _too_many_pixels(still: Still, allowed: int) -> PictureRefused:
 
 def _decoded(still: Still, least: tuple[int, int] | None = None) -> Image.Image:
     """All pixels; of a JPEG only as many as `least` asks for. verify() is not enough: it passes a truncated JPEG."""
+    # Not Image.open: it warns, for all threads or for none, of what is larger than Pillow's own limit.
+    image = _READERS[still.format](BytesIO(still.data))
+    if image.size != (still.width, still.height):  # two readers of the header disagree: neither is believed
+        raise OSError("size in doubt")
+    if image.mode == "CMYK" and still.width * still.height > MAX_DEEP_PIXELS:
+        raise _too_many_pixels(still, MAX_DEEP_PIXELS)
+    if least and least != image.size:
+        image.draft(None, least)
+    image.load()
+    # A copy lets go of WebP's decoder, which keeps 8 bytes a pixel for as long as its picture lives.
+    return image.copy() if still.format == "WEBP" else image
+
+
+@contextmanager
+def _refused_where_unreadable(still: Still) -> Iterator[None]:
     try:
-        # Not Image.open: it warns, for all threads or for none, of what is larger than Pillow's own limit.
-        image = _READERS[still.format](BytesIO(still.data))
-        if image.size != (still.width, still.height):  # two readers of the header disagree: neither is believed
-            raise OSError("size in doubt")
-        if image.mode == "CMYK" and still.width * still.height > MAX_DEEP_PIXELS:
-            raise _too_many_pixels(still, MAX_DEEP_PIXELS)
-        if least and least != image.size:
-            image.draft(None, least)
-        image.load()
-        if still.format == "WEBP":
-            return image.copy()  # lets go of the decoder, which keeps 8 bytes a pixel for as long as its picture lives
+        yield
     except _UNREADABLE as error:
         what = f"{still.format} that cannot be decoded: it is damaged or of a rare kind"
         raise PictureRefused(f"{what}; export it again") from error
-    return image
 
 
 def _strips(image: Image.Image, rows: int) -> Iterator[tuple[int, Image.Image]]:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from datasets.files import DRAFTS, media_path
 from datasets.models.jobs import Job
+from datasets.names import legible
 from datasets.tables import csv_lines, words_cell
 
 REPORTS = "reports"  # below MEDIA_ROOT
@@ -48,6 +49,7 @@ class Report:
         return self
 
     def add(self, found: Sequence[Problem]) -> None:
+        found = [Problem(line, legible(words)) for line, words in found]
         self.n_problems += len(found)
         self.first += [str(problem) for problem in found[: SHOWN - len(self.first)]]
         lines = csv_lines([], ((line, words_cell(words)) for line, words in found))

@@ -5,6 +5,7 @@ import lzma
 import os
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,6 +20,7 @@ from datasets.names import (
     files_below,
     is_beside_the_point,
     member_name,
+    n_members_said,
     needs_code_page,
     plain,
     settled_code_page,
@@ -53,7 +55,7 @@ class Folder:
     @contextmanager
     def manifest_text(self) -> Iterator[TextIO]:
         if self.manifest is None:
-            yield manifest_by_layout(islice(files_below(self.root), FILES_LISTED))
+            yield io.StringIO(self._layout, newline="")
             return
         try:
             with self.manifest.open("rb") as file:
@@ -79,6 +81,10 @@ class Folder:
             raise NotThere(f"{name} cannot be read: {error.strerror}{hint}") from error
 
     @cached_property
+    def _layout(self) -> str:
+        return manifest_by_layout(islice(files_below(self.root), FILES_LISTED)).getvalue()
+
+    @cached_property
     def _names(self) -> Names:
         return Names((name, name) for name in islice(files_below(self.root), FILES_LISTED))
 
@@ -88,6 +94,8 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         try:
+            if n_members_said(path) > FILES_LISTED:
+                raise BadManifest(f"the zip holds more than {FILES_LISTED} files; make several of it.")
             self.zip = zipfile.ZipFile(path)
         except (OSError, NotImplementedError, ValueError, zipfile.BadZipFile) as error:
             raise BadManifest("the file is not a zip that can be read; make it again.") from error
@@ -96,6 +104,8 @@ class Archive:
         if len(manifests) > 1:
             raise BadManifest(f"the zip must hold one {MANIFEST_NAME}; it holds {len(manifests)}.")
         self.manifest = manifests[0] if manifests else None
+        if len(self.zip.NameToInfo) < len(self.zip.infolist()) and (twice := _first_twice(self.members)):
+            raise BadManifest(f"the zip holds two files of the name {twice}; make it again with one of them.")
 
     @property
     def is_by_layout(self) -> bool:
@@ -104,7 +114,7 @@ class Archive:
     @contextmanager
     def manifest_text(self) -> Iterator[TextIO]:
         if self.manifest is None:
-            yield manifest_by_layout(member_name(each, self.code_page) for each in self.members)
+            yield io.StringIO(self._layout, newline="")
             return
         try:
             with self.zip.open(self.manifest) as file:
@@ -136,6 +146,10 @@ class Archive:
         return self._names.found(self.prefix + name) or self._names.found(name)
 
     @cached_property
+    def _layout(self) -> str:
+        return manifest_by_layout(member_name(each, self.code_page) for each in self.members).getvalue()
+
+    @cached_property
     def prefix(self) -> str:
         """The folder of the manifest, from which its paths start: a zip of a folder keeps the folder's name."""
         if self.manifest is None:
@@ -162,6 +176,11 @@ class Archive:
 
 
 Root = Folder | Archive
+
+
+def _first_twice(members: list[zipfile.ZipInfo]) -> str | None:
+    n_named = Counter(each.filename for each in members if not is_beside_the_point(each.filename))
+    return next((name for name, n in n_named.items() if n > 1), None)
 
 
 def _is_manifest(name: str) -> bool:

@@ -98,8 +98,9 @@ def groups(request: LoggedIn, project: str) -> HttpResponse:
 @require_POST
 @told_on("datasets:groups")
 def groups_merge(request: LoggedIn, project: str) -> HttpResponse:
-    found, named = managed_project(request, project), sorted(set(request.POST.getlist("group")))
-    n = merge_groups(found, named, into=named[0], by=request.user) if named else 0
+    found, named = managed_project(request, project), set(request.POST.getlist("group"))
+    groups = sorted(named.intersection(found.pairs.values_list("group", flat=True).distinct()) - {""})
+    n = merge_groups(found, groups, into=groups[0], by=request.user) if len(groups) > 1 else 0
     messages.success(request, f"{n} pairs were put into the group of the others.")
     return redirect("datasets:groups", project)
 

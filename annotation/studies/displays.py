@@ -10,6 +10,7 @@ from datasets.images import file_name, store_files
 from datasets.models.pictures import Image
 from datasets.models.projects import Project
 from datasets.models.releases import Label
+from datasets.pair_changes import remove_unnamed
 from datasets.pictures import PictureRefused, inspect
 
 
@@ -25,7 +26,7 @@ class Renewal:
 def renew_displays(project: Project) -> Renewal:
     """Make the display files that importing the originals today would make. Done again, it changes nothing.
 
-    A picture that anybody was given, or that a release holds, keeps the file that they had. Old files stay on the disk.
+    A picture that anybody was given, or that a release holds, keeps the file that they had.
     """
     before = Image.objects.filter(project=project, changes__isnull=True)
     n_before = before.count()
@@ -38,7 +39,7 @@ def renew_displays(project: Project) -> Renewal:
             continue
         store_files(project, picture)
         # Asked again by the statement that writes: somebody may have been given the picture meanwhile.
-        n_renewed += _untouched(before.filter(pk=image.pk)).update(
+        renewed = _untouched(before.filter(pk=image.pk)).update(
             display=file_name(project, picture.display_sha256, picture.extension),
             display_sha256=picture.display_sha256,
             content_type=picture.content_type,
@@ -46,6 +47,9 @@ def renew_displays(project: Project) -> Renewal:
             height=picture.height,
             changes=picture.changes,
         )
+        n_renewed += renewed
+        if renewed:
+            remove_unnamed([str(image.display.name)])
     return Renewal(n_renewed, n_before - n_renewed - n_unfit, n_unfit)
 
 

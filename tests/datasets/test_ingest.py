@@ -23,6 +23,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from PIL import Image as PillowImage
 
 from datasets import files, ingest, jobs
 from datasets.files import media_path
@@ -31,12 +32,15 @@ from datasets.jobs import JobFailed, LostLease, claim, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project, Role
+from datasets.pictures import inspect
 from datasets.reports import report_name
 from datasets.roots import Archive, opened_root
 from datasets.rows import BadManifest, ManifestRow, manifest_rows
 from datasets.tables import DELIMITERS
 from datasets.uploads import BoundedUpload
 from tests import make
+from tests.colours import DISPLAY_P3
+from tests.datasets.test_pictures import saved
 
 pytestmark = pytest.mark.django_db
 State = Job.State
@@ -314,6 +318,14 @@ def test_all_bad_files_of_a_long_manifest_stand_in_the_report(project, folder):
     assert_nothing_was_imported(project, job)
 
 
+def test_a_hint_at_a_file_whose_name_is_not_utf_8_can_be_read(project, folder):
+    (folder / os.fsdecode(b"b\xfcro.png")).write_bytes(make.picture_bytes())
+    write_manifest(folder, ",büro.png,alone,,,,")
+    job = from_folder(project, folder)
+    assert "büro.png cannot be read: No such file or directory; the nearest name is b?ro.png" in job.error
+    assert "b?ro.png" in report_of(job)[0]["problem"]
+
+
 def test_a_report_goes_when_its_import_succeeds(project, folder):
     write_manifest(folder, ",gone.png,g,,,,")
     job = from_folder(project, folder)
@@ -478,6 +490,24 @@ def test_a_damaged_zip_is_read_or_refused(tmp_path, damage):
         return
 
 
+@pytest.mark.parametrize("n_members", [3, 70_000], ids=["zip", "zip64"])
+def test_a_zip_of_too_many_files_is_refused_before_its_directory_is_read(tmp_path, monkeypatch, n_members):
+    monkeypatch.setattr("datasets.roots.FILES_LISTED", n_members - 1)
+    path = tmp_path / "many.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for k in range(n_members):
+            archive.writestr(zipfile.ZipInfo(f"S/face_blur/{k}.png"), b"")
+        archive.comment = b"a comment of some length" * 99
+    tracemalloc.start()
+    with pytest.raises(BadManifest, match=f"more than {n_members - 1} files"):
+        Archive(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 500_000
+    monkeypatch.setattr("datasets.roots.FILES_LISTED", n_members)
+    assert len(Archive(path).members) == n_members
+
+
 def small_zip() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression=zipfile.ZIP_DEFLATED) as archive:
@@ -537,25 +567,43 @@ def test_a_cancelled_import_keeps_no_half_batch(project, folder):
     assert not Pair.objects.exists()
 
 
-def test_an_import_that_is_cancelled_half_way_says_what_stays_and_goes_on_when_tried_again(project, folder):
-    n = ingest.PAIRS_AT_ONCE + 2
-    for k in range(n):
-        (folder / f"{k}.png").write_bytes(make.picture_bytes(100 + k))
-    write_manifest(folder, *(f",{k}.png,alone {k},,,," for k in range(n)))
+def cancelled_at_its_first_pair(project: Project, folder: Path) -> Job:
+    """The import, which goes on to the end of its first batch."""
 
     def cancel(**_: Any) -> None:
         jobs.cancel_job(Job.objects.get())
 
     post_save.connect(cancel, sender=Pair)
     try:
-        job = from_folder(project, folder)
+        return from_folder(project, folder)
     finally:
         post_save.disconnect(cancel, sender=Pair)
+
+
+def test_an_import_that_is_cancelled_half_way_says_what_stays_and_goes_on_when_tried_again(project, folder):
+    n = ingest.PAIRS_AT_ONCE + 2
+    for k in range(n):
+        (folder / f"{k}.png").write_bytes(make.picture_bytes(100 + k))
+    write_manifest(folder, *(f",{k}.png,alone {k},,,," for k in range(n)))
+
+    job = cancelled_at_its_first_pair(project, folder)
     assert (job.state, Pair.objects.count()) == (State.CANCELLED, ingest.PAIRS_AT_ONCE)
     assert job.error == f"{ingest.PAIRS_AT_ONCE} new pairs were stored before it was cancelled, and are kept."
     jobs.retry_job(job)
     jobs.finish(job)
     assert job.result == PLAIN | {"n_rows": n, "n_new": n, "n_known": 0}
+
+
+def test_display_files_count_among_what_is_held_before_it_is_stored(project, folder, monkeypatch):
+    photo = PillowImage.effect_noise((400, 300), 60).convert("RGB")
+    lossy = [saved(photo.rotate(angle), "WEBP", quality=20, icc_profile=DISPLAY_P3) for angle in (0, 180)]
+    for k, data in enumerate(lossy):
+        (folder / f"{k}.webp").write_bytes(data)
+    write_manifest(folder, *(f",{k}.webp,alone {k},,,," for k in range(2)))
+    assert len(inspect(lossy[0]).display) > sum(map(len, lossy))
+    monkeypatch.setattr(ingest, "BYTES_AT_ONCE", sum(map(len, lossy)))
+    assert cancelled_at_its_first_pair(project, folder).state == State.CANCELLED
+    assert Pair.objects.count() == 1
 
 
 def test_an_import_that_was_taken_over_adds_nothing(project, folder):
@@ -941,6 +989,64 @@ def test_originals_and_anonymized_pictures_of_equal_names_are_pairs(project, tmp
         ("originals/a.png", "anonymized/a.png"),
         ("originals/b.png", "anonymized/b.png"),
     }
+
+
+@pytest.mark.parametrize("name", ["b.tiff", "b.TIF", "b.heic", "b.gif", "b.bmp", "b.jfif", "b.avif"])
+def test_a_picture_of_another_kind_is_not_left_out_without_a_word(project, tmp_path, name):
+    root = laid_out(tmp_path / "all", "London/face_blur/a.png", f"London/face_blur/{name}")
+    job = imported(project, root=str(root), as_previewed=True)
+    assert f"London/face_blur/{name} is a picture that is no .jpg, .png or .webp" in job.error
+    assert_nothing_was_imported(project, job)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("manifest", [True, False], ids=["manifest", "layout"])
+def test_a_zip_with_two_files_of_one_name_is_refused(project, tmp_path, manifest):
+    path = tmp_path / "twice.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        if manifest:
+            archive.writestr("manifest.csv", "anonymized,group\nLondon/face_blur/a.png,g\n")
+        for _ in range(2):
+            archive.writestr("London/face_blur/a.png", make.picture_bytes())
+    job = imported(project, archive=str(path), as_previewed=True)
+    assert "two files of the name London/face_blur/a.png" in job.error
+    assert_nothing_was_imported(project, job)
+
+
+def test_a_layout_with_a_file_whose_name_is_not_utf_8_names_it(project, tmp_path):
+    root = laid_out(tmp_path / "all", "London/face_blur/a.png", os.fsdecode(b"London/face_blur/b\xfcro.png"))
+    job = imported(project, root=str(root), as_previewed=True)
+    assert "London/face_blur/b?ro.png is not UTF-8; rename the file" in job.error
+    assert_nothing_was_imported(project, job)
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["zip", "folder"])
+def test_a_layout_is_read_once(tmp_path, packed):
+    root = laid_out(tmp_path / "all", "London/face_blur/a.png")
+    arguments = {"archive": str(zipped(root))} if packed else {"root": str(root)}
+    opened = opened_root(arguments)
+    with opened.manifest_text() as text:
+        first = text.read()
+    laid_out(root, "London/face_blur/b.png")
+    if packed:
+        opened.members.clear()
+    with opened.manifest_text() as text:
+        assert text.read() == first
+
+
+def test_by_layout_the_original_of_the_very_same_name_is_taken(project, tmp_path):
+    root = laid_out(tmp_path / "all", "originals/A.png", "originals/a.jpg", "originals/a.png", "anonymized/A.png")
+    assert imported(project, root=str(root), as_previewed=True).error == ""
+    assert Pair.objects.get().original_path == "originals/A.png"
+
+
+@pytest.mark.parametrize("other", ["originals/A.png", "original/a.webp"])
+def test_by_layout_no_original_is_guessed_among_several(project, tmp_path, other):
+    root = laid_out(tmp_path / "all", "originals/a.png", other, "anonymized/a.jpg")
+    job = imported(project, root=str(root), as_previewed=True)
+    both = ", ".join(sorted(["originals/a.png", other]))
+    assert f"anonymized/a.jpg may belong to any of {both}: rename all but one" in job.error
+    assert_nothing_was_imported(project, job)
 
 
 def test_a_picture_outside_the_layout_is_not_left_out_without_a_word(project, tmp_path):

@@ -192,6 +192,16 @@ def test_a_researcher_merges_the_groups_that_are_pointed_out(project, client, re
     assert PairChange.objects.get().by == researcher
 
 
+@pytest.mark.parametrize("named", [["", "a"], ["\0", "a"], ["nobody's", "a"], ["a"]])
+def test_only_groups_that_there_are_are_merged(project, client, researcher, named):
+    for group in "ab":
+        make.pair(project, group=group)
+    answer = client.post(reverse("datasets:groups-merge", args=[project.slug]), {"group": named})
+    assert answer.status_code == 302
+    assert sorted(Pair.objects.values_list("group", flat=True)) == ["a", "b"]
+    assert not PairChange.objects.exists()
+
+
 def test_groups_in_a_study_are_not_merged(project, client, researcher):
     used = make.study(project, n_pairs=1).items.get().pair
     make.pair(project, group="0")  # the first by name, into which the others would go

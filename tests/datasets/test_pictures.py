@@ -362,6 +362,30 @@ def test_a_wrong_checksum_is_refused() -> None:
         inspect(bytes(data))
 
 
+@pytest.mark.parametrize(
+    ("chunks", "said"),
+    [
+        ([], "palette is missing"),
+        ([(b"PLTE", b"")], "palette is missing"),
+        ([(b"PLTE", bytes(6)), (b"tRNS", bytes(3))], "more colours than its palette has"),
+        ([(b"PLTE", bytes(900)), (b"tRNS", bytes(300))], "cannot be decoded"),
+    ],
+    ids=["no palette", "empty palette", "see-through beyond the palette", "beyond any palette"],
+)
+def test_a_palette_that_does_not_fit_its_picture_is_refused(chunks: list[tuple[bytes, bytes]], said: str) -> None:
+    indexed = png_of(40, 40, (b"\0" + bytes(40)) * 40, colour=3)
+    data = after_header(indexed, *(chunk(kind, body) for kind, body in chunks))
+    for look in (inspect, open_display):
+        with pytest.raises(PictureRefused, match=said):
+            look(data)
+
+
+def test_a_palette_that_comes_after_the_pixels_is_refused() -> None:
+    indexed = png_of(40, 40, (b"\0" + bytes(40)) * 40, colour=3)
+    with pytest.raises(PictureRefused, match="palette is missing"):
+        inspect(indexed[:-12] + chunk(b"PLTE", bytes(6)) + indexed[-12:])
+
+
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_animated_pictures_are_refused(kind: str) -> None:
     frames = [pixels(), ImageOps.flip(pixels())]

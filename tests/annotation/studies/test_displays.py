@@ -1,4 +1,5 @@
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -8,6 +9,7 @@ from annotation.studies.displays import Renewal, renew_displays
 from datasets.files import media_path
 from datasets.models.pictures import Image
 from datasets.models.projects import Project
+from datasets.pair_changes import remove_pairs
 from datasets.pictures import open_display
 from tests import make
 from tests.colours import DISPLAY_P3
@@ -35,6 +37,40 @@ def test_a_picture_that_nobody_was_given_gets_the_display_file_of_today() -> Non
     assert b"iCCP" not in after
     assert open_display(after).tobytes() == open_display(before).tobytes()
     assert renew_displays(image.project) == Renewal(0, 0, 0)
+
+
+def display_apart(*images: Image) -> Path:
+    """An older display file of these pictures, which is not their original."""
+    name = str(images[0].display.name).replace(".png", "-old.png")
+    media_path(name).write_bytes(media_path(images[0].display.name).read_bytes())
+    Image.objects.filter(pk__in=[image.pk for image in images]).update(display=name)
+    return media_path(name)
+
+
+def test_the_old_display_file_goes_and_with_the_pair_the_new_one(django_capture_on_commit_callbacks) -> None:
+    project = make.project()
+    image = old_image(project)
+    pair = make.pair(project, anonymized=image)
+    old = display_apart(image)
+    assert old.exists()
+    with django_capture_on_commit_callbacks(execute=True):
+        renew_displays(project)
+    image.refresh_from_db()
+    assert media_path(image.display.name).exists()
+    assert not old.exists()
+    with django_capture_on_commit_callbacks(execute=True):
+        remove_pairs(project.pairs.filter(pk=pair.pk), by=None)
+    assert not media_path(image.display.name).exists()
+
+
+def test_a_display_file_that_another_picture_has_stays(django_capture_on_commit_callbacks) -> None:
+    project = make.project()
+    image, other = old_image(project), make.old_image(project, size=(60, 40))
+    Image.objects.filter(pk=other.pk).update(changes={})
+    old = display_apart(image, other)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert renew_displays(project).n_renewed == 1
+    assert old.exists()
 
 
 @pytest.mark.parametrize("side", ["original", "anonymized"])
