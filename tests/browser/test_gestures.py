@@ -55,6 +55,46 @@ def test_a_double_click_on_a_score_is_one_answer(links: dict[str, str], people: 
     expect_only(page, 1)
 
 
+def test_who_rates_steadily_by_mouse_is_heard_though_the_system_counts_on(
+    links: dict[str, str], people: People
+) -> None:
+    """Where a second click may be slow, presses on one score, a pair each, count as one long series."""
+    page = people.begin(links["Quick"])
+    page.mouse.move(*score(page, 6))
+    for n in range(1, N_PLANNED):
+        page.mouse.down(click_count=n)
+        page.mouse.up(click_count=n)
+        page.wait_for_timeout(850)
+        expect_only(page, n)
+
+
+@pytest.mark.parametrize("between_ms", [150, 250, 300])
+def test_a_triple_click_on_a_score_is_one_answer(links: dict[str, str], people: People, between_ms: int) -> None:
+    page = people.begin(links["Quick"])
+    page.mouse.move(*score(page, 6))
+    for n in (1, 2, 3):
+        page.mouse.down(click_count=n)
+        page.mouse.up(click_count=n)
+        page.wait_for_timeout(between_ms)
+    expect_only(page, 1)
+
+
+@pytest.mark.parametrize("between_ms", [20, 250, 480])
+def test_a_slow_double_click_on_confirm_leaves_the_next_pair_alone(
+    links: dict[str, str], people: People, between_ms: int
+) -> None:
+    page = people.begin(links["Calm"])
+    page.keyboard.press("6")
+    confirm = page.get_by_role("button", name="Confirm")
+    confirm.hover()
+    for n in (1, 2):
+        page.mouse.down(click_count=n)
+        page.mouse.up(click_count=n)
+        page.wait_for_timeout(between_ms)
+    expect_only(page, 1)
+    expect(page.locator("[data-note]")).to_be_empty()
+
+
 def test_a_double_click_on_confirm_is_one_answer(links: dict[str, str], people: People) -> None:
     page = people.begin(links["Calm"])
     page.get_by_role("radio", name="6", exact=True).dblclick()
