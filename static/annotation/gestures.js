@@ -6,6 +6,7 @@
 const IN_VIEW_MS = 400; // longer than a key bounces, and than most people take for a double click
 const CLICK_FOLLOWS_MS = 500; // by which a click may come after its finger has left
 const DOUBLE_CLICK_MS = 600; // in which the second press of a double click comes, and a little more
+const MODIFIERS = ["Alt", "AltGraph", "CapsLock", "Control", "Meta", "Shift"];
 
 /* `opened` is told when the pair in view begins to take input, `closed` when it no longer does. */
 export function gesturesOn(root, { opened, closed }) {
@@ -18,8 +19,8 @@ export function gesturesOn(root, { opened, closed }) {
   let seriesBeganAt = -Infinity; // of presses on one spot
   let pressedAt = { before: -Infinity, last: -Infinity }; // the last two presses of all
 
-  function begin({ repeat }) {
-    if (!repeat) last = { isEarly: !isOpen, endedAt: Infinity };
+  function begin({ key, repeat }) {
+    if (!repeat && !MODIFIERS.includes(key)) last = { isEarly: !isOpen, endedAt: Infinity };
   }
 
   /* Of a scale that is disabled "mousedown" tells nothing. */
@@ -39,6 +40,7 @@ export function gesturesOn(root, { opened, closed }) {
 
   const isDouble = (now) => now - pressedAt.before < DOUBLE_CLICK_MS && now - openedAt < DOUBLE_CLICK_MS;
 
+  /* Also when the page loses the focus or the view: then a key or a finger leaves unseen. */
   function end() {
     last.endedAt = performance.now();
   }
@@ -74,6 +76,8 @@ export function gesturesOn(root, { opened, closed }) {
   document.addEventListener("pointerdown", press, true);
   document.addEventListener("mousedown", follow, true); // it has the count, and comes after "pointerdown"
   for (const kind of ["pointerup", "pointercancel", "keyup"]) document.addEventListener(kind, end, true);
+  window.addEventListener("blur", end);
+  document.addEventListener("visibilitychange", end);
   document.addEventListener("visibilitychange", wait);
   root.addEventListener("click", filter, true);
 

@@ -157,3 +157,29 @@ def test_while_it_waits_the_page_shows_it(links: dict[str, str], people: People)
     expect(page.get_by_role("button", name="Confirm")).to_have_attribute("aria-disabled", "true")
     expect_only(page, 1)
     expect(page.get_by_role("button", name="Confirm")).to_have_attribute("aria-disabled", "false")
+
+
+LEAVES_UNSEEN = {
+    "a modifier": "key('Alt')",
+    "the window loses the focus": "key('Tab'); window.dispatchEvent(new Event('blur'))",
+    "the page is hidden or shown": "key('Tab'); document.dispatchEvent(new Event('visibilitychange'))",
+}
+BY_ASSISTANCE = """
+    const key = (key) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+    document.querySelector('[data-scale] input[value="7"]').click();
+    document.querySelector('form[data-answer-url] [type=submit]').click();
+"""
+
+
+@pytest.mark.parametrize("leaves", LEAVES_UNSEEN)
+def test_a_key_whose_release_went_elsewhere_locks_nobody_out(
+    links: dict[str, str], people: People, leaves: str
+) -> None:
+    """Clicks that assistive technology makes have no press of their own that would begin anew."""
+    page = people.begin(links["Calm"])
+    expect_ready_to_rate(page)
+    page.evaluate(f"() => {{ {BY_ASSISTANCE} {LEAVES_UNSEEN[leaves]} }}")
+    expect_only(page, 1)
+    page.wait_for_timeout(600)
+    page.evaluate(f"() => {{ {BY_ASSISTANCE} }}")
+    expect_only(page, 2)
