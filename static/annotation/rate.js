@@ -182,8 +182,8 @@ function endStay() {
   goOnButton.hidden = true;
 }
 
-function pressGoOn({ detail }) {
-  if (stayed && gestures.takesInput() && detail < 2) goOn();
+function pressGoOn() {
+  if (stayed && gestures.takesInput()) goOn();
 }
 
 async function undo() {

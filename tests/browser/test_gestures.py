@@ -55,6 +55,46 @@ def test_a_double_click_on_a_score_is_one_answer(links: dict[str, str], people: 
     expect_only(page, 1)
 
 
+def test_who_rates_steadily_by_mouse_is_heard_though_the_system_counts_on(
+    links: dict[str, str], people: People
+) -> None:
+    """Where a second click may be slow, presses on one score, a pair each, count as one long series."""
+    page = people.begin(links["Quick"])
+    page.mouse.move(*score(page, 6))
+    for n in range(1, N_PLANNED):
+        page.mouse.down(click_count=n)
+        page.mouse.up(click_count=n)
+        page.wait_for_timeout(850)
+        expect_only(page, n)
+
+
+@pytest.mark.parametrize("between_ms", [150, 250, 300])
+def test_a_triple_click_on_a_score_is_one_answer(links: dict[str, str], people: People, between_ms: int) -> None:
+    page = people.begin(links["Quick"])
+    page.mouse.move(*score(page, 6))
+    for n in (1, 2, 3):
+        page.mouse.down(click_count=n)
+        page.mouse.up(click_count=n)
+        page.wait_for_timeout(between_ms)
+    expect_only(page, 1)
+
+
+@pytest.mark.parametrize("between_ms", [20, 250, 480])
+def test_a_slow_double_click_on_confirm_leaves_the_next_pair_alone(
+    links: dict[str, str], people: People, between_ms: int
+) -> None:
+    page = people.begin(links["Calm"])
+    page.keyboard.press("6")
+    confirm = page.get_by_role("button", name="Confirm")
+    confirm.hover()
+    for n in (1, 2):
+        page.mouse.down(click_count=n)
+        page.mouse.up(click_count=n)
+        page.wait_for_timeout(between_ms)
+    expect_only(page, 1)
+    expect(page.locator("[data-note]")).to_be_empty()
+
+
 def test_a_double_click_on_confirm_is_one_answer(links: dict[str, str], people: People) -> None:
     page = people.begin(links["Calm"])
     page.get_by_role("radio", name="6", exact=True).dblclick()
@@ -117,3 +157,29 @@ def test_while_it_waits_the_page_shows_it(links: dict[str, str], people: People)
     expect(page.get_by_role("button", name="Confirm")).to_have_attribute("aria-disabled", "true")
     expect_only(page, 1)
     expect(page.get_by_role("button", name="Confirm")).to_have_attribute("aria-disabled", "false")
+
+
+LEAVES_UNSEEN = {
+    "a modifier": "key('Alt')",
+    "the window loses the focus": "key('Tab'); window.dispatchEvent(new Event('blur'))",
+    "the page is hidden or shown": "key('Tab'); document.dispatchEvent(new Event('visibilitychange'))",
+}
+BY_ASSISTANCE = """
+    const key = (key) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+    document.querySelector('[data-scale] input[value="7"]').click();
+    document.querySelector('form[data-answer-url] [type=submit]').click();
+"""
+
+
+@pytest.mark.parametrize("leaves", LEAVES_UNSEEN)
+def test_a_key_whose_release_went_elsewhere_locks_nobody_out(
+    links: dict[str, str], people: People, leaves: str
+) -> None:
+    """Clicks that assistive technology makes have no press of their own that would begin anew."""
+    page = people.begin(links["Calm"])
+    expect_ready_to_rate(page)
+    page.evaluate(f"() => {{ {BY_ASSISTANCE} {LEAVES_UNSEEN[leaves]} }}")
+    expect_only(page, 1)
+    page.wait_for_timeout(600)
+    page.evaluate(f"() => {{ {BY_ASSISTANCE} }}")
+    expect_only(page, 2)
