@@ -289,8 +289,8 @@ CLICKED = """(element) => {
 
 
 def tap_by_finger(target: Locator) -> None:
-    """Again where Chromium made no click of it: on a busy machine it hears so late of the finger's lifting that it takes
-    the tap for a long press, or for the end of a scroll. Whoever is not heard taps again."""
+    """Again where Chromium made no click of it: on a busy machine it hears so late of the finger's lifting that it
+    takes the tap for a long press, or for the end of a scroll. Whoever is not heard taps again."""
     target.scroll_into_view_if_needed()
     for _ in range(3):
         target.evaluate(CLICKED)
