@@ -169,7 +169,8 @@ def n_further(participation: Participation) -> int:
 
 
 def begin_another_session(participation: Participation) -> None:
-    """Go on after the end of a session, up to what the study allows one person. Raises CannotJoin("full")."""
+    """Go on after the end of a session, up to what the study allows one person. Raises CannotJoin, `held`
+    or `full`."""
     _make_room(participation.study)
     with transaction.atomic():
         mine = Participation.objects.select_for_update(of=("self",)).select_related("study").get(pk=participation.pk)
@@ -178,5 +179,5 @@ def begin_another_session(participation: Participation) -> None:
         mine.n_planned, mine.finished_at = mine.n_answered + further, None
         mine.save(update_fields=["n_planned", "finished_at"])
         if not reserve_first(mine):
-            raise CannotJoin("full")
+            raise CannotJoin(_without_places(mine.study))
     reserve_session(mine)

@@ -214,7 +214,7 @@ def test_nobody_warms_up_on_the_last_pairs_of_a_study() -> None:
         make.rate_all(joined(study))
         people += 1
         assert people < 5
-    with pytest.raises(CannotJoin, match="held"):
+    with pytest.raises(CannotJoin, match="full"):
         joined(study)
 
 
