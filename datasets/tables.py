@@ -29,13 +29,16 @@ class _Echo:
 
 
 def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
-    """CSV, line by line: a download begins at once and is never whole in memory."""
-    return map(csv.writer(_Echo(), lineterminator="\n").writerow, chain([header], rows))
+    """CSV, line by line: a download begins at once and is never whole in memory, and one that is broken off reads on no
+    more rows."""
+    yield from map(csv.writer(_Echo(), lineterminator="\n").writerow, chain([header], rows))
 
 
 def quoted_lines(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
     """The same, with every text in quotes and no number: a reader can tell that "003", "NA" and "None" are words."""
-    return chain([",".join(header) + "\n"], (",".join(map(_quoted, row)) + "\n" for row in rows))
+    yield ",".join(header) + "\n"
+    for row in rows:
+        yield ",".join(map(_quoted, row)) + "\n"
 
 
 def _quoted(cell: Any) -> str:

@@ -3,6 +3,7 @@
 import pytest
 from django.db import ProgrammingError, connection, transaction
 
+from annotation.watching.downloads import rating_lines
 from datasets.batches import in_batches, in_ranges
 from datasets.models.pictures import Pair
 from tests import make
@@ -19,6 +20,25 @@ def test_nobody_begins_to_write_while_they_read_on() -> None:
     with pytest.raises(ProgrammingError, match="still being read"), transaction.atomic():
         pass
     assert list(rows) == []
+    with transaction.atomic():
+        project.save()
+
+
+def test_whoever_breaks_a_download_off_can_write_at_once() -> None:
+    study = make.rated_study()
+    lines = rating_lines(study)
+    assert [next(lines) for _ in range(2)]  # the header, and a first row
+    lines.close()  # as the response does when the visitor is gone
+    with transaction.atomic():
+        study.save()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_was_closed_reads_nothing_any_more() -> None:
+    make.pair(project := make.project())
+    rows = Pair.objects.iterator(chunk_size=10)
+    next(rows)
+    connection.close()
     with transaction.atomic():
         project.save()
 

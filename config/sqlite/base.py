@@ -125,6 +125,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._give_turn()
 
     def _close(self) -> Any:
+        self._chunked.clear()  # nothing is read any more
         try:
             return super()._close()  # type: ignore[misc]
         finally:
