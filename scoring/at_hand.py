@@ -44,8 +44,8 @@ def _folders() -> list[Path]:
 
 def devices_in_words() -> str:
     n_gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-    here = f"{n_gpus} GPU{'' if n_gpus == 1 else 's'}" if n_gpus else "no GPU"
-    says = f"Trainings run on {settings.TRAIN_DEVICE} (TRAIN_DEVICE). This host has {here} and the CPU."
+    gpus = f"has {n_gpus} GPU{'' if n_gpus == 1 else 's'}" if n_gpus else "has no GPU"
+    says = f"Workers choose the device by TRAIN_DEVICE, which is {settings.TRAIN_DEVICE} here. This host {gpus}."
     if find_spec("torch") is None:
         says += " torch is not installed here: a worker on another host has to take the lane train."
     if last := Checkpoint.objects.filter(meta__has_key="device").first():
