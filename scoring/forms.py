@@ -53,12 +53,8 @@ class RecipeForm(forms.Form):
         if begins_with not in self.weights_here:  # the press that nobody thinks about must be one that trains
             self.missing_weights = WEIGHT_FILES[begins_with]
             self.fields["weights"].initial = "random"
-        here = (
-            f"Here are those of: {', '.join(self.weights_here)}. Others"
-            if self.weights_here
-            else "None are here, so they are what"
-        )
-        self.fields["weights"].help_text = f"{HELP['weights']} {here} the worker downloads."
+        here = f"Here are those of: {', '.join(self.weights_here)}." if self.weights_here else "None are here."
+        self.fields["weights"].help_text = f"{HELP['weights']} {here} A worker downloads what it lacks."
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
