@@ -45,12 +45,6 @@ def flag(name: str, *, default: bool) -> bool:
     return value in {"true", "1", "yes", "on"}
 
 
-def one_of(name: str, choices: set[str], *, default: str) -> str:
-    if (value := env.str(name, default=default)) not in choices:
-        raise ImproperlyConfigured(f"{name} must be one of {', '.join(sorted(choices))}; it is {value!r}.")
-    return value
-
-
 DEBUG = flag("DEBUG", default=False)
 SECRET_KEY = secret("SECRET_KEY")
 PSEUDONYM_KEY = secret("PSEUDONYM_KEY")  # names of annotators in releases; kept apart so that each can be changed alone
@@ -138,19 +132,14 @@ DATABASES["default"]["CONN_MAX_AGE"] = None  # each thread keeps its connection:
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a database that was started again costs nobody an error
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-TASKS_ENGINE = one_of("TASKS_ENGINE", {"db", "rq"}, default="db")
+# 0.1.0 could queue jobs in Redis. Whoever goes on setting it would wait for workers that look elsewhere.
+if (_engine := env.str("TASKS_ENGINE", default="db")) != "db":
+    raise ImproperlyConfigured(
+        f"TASKS_ENGINE is {_engine!r}, but jobs wait in the database alone. Remove TASKS_ENGINE and REDIS_URL; for "
+        "several hosts set DATABASE_URL to the same PostgreSQL on each of them (docs/admins.md)."
+    )
 LANES = ("short", "train")
-TASKS = {
-    "default": {
-        "BACKEND": {"db": "django_tasks_db.DatabaseBackend", "rq": "django_tasks_rq.RQBackend"}[TASKS_ENGINE],
-        "QUEUES": list(LANES),
-    }
-}
-if TASKS_ENGINE == "rq":
-    INSTALLED_APPS.append("django_rq")
-    _redis = {"URL": env.str("REDIS_URL", default="redis://127.0.0.1:6379/0"), "DEFAULT_TIMEOUT": -1}
-    RQ_QUEUES = dict.fromkeys(LANES, _redis)
-    RQ = {"JOB_CLASS": "django_tasks_rq.Job"}
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": list(LANES)}}
 JOB_LEASE_SECONDS = number("JOB_LEASE_SECONDS", default=15, least=1)
 JOB_HEARTBEAT_SECONDS = number("JOB_HEARTBEAT_SECONDS", default=5, least=0.1)
 if JOB_HEARTBEAT_SECONDS * 2 > JOB_LEASE_SECONDS:

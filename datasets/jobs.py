@@ -1,9 +1,9 @@
 """Background work that survives the death of whoever does it.
 
-A `Job` row is the truth; the queue (django-tasks, on the database or on Redis) only carries its id. A worker claims a
-job by raising its `attempt`, renews a lease while it works, and writes only in transactions that begin with an update
-fenced by that attempt. When a lease runs out, the reaper gives the job back to the queue; the next worker starts it
-again under a higher attempt, and the earlier one, should it wake up, finds that its fenced update hits no row.
+A `Job` row is the truth; the queue (django-tasks, in the same database) only carries its id. A worker claims a job by
+raising its `attempt`, renews a lease while it works, and writes only in transactions that begin with an update fenced
+by that attempt. When a lease runs out, the reaper gives the job back to the queue; the next worker starts it again
+under a higher attempt, and the earlier one, should it wake up, finds that its fenced update hits no row.
 """
 
 import logging

@@ -124,7 +124,7 @@ def test_two_secrets_are_enough_to_start(monkeypatch: pytest.MonkeyPatch, tmp_pa
         ("DATABASE_URL", "nonsense"),
         ("DATABASE_URL", ""),
         ("DATABASE_URL", "postgres://me@localhost:port/studio"),
-        ("TASKS_ENGINE", "celery"),
+        ("TASKS_ENGINE", "rq"),
         ("DATABASE_URL", "mysql://root@localhost/studio"),
     ],
 )
@@ -133,6 +133,12 @@ def test_a_value_that_makes_no_sense_stops_the_start_by_its_name(
 ) -> None:
     with pytest.raises(ImproperlyConfigured, match=name):
         settings_with(monkeypatch, tmp_path, **{name: value})
+
+
+def test_who_queued_jobs_in_redis_reads_what_to_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"Remove TASKS_ENGINE and REDIS_URL.*set DATABASE_URL to the same"):
+        settings_with(monkeypatch, tmp_path, TASKS_ENGINE="rq", REDIS_URL="redis://127.0.0.1:6379/0")
+    settings_with(monkeypatch, tmp_path, TASKS_ENGINE="db")
 
 
 def test_the_operator_reads_what_is_missing(tmp_path: Path) -> None:

@@ -6,18 +6,12 @@ Each death comes after the worker's first progress. One kill of each kind is in 
 import hashlib
 import os
 import signal
-import subprocess
-import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import redis
-from django.conf import settings
-from django_tasks_db.models import DBTaskResult
 from PIL import Image as PillowImage
 
 from annotation.freeze import request_freeze
@@ -31,17 +25,13 @@ from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from datasets.models.releases import FrozenRating, Release
 from tests import make
-from tests.conftest import skip_or_fail
 from tests.workers import (
-    REPOSITORY,
     TAKEN_OVER_WITHIN,
-    children,
     finished,
     has_progress,
     is_taken_over,
     kill,
     pause_between_transactions,
-    site_of_this_test,
     wait_until,
 )
 
@@ -234,67 +224,3 @@ def test_a_study_whose_worker_is_killed_is_filled_to_its_end_by_another(start_wo
     assert (done.state, done.attempt, done.result["n_pairs"], done.n_done) == (Job.State.DONE, 2, N_SIDE**2, N_SIDE**2)
     assert list(study.items.order_by("pk").values_list("pk", flat=True))[: len(held)] == held  # they stayed
     assert study.items.count() == N_SIDE**2
-
-
-# By way of Redis
-
-
-@pytest.fixture
-def redis_queue() -> Iterator[dict[str, str]]:
-    """The environment of a site whose queue is a Redis database that nobody else uses."""
-    for number in range(15, 0, -1):
-        url = f"redis://127.0.0.1:6379/{number}"
-        client = redis.Redis.from_url(url)
-        try:
-            is_ours = client.set("taken-by-a-test", os.getpid(), nx=True, ex=900)
-        except redis.ConnectionError:
-            skip_or_fail("no Redis at 127.0.0.1:6379")
-        if is_ours and client.dbsize() == 1:
-            break
-        if is_ours:
-            client.delete("taken-by-a-test")
-    else:
-        skip_or_fail("no Redis database is free")
-    yield {"TASKS_ENGINE": "rq", "REDIS_URL": url}
-    client.flushdb()
-    client.close()
-
-
-def queue_by_redis(project: Project, root: Path, env: dict[str, str]) -> Job:
-    """Ask for an import as the web process of such a site would."""
-    code = (
-        "import sys, django; django.setup()\n"
-        "from datasets.jobs import queue_job; from datasets.models.projects import Project\n"
-        "project = Project.objects.get(pk=sys.argv[1])\n"
-        "queue_job('import_pairs', project, root=sys.argv[2], manifest=sys.argv[2] + '/manifest.csv')\n"
-    )
-    asked = [sys.executable, "-c", code, str(project.pk), str(root)]
-    subprocess.run(asked, cwd=REPOSITORY, env=site_of_this_test() | env, check=True)
-    return Job.objects.get(project=project)
-
-
-@pytest.mark.long
-def test_a_job_goes_to_a_worker_through_redis(start_worker, redis_queue, tmp_path):
-    job = queue_by_redis(make.project(), one_picture(tmp_path), redis_queue)
-    with redis.Redis.from_url(redis_queue["REDIS_URL"]) as client:
-        assert client.llen("rq:queue:short") == 1
-    start_worker(**redis_queue)
-    done = finished(job)
-    assert (done.state, done.attempt, done.result["n_new"]) == (Job.State.DONE, 1, 1)
-    assert not DBTaskResult.objects.exists()
-
-
-@pytest.mark.long
-def test_a_job_is_resumed_when_the_redis_worker_and_its_child_are_killed(start_worker, redis_queue, noise):
-    project = make.project()
-    job = queue_by_redis(project, noise, redis_queue)
-    first = start_worker(**redis_queue)
-    wait_until(lambda: has_progress(job))
-    assert children(first.pid)
-    kill(first)
-    assert 0 < project.pairs.count() < N_PICTURES
-    start_worker(**redis_queue)
-    wait_until(lambda: is_taken_over(job), seconds=TAKEN_OVER_WITHIN)
-    assert_imported_once_and_whole(project, finished(job))
-    assert settings.TASKS_ENGINE == "db"  # so only Redis can have carried it
-    assert not DBTaskResult.objects.exists()

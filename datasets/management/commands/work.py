@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import DatabaseError, close_old_connections, connection
 from django.utils.crypto import get_random_string
+from django_tasks_db.management.commands.db_worker import Worker
 
 from datasets import jobs
 from datasets.telling import TellingCommand
@@ -52,14 +53,12 @@ class Command(TellingCommand):
         for verb, seconds in jobs.repeated.items():
             every(seconds, verb)
         try:
-            {"db": work_from_database, "rq": work_from_redis}[settings.TASKS_ENGINE](lanes)
+            take_tickets(lanes)
         except DatabaseError as error:
             raise CommandError(f"The database is away: {error}. Start the worker again.") from error
 
 
-def work_from_database(lanes: list[str]) -> None:
-    from django_tasks_db.management.commands.db_worker import Worker
-
+def take_tickets(lanes: list[str]) -> None:
     worker = Worker(
         queue_names=lanes,
         interval=0.5,
@@ -84,10 +83,3 @@ def telling_long_jobs(shutdown: SignalHandler) -> SignalHandler:
         shutdown(signum, frame)
 
     return stop
-
-
-def work_from_redis(lanes: list[str]) -> None:
-    from django_rq import get_worker
-
-    # No scheduler and no forked work horse's time-out: the job's own lease says when it is dead.
-    get_worker(*lanes).work(with_scheduler=False)
