@@ -10,6 +10,7 @@ from drf_spectacular.views import SpectacularJSONAPIView
 
 from annotation.languages import in_their_language
 from annotation.pages.home import home
+from datasets.hosts import unfit
 
 
 class AdminLogin(RedirectView):
@@ -31,11 +32,19 @@ def health(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain")
 
 
+@login_not_required
+def ready(request: HttpRequest) -> HttpResponse:
+    """Says whether this host is fit to serve, and by name alone what is not: anybody may ask."""
+    names = [finding.what for finding in unfit()]
+    return HttpResponse("\n".join(names or ["ok"]) + "\n", content_type="text/plain", status=503 if names else 200)
+
+
 handler500 = "config.outage.server_error"
 
 urlpatterns = [
     path("", home, name="home"),
     path("health/", health, name="health"),
+    path("ready/", ready, name="ready"),
     path("login/", in_their_language(auth_views.LoginView.as_view(template_name="login.html")), name="login"),
     path("logout/", in_their_language(auth_views.LogoutView.as_view()), name="logout"),
     path("api/schema/", login_required(SpectacularJSONAPIView.as_view()), name="schema"),

@@ -24,6 +24,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 from django.db.models.functions import Coalesce, Now
 from django_tasks import task
 
+from datasets.hosts import trouble_for_jobs
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
 from datasets.refusals import Refusal
@@ -31,6 +32,8 @@ from datasets.refusals import Refusal
 log = logging.getLogger(__name__)
 
 MAX_DEATHS = 5  # a job that takes its worker down five times is not tried again
+MAX_RETURNS = 5  # a job that as many attempts give back, because their hosts are unfit for it, is not tried again
+STAY_AWAY_SECONDS = 10.0  # so long whoever gave a job back leaves it to others
 FORGOTTEN_AFTER = 10  # seconds: queued rows that no worker took are handed to the queue again
 FORGOTTEN_IN_BUSY_LANE_AFTER = 120
 LOOK_EVERY_SECONDS = 0.5
@@ -135,7 +138,14 @@ def cancel_job(job: Job) -> None:
 def retry_job(job: Job) -> None:
     """Queue a failed or cancelled job once more."""
     again = Job.objects.filter(pk=job.pk, state__in=[Job.State.FAILED, Job.State.CANCELLED])
-    fresh = {"cancel_requested": False, "error": "", "traceback": "", "finished_at": None, "n_deaths": 0}
+    fresh = {
+        "cancel_requested": False,
+        "error": "",
+        "traceback": "",
+        "finished_at": None,
+        "n_deaths": 0,
+        "n_returns": 0,
+    }
     if not again.update(state=Job.State.QUEUED, queued_at=Now(), **fresh):
         raise NotRetryable(f"{job} is {job.get_state_display()}; only a failed or cancelled job can be tried again.")
     transaction.on_commit(lambda: _hand_to_queue(job))
@@ -221,6 +231,16 @@ class Attempt:
         else:
             self.end(Job.State.FAILED, error=f"{death} This happened {MAX_DEATHS} times; then the job was given up.")
 
+    def hand_on(self, trouble: str) -> None:
+        """Give the job back for another host, as this one is unfit for it, unless too many were."""
+        if self.job.n_returns + 1 < MAX_RETURNS:
+            self.give_back(
+                n_returns=F("n_returns") + 1, error=f"{trouble} The job waits for another host, or for room."
+            )
+        else:
+            says = f"{trouble} The job was given back {MAX_RETURNS} times and then given up: mend it, then try again."
+            self.end(Job.State.FAILED, error=says)
+
 
 @contextmanager
 def _heartbeat(attempt: Attempt) -> Iterator[None]:
@@ -277,8 +297,18 @@ def run(job_id: int) -> None:
 
 @task(queue_name="short")
 def run_job(job_id: int) -> None:
-    """What the queue calls."""
+    """What the queue calls. A worker whose host is unfit takes no job: it leaves it to others, and waits."""
+    waiting = Job.objects.filter(pk=job_id, state=Job.State.QUEUED)
+    if trouble := trouble_for_jobs():
+        log.error("No jobs are done here until this is mended (manage.py doctor): %s", trouble)
+        if job := waiting.first():
+            _hand_to_queue(job)
+        while trouble_for_jobs() and not stopping.wait(LOOK_EVERY_SECONDS):
+            close_old_connections()
+        return
     run(job_id)
+    if waiting.filter(n_returns__gt=0).exists():
+        stopping.wait(STAY_AWAY_SECONDS)
 
 
 def finish(job: Job, *, while_waiting: Callable[[Job], None] = lambda job: None) -> None:
@@ -295,27 +325,39 @@ def finish(job: Job, *, while_waiting: Callable[[Job], None] = lambda job: None)
 
 def _do(attempt: Attempt) -> None:
     handler, _ = _handlers[attempt.job.kind]
+    if trouble := trouble_for_jobs():
+        attempt.hand_on(trouble)
+        return
     try:
         result = handler(attempt)
     except LostLease:
         log.warning("job %s attempt %s lost its lease and stopped", attempt.job.pk, attempt.number)
     except JobCancelled as cancelled:
         attempt.end(Job.State.CANCELLED, error=str(cancelled))
-    except Refusal as refusal:
-        attempt.end(Job.State.FAILED, error=str(refusal))
     except WorkDied as death:
         attempt.survive(death)
-    except Exception as error:
-        log.exception("job %s attempt %s failed", attempt.job.pk, attempt.number)
-        attempt.end(
-            Job.State.FAILED,
-            error=f"Unexpected {type(error).__name__}. An admin finds the details on the job.",
-            traceback=traceback.format_exc(),
-        )
+    except Exception as error:  # noqa: BLE001  the edge: it is recorded on the job
+        _fail(attempt, error)
     else:
         if attempt.end(Job.State.DONE, result=result or {}, n_done=Coalesce("n_total", "n_done")):
             for path in attempt.no_longer_needed:
                 path.unlink(missing_ok=True)
+
+
+def _fail(attempt: Attempt, error: Exception) -> None:
+    """Where the host is at fault, even of what reads as a refusal (a file that is missing), another may do the job."""
+    if trouble := trouble_for_jobs(error):
+        log.error("job %s attempt %s: %s", attempt.job.pk, attempt.number, trouble)
+        attempt.hand_on(trouble)
+    elif isinstance(error, Refusal):
+        attempt.end(Job.State.FAILED, error=str(error))
+    else:
+        log.error("job %s attempt %s failed", attempt.job.pk, attempt.number, exc_info=error)
+        attempt.end(
+            Job.State.FAILED,
+            error=f"Unexpected {type(error).__name__}. An admin finds the details on the job.",
+            traceback="".join(traceback.format_exception(error)),
+        )
 
 
 # Watching ---------------------------------------------------------------------------------------------------------

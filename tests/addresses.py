@@ -12,7 +12,7 @@ from datasets.models.jobs import Job
 from tests import make
 from tests.scoring import trained
 
-PUBLIC = {"health", "login", "admin-login"}
+PUBLIC = {"health", "ready", "login", "admin-login"}
 PUBLIC |= {f"annotation:{name}" for name in ("join", "resume", "left", "withdrawal", "language", "words")}
 LEADS_ON = {"admin-login", "annotation:resume", "annotation:language"}
 # Open to the person whose participation it is, logged in or not.

@@ -34,7 +34,7 @@ get_resolver().url_patterns
 imported = []
 for app in sys.argv[1:]:
     for module in pkgutil.walk_packages(importlib.import_module(app).__path__, app + "."):
-        if not module.name.startswith("scoring.perceptanon"):
+        if not module.name.startswith(("scoring.perceptanon", "config.wsgi")):  # the latter is the start of a web host
             imported.append(importlib.import_module(module.name).__name__)
 print(json.dumps({"asked": Watch.asked, "imported": imported, "loaded": "torch" in sys.modules}))
 """

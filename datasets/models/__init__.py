@@ -1,5 +1,6 @@
 """Django looks for models here; everything else imports from the module that owns the model."""
 
+from datasets.models.hosts import SharedFact, Worker
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, PairChange, Source
 from datasets.models.projects import Membership, Project, Role
@@ -19,5 +20,7 @@ __all__ = [
     "ReleaseNotice",
     "Role",
     "SetAsideRating",
+    "SharedFact",
     "Source",
+    "Worker",
 ]

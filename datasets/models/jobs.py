@@ -38,6 +38,7 @@ class Job(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
     n_deaths = models.PositiveSmallIntegerField(default=0)  # workers lost over it since it was last asked for
+    n_returns = models.PositiveSmallIntegerField(default=0)  # by hosts that were unfit for it, since then
     queued_at = models.DateTimeField()  # when it was last handed to the queue
     leased_until = models.DateTimeField(null=True, blank=True)
     n_done = models.PositiveBigIntegerField(default=0)

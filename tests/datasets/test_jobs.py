@@ -1,4 +1,6 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from socket import gethostname
 from time import monotonic, sleep
 from typing import Any
 
@@ -7,6 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django_tasks_db.models import DBTaskResult
 
 from datasets import jobs
+from datasets.files import media_path
+from datasets.hosts import MARK, check_in
 from datasets.jobs import Attempt, JobCancelled, JobFailed, LostLease, claim, in_seconds, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Source
@@ -73,6 +77,22 @@ def take_long(attempt: Attempt) -> dict[str, Any]:
     while Job.objects.get(pk=attempt.job.pk).leased_until == before and monotonic() < patience:
         sleep(0.02)
     return {"renewed": Job.objects.get(pk=attempt.job.pk).leased_until > before}
+
+
+@jobs.handles("miss_a_file")
+def miss_a_file(attempt: Attempt) -> None:
+    """The host's media folder is gone in the middle of the work, and what is missing reads as a fault of the job's."""
+    folder_gone()
+    raise JobFailed("The file of a picture is missing.")
+
+
+@jobs.handles("fill_the_disk")
+def fill_the_disk(attempt: Attempt) -> None:
+    Path("/dev/full").write_bytes(b"one byte too many")
+
+
+def folder_gone() -> None:
+    media_path(MARK).unlink()
 
 
 @pytest.fixture
@@ -322,6 +342,69 @@ def test_no_other_job_can_be_tried_again(attempt, state):
     with pytest.raises(jobs.NotRetryable, match="only a failed or cancelled job"):
         jobs.retry_job(attempt.job)
     assert Job.objects.get(pk=attempt.job.pk).state == state
+
+
+# A host that is unfit for a job
+
+
+@pytest.fixture
+def a_host(media_of_its_own: None) -> None:
+    check_in()
+
+
+@pytest.fixture
+def told_to_stop() -> Iterator[None]:
+    """So that a worker that would wait does not."""
+    jobs.stopping.set()
+    yield
+    jobs.stopping.clear()
+
+
+def test_a_job_goes_back_for_another_host_when_its_own_has_lost_the_media_folder(a_host, project):
+    job, mark = queue_job("miss_a_file", project), media_path(MARK).read_text()
+    jobs.run(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.n_returns, job.leased_until, tickets(job)) == (State.QUEUED, 1, None, 1)
+    assert f"On the host {gethostname()} the media folder is not the site's" in job.error
+    media_path(MARK).write_text(mark)  # as another host has it
+    Job.objects.update(kind="count")
+    jobs.run(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.error, job.result) == (State.DONE, "", {"counted": 3})
+
+
+def test_a_host_that_is_unfit_does_not_even_begin(a_host, project):
+    folder_gone()
+    job = ran("count", project)
+    assert (job.state, job.n_returns, job.n_done) == (State.QUEUED, 1, 0)
+    assert not Source.objects.exists()
+
+
+def test_a_full_disk_is_called_so_and_ends_a_job_after_five_returns(a_host, project):
+    job = queue_job("fill_the_disk", project)
+    states = []
+    for _ in range(5):
+        jobs.run(job.pk)
+        job.refresh_from_db()
+        states.append(job.state)
+    assert states == [State.QUEUED] * 4 + [State.FAILED]
+    assert job.error.startswith(f"The disk of the host {gethostname()} is full")
+    assert "given back 5 times" in job.error
+    jobs.retry_job(job)
+    job.refresh_from_db()
+    assert job.n_returns == 0
+
+
+def test_a_worker_on_an_unfit_host_leaves_a_job_to_others(a_host, told_to_stop, project):
+    job = queue_job("count", project)
+    folder_gone()
+    jobs.run_job.call(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.attempt, job.n_returns, tickets(job)) == (State.QUEUED, 0, 0, 1)
+
+
+def test_a_missing_file_on_a_host_that_is_fit_is_the_jobs_own_failure(a_host, project):
+    assert ran("refuse", project).state == State.FAILED
 
 
 # The end of the process that does a job, and of one that waits for it

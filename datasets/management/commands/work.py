@@ -13,6 +13,7 @@ from django.utils.crypto import get_random_string
 from django_tasks_db.management.commands.db_worker import Worker
 
 from datasets import jobs
+from datasets.hosts import check_in
 from datasets.telling import TellingCommand
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,10 @@ class Command(TellingCommand):
     def handle(self, *args: Any, lane: list[str] | None, **options: Any) -> None:
         logging.getLogger("datasets").setLevel(logging.INFO)
         lanes = lane or list(settings.LANES)
+        try:
+            check_in()
+        except DatabaseError as error:
+            raise CommandError(f"The database is away: {error}. Start the worker again.") from error
         every(REAP_EVERY_SECONDS, jobs.reap)
         for verb, seconds in jobs.repeated.items():
             every(seconds, verb)

@@ -1,0 +1,199 @@
+"""Whether this host may serve the site: all hosts of a site have its database, media folder and keys in common.
+
+The first start writes a random mark into the media folder, and records it in the database with a fingerprint of each
+key. A host that finds another one later was set up wrongly (a folder that is not mounted, the keys of another site): it
+would store pictures where no other host looks for them, and sign what none believes.
+"""
+
+import hashlib
+import hmac
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from uuid import uuid4
+
+from django.conf import settings
+from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+from datasets import disk
+from datasets.files import media_path, store
+from datasets.models.hosts import SharedFact
+from datasets.refusals import Refusal
+
+STORAGE = "storage"
+KEYS = ("SECRET_KEY", "PSEUDONYM_KEY")
+SHARED = (STORAGE, *KEYS)
+MARK = "site-mark"  # below MEDIA_ROOT
+LEAST_FREE_BYTES = 50 * 2**20  # with less a job is not begun: a picture and its drafts take some 30 MB
+
+
+class Unfit(Refusal):
+    """This host is not one of the site's, or not ready to be."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    what: str
+    says: str
+    mend: str = ""  # empty where nothing has to be done
+    stops: bool = False  # the site, or this host
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (f"{self.what}: {self.says}", self.mend)))
+
+
+def this_host() -> str:
+    return socket.gethostname()
+
+
+def check_in() -> None:
+    """Before a web host or worker begins: record what no host has recorded yet. Raises Unfit where this one differs."""
+    found = [*unapplied_migrations()]
+    if not found:
+        _record()
+        found = [*differences()]
+    if found:
+        raise Unfit(f"This host does not start. {' '.join(map(str, found))}")
+
+
+def unfit() -> list[Finding]:
+    """What keeps this host from serving; nothing where it is fit. A few short statements, however large the site is."""
+    try:
+        return [*unapplied_migrations()] or [*differences(), *missing_static_files()]
+    except (OperationalError, InterfaceError) as error:
+        return [no_database(error)]
+
+
+def adopt(name: str) -> None:
+    """Somebody has changed the media folder or a key on purpose: from now on this host's is the site's."""
+    with transaction.atomic():
+        value = uuid4().hex if name == STORAGE else fingerprint(name)
+        SharedFact.objects.update_or_create(name=name, defaults={"value": value})
+        if name == STORAGE:
+            _write_mark(value)
+
+
+def fingerprint(name: str) -> str:
+    """Of a key: it tells whether two hosts have the same, and nothing else. One way, and keyed by the key itself."""
+    return hmac.new(getattr(settings, name).encode(), f"fingerprint of {name}".encode(), hashlib.sha256).hexdigest()
+
+
+def _record() -> None:
+    """Of two hosts that start for the first time at once, the second waits for the first's row, and finds its mark."""
+    if SharedFact.objects.count() >= len(SHARED):
+        return
+    with transaction.atomic():
+        for name in KEYS:
+            SharedFact.objects.get_or_create(name=name, defaults={"value": fingerprint(name)})
+        there = _mark()
+        fact, is_new = SharedFact.objects.get_or_create(name=STORAGE, defaults={"value": there or uuid4().hex})
+        if is_new and not there:
+            _write_mark(fact.value)
+
+
+def _mark() -> str:
+    """Of the media folder; empty where it has none. Raises OSError."""
+    path = media_path(MARK)
+    return path.read_text().strip() if path.exists() else ""
+
+
+def _write_mark(value: str) -> None:
+    store(MARK, f"{value}\n".encode())
+
+
+# What is looked at ------------------------------------------------------------------------------------------------
+
+
+def no_database(error: Exception) -> Finding:
+    reason = " ".join(str(error).split())
+    return Finding("database", f"it cannot be reached: {reason}.", "See DATABASE_URL, and start it.", stops=True)
+
+
+def unapplied_migrations() -> Iterator[Finding]:
+    if missing := _migrations_on_disk() - MigrationRecorder(connection).applied_migrations().keys():
+        says = f"{len(missing)} are not applied, {min(missing)[0]}.{min(missing)[1]} among them."
+        yield Finding("migrations", says, "Run: manage.py migrate", stops=True)
+
+
+@lru_cache
+def _migrations_on_disk() -> frozenset[tuple[str, str]]:
+    loader = MigrationLoader(None, load=False)
+    loader.load_disk()
+    return frozenset(loader.disk_migrations or ())
+
+
+def differences() -> Iterator[Finding]:
+    """Where this host's media folder or keys are not those of the others. What is not recorded differs from none."""
+    recorded = dict(SharedFact.objects.values_list("name", "value"))
+    yield from _storage(recorded)
+    for name in KEYS:
+        if recorded.get(name, fingerprint(name)) != fingerprint(name):
+            says = "it is another one than that of the site's other hosts, or than before."
+            yield Finding(name, says, _what_to_do(name, "set the old one again"), stops=True)
+
+
+def _what_to_do(name: str, mend: str) -> str:
+    return f"{mend[0].upper()}{mend[1:]}; or, where the change is meant, run: manage.py adopt {name}"
+
+
+def _storage(recorded: dict[str, str]) -> Iterator[Finding]:
+    if wrong := _wrong_with_mark(recorded.get(STORAGE)):
+        mend = _what_to_do(STORAGE, "mount the site's folder there, or set STUDIO_VAR")
+        yield Finding(STORAGE, f"the media folder {settings.MEDIA_ROOT} {wrong}.", mend, stops=True)
+
+
+def _wrong_with_mark(recorded: str | None) -> str:
+    if recorded is None:
+        return ""
+    try:
+        found = _mark()
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if not found:
+        return f"is not the site's: it holds no file {MARK}"
+    return "" if found == recorded else f"is not the site's: its file {MARK} names another"
+
+
+def missing_static_files() -> Iterator[Finding]:
+    if isinstance(staticfiles_storage, ManifestFilesMixin) and not staticfiles_storage.hashed_files:
+        says = f"there is no list of them in {settings.STATIC_ROOT}, so pages cannot be shown."
+        mend = "Run: manage.py collectstatic --noinput; then start this host anew"
+        yield Finding("static files", says, mend, stops=True)
+
+
+def full_disks(folders: Iterable[Path]) -> Iterator[Finding]:
+    for folder in folders:
+        if not os.access(folder, os.W_OK):
+            yield Finding("disk", f"{folder} cannot be written to.", "Give it to the user of this process.", stops=True)
+        elif (free := shutil.disk_usage(folder).free) < LEAST_FREE_BYTES:
+            says = f"the disk of {folder} is full: {free // 2**20} MB are free."
+            yield Finding("disk", says, "Remove what is not the site's, or enlarge it.", stops=True)
+
+
+# For jobs ---------------------------------------------------------------------------------------------------------
+
+
+def trouble_for_jobs(error: BaseException | None = None) -> str:
+    """Why a job cannot be done on this host though another could, for whoever waits for it; empty where it can be.
+
+    With what stopped the job, if anything did. The folder's path is not for everybody: `manage.py doctor` names it.
+    """
+    if disk.is_full(error):
+        return "The disk of the database is full." if isinstance(error, DatabaseError) else _full()
+    recorded = SharedFact.objects.filter(name=STORAGE).values_list("value", flat=True).first()
+    if wrong := _wrong_with_mark(recorded):
+        return f"On the host {this_host()} the media folder {wrong}."
+    if recorded and any(full_disks([Path(settings.MEDIA_ROOT)])):
+        return _full()
+    return ""
+
+
+def _full() -> str:
+    return f"The disk of the host {this_host()} is full, or cannot be written to."
