@@ -1,4 +1,4 @@
-"""What a visitor is told while the database is away: to come back in a moment, never that the site is broken.
+"""What a visitor is told while the database is away or a disk is full: to come back, never that the site is broken.
 
 Django's `handler500`, and not a middleware: between any two middlewares an exception has become a response already, so
 that none of them sees the error of another one (the log-in's look at the session is the usual first victim), and
@@ -15,37 +15,45 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.utils.translation import gettext, gettext_noop
 from django.views import defaults
 
+from datasets import disk
+
 log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 2
 SAY_EVERY_SECONDS = 10
 DETAIL = gettext_noop(
     "The database cannot be reached at the moment. Nothing is lost; please try again in a few seconds."
 )
+FULL = gettext_noop(
+    "A disk of the server is full. What you sent just now was not stored; please keep this page open and try again "
+    "in a few minutes."
+)
 _said_at = -float(SAY_EVERY_SECONDS)
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
     error = sys.exc_info()[1]
+    if disk.is_full(error):
+        return unavailable(request, error, FULL, "a disk is full")
     if isinstance(error, OperationalError | InterfaceError):
-        return unavailable(request, error)
+        return unavailable(request, error, DETAIL, "the database is away")
     return defaults.server_error(request)
 
 
-def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
-    _say(error)
+def unavailable(request: HttpRequest, error: BaseException | None, detail: str, reason: str) -> HttpResponse:
+    _say(reason, error)
     response: HttpResponse
     if request.get_preferred_type(["text/plain", "application/json"]) == "application/json":
-        response = JsonResponse({"detail": gettext(DETAIL)}, status=503)
+        response = JsonResponse({"detail": gettext(detail)}, status=503)
     else:
-        response = HttpResponse(gettext(DETAIL) + "\n", status=503, content_type="text/plain; charset=utf-8")
+        response = HttpResponse(gettext(detail) + "\n", status=503, content_type="text/plain; charset=utf-8")
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     response["Cache-Control"] = "no-store"
     return response
 
 
-def _say(error: Exception) -> None:
+def _say(reason: str, error: BaseException | None) -> None:
     """One line for all requests of some seconds, without a traceback: no code is at fault."""
     global _said_at
     if monotonic() - _said_at >= SAY_EVERY_SECONDS:
         _said_at = monotonic()
-        log.error("the database is away, requests are answered 503: %s", " ".join(str(error).split()))
+        log.error("%s, requests are answered 503: %s", reason, " ".join(str(error).split()))

@@ -32,6 +32,7 @@ KEYS = ("SECRET_KEY", "PSEUDONYM_KEY")
 SHARED = (STORAGE, *KEYS)
 MARK = "site-mark"  # below MEDIA_ROOT
 LEAST_FREE_BYTES = 50 * 2**20  # with less a job is not begun: a picture and its drafts take some 30 MB
+LITTLE_FREE_BYTES = 2 * 2**30  # a training keeps three times its weights, an archive all pictures once more
 
 
 class Unfit(Refusal):
@@ -113,7 +114,7 @@ def _write_mark(value: str) -> None:
 
 def no_database(error: Exception) -> Finding:
     reason = " ".join(str(error).split())
-    return Finding("database", f"it cannot be reached: {reason}.", "See DATABASE_URL, and start it.", stops=True)
+    return Finding("database", f"it cannot be reached: {reason}.", "Start it, or set DATABASE_URL.", stops=True)
 
 
 def unapplied_migrations() -> Iterator[Finding]:
@@ -129,9 +130,13 @@ def _migrations_on_disk() -> frozenset[tuple[str, str]]:
     return frozenset(loader.disk_migrations or ())
 
 
+def recorded_facts() -> dict[str, str]:
+    return dict(SharedFact.objects.values_list("name", "value"))
+
+
 def differences() -> Iterator[Finding]:
     """Where this host's media folder or keys are not those of the others. What is not recorded differs from none."""
-    recorded = dict(SharedFact.objects.values_list("name", "value"))
+    recorded = recorded_facts()
     yield from _storage(recorded)
     for name in KEYS:
         if recorded.get(name, fingerprint(name)) != fingerprint(name):
@@ -168,13 +173,18 @@ def missing_static_files() -> Iterator[Finding]:
         yield Finding("static files", says, mend, stops=True)
 
 
-def full_disks(folders: Iterable[Path]) -> Iterator[Finding]:
+def disks(folders: Iterable[Path]) -> Iterator[Finding]:
+    """Whether there is room in each of these folders, or where they would be made."""
     for folder in folders:
-        if not os.access(folder, os.W_OK):
+        there = next(each for each in (folder, *folder.parents) if each.exists())
+        free = shutil.disk_usage(there).free
+        says = f"{free / 1e9:.1f} GB are free in {folder}."
+        if not os.access(there, os.W_OK):
             yield Finding("disk", f"{folder} cannot be written to.", "Give it to the user of this process.", stops=True)
-        elif (free := shutil.disk_usage(folder).free) < LEAST_FREE_BYTES:
-            says = f"the disk of {folder} is full: {free // 2**20} MB are free."
-            yield Finding("disk", says, "Remove what is not the site's, or enlarge it.", stops=True)
+        elif free < LEAST_FREE_BYTES:
+            yield Finding("disk", f"the disk is full: {says}", "Make room there, or enlarge it.", stops=True)
+        else:
+            yield Finding("disk", says, "" if free > LITTLE_FREE_BYTES else "Make room there, or enlarge it.")
 
 
 # For jobs ---------------------------------------------------------------------------------------------------------
@@ -190,7 +200,7 @@ def trouble_for_jobs(error: BaseException | None = None) -> str:
     recorded = SharedFact.objects.filter(name=STORAGE).values_list("value", flat=True).first()
     if wrong := _wrong_with_mark(recorded):
         return f"On the host {this_host()} the media folder {wrong}."
-    if recorded and any(full_disks([Path(settings.MEDIA_ROOT)])):
+    if any(finding.stops for finding in disks([Path(settings.MEDIA_ROOT)])):
         return _full()
     return ""
 

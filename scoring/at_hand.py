@@ -13,6 +13,8 @@ from pathlib import Path
 from django.conf import settings
 
 from datasets import splits
+from datasets.doctor import examines
+from datasets.hosts import Finding
 from datasets.models.releases import Label, Release
 from datasets.refusals import Refusal
 from scoring.models import Checkpoint
@@ -43,14 +45,38 @@ def _folders() -> list[Path]:
 
 
 def devices_in_words() -> str:
-    n_gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-    gpus = f"has {n_gpus} GPU{'' if n_gpus == 1 else 's'}" if n_gpus else "has no GPU"
+    gpus = _gpus_in_words()
     says = f"Workers choose the device by TRAIN_DEVICE, which is {settings.TRAIN_DEVICE} here. This host {gpus}."
     if find_spec("torch") is None:
         says += " torch is not installed here: a worker on another host has to take the lane train."
     if last := Checkpoint.objects.filter(meta__has_key="device").first():
         says += f" The newest model was trained on {last.meta['device']}."
     return says
+
+
+def _n_gpus() -> int:
+    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+
+
+def _gpus_in_words() -> str:
+    n = _n_gpus()
+    return f"has {n} GPU{'' if n == 1 else 's'}" if n else "has no GPU"
+
+
+@examines()
+def device_and_weights() -> Iterator[Finding]:
+    """Of this host; another may be the one that trains."""
+    if find_spec("torch") is None:
+        yield Finding("GPU", "torch is not installed: this host does no trainings.")
+        return
+    says = f"this host {_gpus_in_words()}, and TRAIN_DEVICE is {settings.TRAIN_DEVICE}."
+    is_missing = settings.TRAIN_DEVICE.startswith("cuda") and not _n_gpus()
+    yield Finding("GPU", says, "Set TRAIN_DEVICE=auto or cpu, or install the GPU's driver." if is_missing else "")
+    if here := weights_here():
+        yield Finding("weights", f"ImageNet's are here for {', '.join(here)}.")
+    else:
+        mend = "Set WEIGHTS_DIR to a folder with torchvision's files, unless workers may download them."
+        yield Finding("weights", "ImageNet's are here for no backbone.", mend)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The life of a training run: asked for, trained by another process, taken up again when that dies, taken in."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from datasets.refusals import Refusal
 from scoring import results, trainer
 from scoring.models import Checkpoint, Epoch, TrainingRun
 from scoring.recipe import BadRecipe, Recipe
-from scoring.states import ORPHANED
+from scoring.states import DISK_FULL, ORPHANED
 
 GIVEN = ("mode", "scale_min", "scale_max")  # by the release, not by whoever trains
 LOG_TAIL = 4000  # characters shown of what a training wrote
@@ -148,6 +150,8 @@ def _follow(attempt: Attempt, run: TrainingRun, child: trainer.Child) -> None:
         raise JobFailed(child.reason)
     if child.status == ORPHANED:
         raise WorkDied("The training heard nothing from its worker as long as a lease lasts, and ended itself.")
+    if child.status == DISK_FULL:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as if it had been met here
     if child.status < 0:
         raise WorkDied(f"The training process was killed by signal {-child.status}. Often memory was too small for it.")
     if child.status:

@@ -1,4 +1,4 @@
-"""What worker and training agree on, without torch: states as folders, and how a training ends that is left alone.
+"""What worker and training agree on, without torch: states as folders, and how a training ends.
 
 A state is a folder `epoch-0007` that appears by rename, whole or not at all.
 """
@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 ORPHANED = 75  # exit status of a training that hears nothing more from its worker
+DISK_FULL = 74  # exit status of one that could not write: it may not have been able to write down why, either
 
 
 def state_name(epoch: int) -> str:

@@ -156,7 +156,7 @@ def test_the_operator_reads_what_is_missing(tmp_path: Path) -> None:
 
 def test_a_fresh_worker_knows_every_kind_of_job_and_all_that_is_done_unasked(tmp_path: Path) -> None:
     """Django's start alone imports every module that registers one: no page and no test has to have been there."""
-    registers = re.compile(r"^@(handles|repeats)\(", re.MULTILINE)
+    registers = re.compile(r"^@(handles|repeats|examines)\(", re.MULTILINE)
     files = [file.relative_to(ROOT).with_suffix("") for file in python_files() if registers.search(file.read_text())]
     start = "import sys, django; django.setup(); print(*sys.modules)"
     command = [sys.executable, "-c", start]

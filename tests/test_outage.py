@@ -1,5 +1,6 @@
 """What people and programs are told while the database is away, and that all is well after it."""
 
+import errno
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,6 +98,22 @@ def test_so_it_is_where_the_session_cannot_be_stored(visitor: Client, monkeypatc
     visitor.force_login(user)
     monkeypatch.setattr(SessionStore, "save", refuse)
     assert is_put_off(visitor.post(reverse("login"), {"username": user.username, "password": "a-good-password"}))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), OperationalError("full")])
+def test_a_full_disk_is_called_so_and_what_was_sent_can_be_sent_again(visitor: Client, error: Exception) -> None:
+    """Of an upload, or of the database's: both come here."""
+    if isinstance(error, OperationalError):
+        error.__cause__ = psycopg.errors.DiskFull("could not extend file")
+    participation = make.participation(make.study())
+    visitor.cookies = make.browser(participation).cookies
+    address = reverse("annotation:answer", args=[participation.public_id])
+    with database_away(error):
+        response = visitor.post(address, "{}", content_type=JSON, headers={"Accept": JSON})
+    assert is_put_off(response)
+    assert response.json() == {"detail": outage.FULL}
+    assert "disk of the server is full" in outage.FULL
 
 
 @pytest.mark.django_db

@@ -1,10 +1,6 @@
 """The machines and processes that serve this site, as far as they have to know of each other."""
 
-from datetime import timedelta
-from typing import Self
-
 from django.db import models
-from django.db.models.functions import Now
 
 
 class SharedFact(models.Model):
@@ -18,11 +14,6 @@ class SharedFact(models.Model):
         return self.name
 
 
-class WorkerQuerySet(models.QuerySet["Worker"]):
-    def heard_of(self, *, within: timedelta) -> Self:
-        return self.filter(seen_at__gt=Now() - within)
-
-
 class Worker(models.Model):
     """A process that does jobs, as it was last heard of; one that was killed leaves its row behind for a while."""
 
@@ -30,8 +21,6 @@ class Worker(models.Model):
     lanes = models.JSONField()
     started_at = models.DateTimeField(auto_now_add=True)
     seen_at = models.DateTimeField()  # by the database's clock, which all hosts share
-
-    objects = WorkerQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"{self.host}: {', '.join(self.lanes)}"

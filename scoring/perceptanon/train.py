@@ -11,8 +11,10 @@ import os
 import sys
 from pathlib import Path
 
+from datasets import disk
 from scoring.perceptanon.failures import CannotTrain
 from scoring.perceptanon.lifeline import exit_when_silent
+from scoring.states import DISK_FULL
 
 FAILED = 3  # exit status where the reason is in failed.json
 
@@ -39,6 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(reason, file=sys.stderr)  # noqa: T201
         failed.write_text(json.dumps({"reason": str(reason)}))
         return FAILED
+    except Exception as error:
+        if not disk.is_full(error):
+            raise
+        print(f"The disk is full: {error}", file=sys.stderr)  # noqa: T201
+        return DISK_FULL
     return 0
 
 

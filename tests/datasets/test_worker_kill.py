@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django_tasks_db.models import DBTaskResult
 from PIL import Image as PillowImage
 
 from annotation.freeze import request_freeze
@@ -20,6 +21,7 @@ from annotation.studies.setup import set_up_study
 from datasets.export import archive_name, request_export
 from datasets.files import media_path, store
 from datasets.jobs import queue_job
+from datasets.models.hosts import Worker
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
@@ -123,6 +125,21 @@ def test_a_worker_that_wakes_up_after_its_job_was_taken_over_writes_nothing_and_
 def written(job: Job) -> list[Any]:
     rows = [model.objects.filter(project=job.project).order_by("pk") for model in (Pair, Image, Source)]
     return [Job.objects.filter(pk=job.pk).values().get(), *(list(each.values()) for each in rows)]
+
+
+# Two hosts, of which one is unfit
+
+
+def test_a_job_is_done_by_another_host_when_a_workers_own_has_lost_its_media_folder(start_worker, settings, tmp_path):
+    start_worker()
+    wait_until(lambda: Worker.objects.count() == 1)
+    elsewhere = settings.MEDIA_ROOT.parent.rename(tmp_path / "mounted")
+    job = queue_job("import_pairs", make.project(), **import_arguments(one_picture(tmp_path)))
+    wait_until(lambda: DBTaskResult.objects.count() == 2)  # the ticket that it took, and the one that it left to others
+    start_worker(STUDIO_VAR=str(elsewhere))
+    done = finished(job)
+    assert (done.state, done.attempt, done.n_returns) == (Job.State.DONE, 1, 0)
+    assert list((elsewhere / "media" / "pictures").glob("*/*"))
 
 
 # A freeze and an export

@@ -18,6 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from scoring.perceptanon.train import FAILED, main
+from scoring.states import DISK_FULL
 from tests.perceptanon.make import TINY, folder_to_train, label, write_labels, write_recipe
 
 COMMAND = [sys.executable, "-m", "scoring.perceptanon.train"]
@@ -182,6 +183,13 @@ def test_what_cannot_be_trained_on_fails_with_the_reason_in_one_sentence(folder,
     said = capsys.readouterr().err
     assert said == reason(folder) + "\n"
     assert expected in said
+    assert not (folder / "result.json").exists()
+
+
+def test_a_full_disk_ends_a_training_by_its_own_status(folder, capsys):
+    (folder / "epochs.jsonl").symlink_to("/dev/full")
+    assert main([str(folder), "--device", "cpu"]) == DISK_FULL
+    assert capsys.readouterr().err.startswith("The disk is full: ")
     assert not (folder / "result.json").exists()
 
 

@@ -28,6 +28,7 @@ from scoring import results, trainer
 from scoring.models import Checkpoint, Epoch, Prediction, TrainingRun
 from scoring.recipe import Recipe
 from scoring.runs import CannotQueue, log_tail, queue_run, recipe_for, run_again
+from scoring.states import DISK_FULL
 from tests import make
 from tests.races import at_once
 from tests.scoring import trained
@@ -278,6 +279,19 @@ def test_where_torch_is_not_installed_the_run_says_how_to_install_it(media_of_it
     run = trained.queued_run()
     monkeypatch.setitem(sys.modules, "torch", None)  # for Python that is a package that cannot be found
     assert "torch is not installed where this worker runs. Run: pip install" in failed(run)
+
+
+@real_process
+def test_a_training_that_finds_the_disk_full_goes_back_for_another_host(media_of_its_own, monkeypatch, tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nexit {DISK_FULL}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    run = trained.queued_run()
+    jobs.run(run.job.pk)
+    run.job.refresh_from_db()
+    assert (run.job.state, run.job.n_returns) == (Job.State.QUEUED, 1)
+    assert re.search(r"The disk of the host \S+ is full", run.job.error)
 
 
 def test_an_ha1_training_is_shown_no_original(media_of_its_own):

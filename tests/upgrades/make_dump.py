@@ -77,6 +77,7 @@ def version() -> str:
 
 def build_site(folder: Path) -> None:
     """A project with a release, a trained model, and studies in every state."""
+    hosts_start()
     project(folder)
     studies(folder)
     people_rate()
@@ -84,6 +85,14 @@ def build_site(folder: Path) -> None:
     release()
     others_come_and_go()
     more_pairs(folder)
+
+
+def hosts_start() -> None:
+    """What a web host and a worker leave of themselves."""
+    from datasets import hosts, workers
+
+    hosts.check_in()
+    workers.appear(["short", "train"])
 
 
 def project(folder: Path) -> None:

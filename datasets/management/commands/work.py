@@ -2,7 +2,8 @@ import logging
 import signal
 import threading
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.db import DatabaseError, close_old_connections, connection
 from django.utils.crypto import get_random_string
 from django_tasks_db.management.commands.db_worker import Worker
 
-from datasets import jobs
+from datasets import jobs, workers
 from datasets.hosts import check_in
 from datasets.telling import TellingCommand
 
@@ -52,15 +53,29 @@ class Command(TellingCommand):
         lanes = lane or list(settings.LANES)
         try:
             check_in()
+            with there(lanes):
+                every(REAP_EVERY_SECONDS, jobs.reap)
+                for verb, seconds in jobs.repeated.items():
+                    every(seconds, verb)
+                take_tickets(lanes)
         except DatabaseError as error:
             raise CommandError(f"The database is away: {error}. Start the worker again.") from error
-        every(REAP_EVERY_SECONDS, jobs.reap)
-        for verb, seconds in jobs.repeated.items():
-            every(seconds, verb)
-        try:
-            take_tickets(lanes)
-        except DatabaseError as error:
-            raise CommandError(f"The database is away: {error}. Start the worker again.") from error
+
+
+@contextmanager
+def there(lanes: list[str]) -> Iterator[None]:
+    """Let others see this worker, as long as the block lasts and this process lives."""
+    worker = workers.appear(lanes)
+
+    def say_there() -> None:
+        workers.say_there(worker)
+
+    every(workers.SAY_EVERY_SECONDS, say_there)
+    try:
+        yield
+    finally:
+        with suppress(DatabaseError):  # it is away: the row says by its age that nobody is there
+            workers.leave(worker)
 
 
 def take_tickets(lanes: list[str]) -> None:
