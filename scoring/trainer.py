@@ -131,6 +131,7 @@ def training(folder: Path) -> Iterator[Child]:
 def _command(folder: Path) -> list[str]:
     command = [sys.executable, "-m", "scoring.perceptanon.train", str(folder)]
     command += ["--pictures", str(settings.MEDIA_ROOT), "--device", settings.TRAIN_DEVICE]
+    command += ["--locks", str(settings.VAR_DIR / "locks")]
     if settings.WEIGHTS_DIR:
         command += ["--weights", settings.WEIGHTS_DIR]
     # A worker that stands still as long as its lease has lost the job: nor may its child go on.

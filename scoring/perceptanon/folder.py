@@ -20,18 +20,39 @@ from scoring.perceptanon.failures import CannotTrain
 from scoring.perceptanon.loop import train
 from scoring.perceptanon.networks import PerceptAnon, network
 from scoring.perceptanon.predict import predictions, write_predictions
+from scoring.perceptanon.turns import turn_on
 from scoring.perceptanon.weights import imagenet_weights
 from scoring.recipe import BadRecipe, Recipe, recipe_from
 from scoring.states import newest_state
 
 
 def train_folder(
-    folder: Path, *, pictures: Path, weights: Path | None, device: str, say: Callable[[str], None]
+    folder: Path,
+    *,
+    pictures: Path,
+    weights: Path | None,
+    device: str,
+    say: Callable[[str], None],
+    locks: Path | None = None,
 ) -> None:
     """Train on the folder, or go on where it was left. Raises CannotTrain with a reason in plain words."""
     recipe = read_recipe(folder)
     rows = read_labels(folder, recipe)
     where = _device(device)
+    with turn_on(where, locks, say):
+        _train_on(where, folder, recipe, rows, pictures=pictures, weights=weights, say=say)
+
+
+def _train_on(
+    where: torch.device,
+    folder: Path,
+    recipe: Recipe,
+    rows: list[LabelRow],
+    *,
+    pictures: Path,
+    weights: Path | None,
+    say: Callable[[str], None],
+) -> None:
     if recipe.backbone == "tiny":
         torch.set_num_threads(1)  # on so small a network more threads only wait for one another
     net, weights_file = _fresh_network(recipe, weights)
@@ -75,7 +96,8 @@ def _device(name: str) -> torch.device:
         if not name.startswith(("cpu", "cuda")):
             raise RuntimeError(name)
         device = torch.device(name)
-        torch.empty(1, device=device)
+        if device.type == "cuda":
+            torch.cuda.get_device_properties(device)  # takes none of its memory: another training may have it still
     except (RuntimeError, AssertionError) as error:
         raise CannotTrain(f"There is no device {name!r} here; take cpu, or cuda where there is a GPU.") from error
     return device

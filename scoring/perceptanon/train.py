@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
             pictures=options.pictures or options.folder,
             weights=options.weights,
             device=options.device,
+            locks=options.locks,
             say=lambda text: print(text, flush=True),  # noqa: T201
         )
     except CannotTrain as reason:
@@ -61,6 +62,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--weights", type=_folder, help="folder with torchvision's ImageNet weights, by their own file names"
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 (default: cuda where there is one)")
+    parser.add_argument(
+        "--locks", type=Path, metavar="FOLDER", help="wait for other trainings on the device that name this folder"
+    )
     parser.add_argument(
         "--exit-when-silent",
         type=float,

@@ -125,7 +125,8 @@ def people_rating() -> Iterator[list[Any]]:
 
 
 def log_of(run: TrainingRun, attempt: int) -> str:
-    return (media_path(run.folder) / f"attempt-{attempt}" / "log.txt").read_text()
+    log = media_path(run.folder) / f"attempt-{attempt}" / "log.txt"
+    return log.read_text() if log.exists() else ""
 
 
 def assert_trained_once_and_whole(run: TrainingRun, *, attempt: int) -> None:
@@ -180,6 +181,19 @@ def test_a_worker_that_stands_still_loses_its_training_and_does_not_take_it_back
     run.refresh_from_db()
     assert (run.job.state, run.job.attempt) == (Job.State.DONE, 2)
     assert Checkpoint.objects.filter(run=run).count() == 1
+
+
+def test_a_device_has_one_training_at_a_time_and_is_free_when_that_is_killed(start_worker, run, release):
+    for _ in range(2):
+        start_worker()
+    wait_until(lambda: has_an_epoch(run))
+    [holder] = trainers(run)
+    os.kill(holder, signal.SIGSTOP)  # it trains no further, and lives
+    other = small_run(release, n_epochs=2)
+    wait_until(lambda: "waiting for cpu, on which another training runs" in log_of(other, 1))
+    assert not has_an_epoch(other)
+    os.kill(holder, signal.SIGKILL)
+    assert finished(other.job).state == Job.State.DONE
 
 
 @LONG

@@ -387,11 +387,13 @@ def without_paths(text: str, folder: Path) -> str:
 
 
 def write_pictures(path: Path) -> None:
-    """The pictures' files below MEDIA_ROOT, and no other."""
+    """The pictures' files below MEDIA_ROOT with the folder's mark, which the database knows, and no other."""
     from django.conf import settings
 
+    from datasets.hosts import MARK
+
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted((settings.MEDIA_ROOT / "pictures").rglob("*.*")):
+        for file in [settings.MEDIA_ROOT / MARK, *sorted((settings.MEDIA_ROOT / "pictures").rglob("*.*"))]:
             name = zipfile.ZipInfo(str(file.relative_to(settings.MEDIA_ROOT)))
             archive.writestr(name, file.read_bytes(), zipfile.ZIP_DEFLATED)
 
