@@ -113,7 +113,9 @@ class ReleaseAdmin(ReadOnly):
 
 
 @admin.register(ReleaseNotice)
-class ReleaseNoticeAdmin(admin.ModelAdmin[ReleaseNotice]):
+class ReleaseNoticeAdmin(ReadOnly):
+    """Written by what they tell of: one put here by hand would call a release retracted whose files are still there."""
+
     list_display = ["release", "kind", "text", "created_at"]
     list_select_related = ["release"]
 
