@@ -169,16 +169,20 @@ def content_hash(release: Release) -> str:
 
     The pictures are covered by their hashes in labels.csv.
     """
+    return hash_of_files((name, chunks(release)) for name, chunks in content_of(release).items())
 
-    def sums() -> Iterator[tuple[str, str]]:
-        for name, chunks in content_of(release).items():
-            digest = hashlib.sha256()
-            for chunk in chunks(release):
-                digest.update(chunk)
-            yield digest.hexdigest(), name
 
-    return hash_of_sums(sums())
+def hash_of_files(files: Iterable[tuple[str, Iterable[bytes]]]) -> str:
+    """SHA-256 over the lines that `sha256sum` would print of them; a file at a time, chunk by chunk."""
+    return hash_of_sums((_sha256(chunks), name) for name, chunks in files)
 
 
 def hash_of_sums(sums: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("".join(f"{digest}  {name}\n" for digest, name in sums).encode()).hexdigest()
+
+
+def _sha256(chunks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -4,7 +4,7 @@ project that is renamed later changes no byte of it."""
 from operator import itemgetter
 from typing import Any
 
-from datasets.content import content_of
+from datasets.content import content_of, hash_of_files, json_lines
 from datasets.models.releases import Release
 
 # Texts are in wording.json; the job that froze the release is a matter of the site.
@@ -27,6 +27,14 @@ def facts_of(release: Release) -> dict[str, Any]:
         "content_hash": release.content_hash,
         "study": {key: value for key, value in release.origins.items() if key not in NOT_TOLD},
     }
+
+
+def told_hash(release: Release) -> str:
+    """SHA-256 over the lines that `sha256sum` would print of what a release says beside its content: its agreement, its
+    README, and what its manifest says of it."""
+    readme = iter([release.readme.encode()])
+    told = {"agreement.json": json_lines(release.agreement), "README.md": readme, "manifest": json_lines(release.facts)}
+    return hash_of_files(told.items())
 
 
 def asked_of(release: Release) -> dict[str, str]:

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
 from datasets.models.releases import FrozenCue, FrozenRating, Label, OtherAnswer, Release, SetAsideRating
-from datasets.release_texts import facts_of, readme_of
+from datasets.release_texts import facts_of, readme_of, told_hash
 from datasets.splits import part_of
 from scoring.measures.agreement import agreement_summary
 
@@ -269,6 +269,8 @@ def finish_release(release: Release, *, agreement: dict[str, Any], content_hash:
     )
     release.refresh_from_db()
     Release.objects.filter(pk=release.pk).update(facts=facts_of(release), readme=readme_of(release))
+    release.refresh_from_db()  # JSON as the database gives it back, which is what an export will read
+    Release.objects.filter(pk=release.pk).update(told_hash=told_hash(release))
     release.refresh_from_db()
 
 
