@@ -78,6 +78,12 @@ def readme_of(release: Release) -> str:
         if "set_aside_cues.csv" in content_of(release)
         else ""
     )
+    file_names = (
+        "; `original_file` and `anonymized_file` are the files' names as they were imported: they can give away a "
+        "person, a place or a method"
+        if release.names_files
+        else ""
+    )
     return f"""# {release.title}, version {release.version}
 {simulated}
 Ratings by people, each given on {shown} ({release.mode}).
@@ -87,7 +93,7 @@ Ratings by people, each given on {shown} ({release.mode}).
 {core}
 | file | what it holds |
 |---|---|
-| labels.csv | one row per pair: its number in the project, paths, source, method, scope, group (a name for this release alone, which versions of one original share), split, number of ratings, mean, median, standard deviation (n - 1), and the mean corrected for each annotator's bias and noise, with its standard error |
+| labels.csv | one row per pair: its number in the project, paths, source, method, scope, group (a name for this release alone, which versions of one original share), split, number of ratings, mean, median, standard deviation (n - 1), and the mean corrected for each annotator's bias and noise, with its standard error{file_names} |
 | ratings.csv | one row per rating: pair, annotator (a name for this release only), score, seconds, position in the session |
 | other_answers.csv | answers that no label rests on, of everybody in this release: to repeats (the first answer is in ratings.csv), checks, practice pairs and warm-ups, with their purpose; a pair may be in no other file |
 | splits.csv | train, val or test, by group: all versions of one original are in one part |

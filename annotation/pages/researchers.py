@@ -18,7 +18,7 @@ from annotation.languages import in_english
 from annotation.models.studies import MAX_GOAL, Study
 from annotation.studies import filling, life, pairs
 from annotation.studies.forms.setup import StudyForm
-from annotation.studies.forms.study_page import CompletionForm, GoalForm, InvitationForm
+from annotation.studies.forms.study_page import CompletionForm, FreezeForm, GoalForm, InvitationForm
 from annotation.studies.forms.wording import WordingForm
 from annotation.studies.invitations import invite as invite_by
 from annotation.studies.invitations import revoke_invitation
@@ -117,6 +117,7 @@ def study(request: LoggedIn, study: UUID) -> HttpResponse:
         "completion_form": CompletionForm(instance=found),
         "changes": found.changes.select_related("changed_by"),
         "n_further_pairs": n_further,
+        "freeze_form": FreezeForm(),
         "filling": filling.fillings(found).first(),
         "n_left_out": pairs.other_pairs(found).count() - n_further,
     }
@@ -203,10 +204,12 @@ def revoke(request: LoggedIn, study: UUID, invitation: int) -> HttpResponse:
 def freeze(request: LoggedIn, study: UUID) -> HttpResponse:
     """Once asked where there is a reason to; the page it asks on sends the same again, confirmed."""
     found = managed_study(request, study)
-    if "confirmed" not in request.POST and (reasons := doubts(found)):
-        context = {"study": found, "project": found.project, "doubts": reasons}
+    form = FreezeForm(request.POST)
+    wanted = understood(form)
+    if "confirmed" not in request.POST and (reasons := doubts(found, **wanted)):
+        context = {"study": found, "project": found.project, "doubts": reasons, "freeze_form": form}
         return render(request, "annotation/researchers/freeze.html", context)
-    job = request_freeze(found, by=request.user)
+    job = request_freeze(found, **wanted, by=request.user)
     return redirect("datasets:job", job.public_id)
 
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 
 def seal(apps: Any, schema_editor: Any) -> None:
-    for release in apps.get_model("datasets", "Release").objects.exclude(frozen_at=None).iterator(chunk_size=20):
+    for release in apps.get_model("datasets", "Release").objects.exclude(frozen_at=None):
         release.told_hash = told_hash(release)
         release.save(update_fields=["told_hash"])
 
