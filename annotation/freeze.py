@@ -81,7 +81,9 @@ def request_freeze(study: Study, *, names_files: bool = False, by: AbstractBaseU
     now = timezone.now()
     if not _used_revisions(study, now).exists():
         raise NothingToFreeze("This study has no ratings yet; there is nothing to freeze.")
-    return queue_job("freeze_study", study.project, by=by, study=study.pk, cutoff=now.isoformat(), names_files=names_files)
+    return queue_job(
+        "freeze_study", study.project, by=by, study=study.pk, cutoff=now.isoformat(), names_files=names_files
+    )
 
 
 def doubts(study: Study, *, names_files: bool = False) -> list[str]:

@@ -42,7 +42,7 @@ def request_export(release: Release, *, by: AbstractBaseUser | None = None) -> J
     return running or done or queue_job("export_release", release.project, by=by, release=release.pk)
 
 
-@handles("export_release")
+@handles("export_release", in_closed_projects=True)
 def export_release(attempt: Attempt) -> dict[str, Any]:
     """Write the archive beside its final place, then put it there if the job is still ours."""
     release = Release.objects.frozen().select_related("project").get(pk=attempt.arguments["release"])

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from datasets.access import LoggedIn, managed_project
 from datasets.alike import groups_alike
+from datasets.closing import check_open
 from datasets.export import Retracted, archive_name, request_export
 from datasets.files import file_response, media_path
 from datasets.forms import ImportForm, PairForm, RetractForm, SourceForm
@@ -117,10 +118,12 @@ def import_pairs(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
     form = ImportForm(request.POST or None, request.FILES or None, label_suffix="")
     if request.method == "POST" and form.is_valid():
-        archive = keep_upload(form.cleaned_data["archive"])
-        leave_columns = form.cleaned_data["leave_columns"]
-        job = queue_job("import_pairs", found, by=request.user, archive=archive, leave_columns=leave_columns)
-        return redirect("datasets:job", job.public_id)
+        with told_in(form):
+            check_open(found)  # before anything is kept
+            archive = keep_upload(form.cleaned_data["archive"])
+            leave_columns = form.cleaned_data["leave_columns"]
+            job = queue_job("import_pairs", found, by=request.user, archive=archive, leave_columns=leave_columns)
+            return redirect("datasets:job", job.public_id)
     context = {"project": found, "form": form}
     return render(request, "datasets/import.html", context, status=400 if form.errors else 200)
 
@@ -133,6 +136,7 @@ def sample_manifest(request: LoggedIn, project: str) -> HttpResponse:
 
 
 @require_POST
+@told_on("datasets:job")
 def import_previewed(request: LoggedIn, job: UUID) -> HttpResponse:
     """Import what a job has shown; asked twice, the second import changes nothing."""
     found = managed_job(request, job)

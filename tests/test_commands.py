@@ -61,10 +61,22 @@ def test_the_whole_way_by_command_line(tmp_path: Path) -> None:
     make.rate_all(make.participation(study))
     assert "3 of 3 ratings" in run("study", "faces/autumn/ha2")
     assert "faces/autumn-ha2/1: 3 labels" in run("freeze_study", "faces/autumn/HA2")
-    run("export_release", "faces/autumn-ha2", "--to", str(tmp_path))
+    assert "faces/autumn-ha2/2: 3 labels" in run("freeze_study", "faces/autumn/HA2", "--file-names")
+    assert [release.names_files for release in Release.objects.order_by("version")] == [False, True]
+    run("export_release", "faces/autumn-ha2/1", "--to", str(tmp_path))
     with zipfile.ZipFile(tmp_path / "autumn-ha2-v1.zip") as archive:
         assert archive.testzip() is None
         assert "labels.csv" in archive.namelist()
+
+
+def test_a_project_is_closed_and_opened_again_by_command() -> None:
+    study = make.study(make.project(slug="faces"), n_pairs=2)
+    assert "is closed" in run("close_project", "faces")
+    study.refresh_from_db()
+    assert study.state == Study.State.CLOSED
+    with pytest.raises(CommandError, match="This project is closed"):
+        run("study", f"faces/{study.campaign.slug}/HA2", "--open")
+    assert "is open again" in run("close_project", "faces", "--reopen")
 
 
 def test_a_members_role_can_be_changed_and_the_member_removed() -> None:

@@ -11,7 +11,7 @@ from django.db import models
 
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project, managed_through
-from datasets.models.releases import Mode
+from datasets.models.releases import Mode, Release, ReleaseQuerySet
 
 MIN_SCORE, MAX_SCORE = 1, 10
 MAX_GOAL = 1000  # ratings of one pair
@@ -258,6 +258,10 @@ class Study(models.Model):
     def short_name(self) -> str:
         """What its files are called, and what people type where something about it cannot be taken back."""
         return f"{self.campaign.slug}-{self.mode}"
+
+    def releases(self) -> ReleaseQuerySet:
+        """Those frozen from it."""
+        return Release.objects.frozen().filter(project=self.campaign.project_id, origins__study_id=self.public_id.hex)
 
     @property
     def is_open(self) -> bool:

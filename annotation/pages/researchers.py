@@ -16,7 +16,7 @@ from annotation.access import managed_study
 from annotation.freeze import doubts, request_freeze
 from annotation.languages import in_english
 from annotation.models.studies import MAX_GOAL, Study
-from annotation.studies import filling, life, pairs
+from annotation.studies import deleting, filling, life, pairs
 from annotation.studies.forms.setup import StudyForm
 from annotation.studies.forms.study_page import CompletionForm, FreezeForm, GoalForm, InvitationForm
 from annotation.studies.forms.wording import WordingForm
@@ -31,6 +31,7 @@ from datasets.forms import understood
 from datasets.models.jobs import Job
 from datasets.telling import told_in, told_on
 
+CHANGES_SHOWN = 20
 UNASKED = (connectivity.KIND, assessment.KIND)  # what workers check by themselves
 
 
@@ -53,6 +54,7 @@ def project(request: LoggedIn, project: str) -> HttpResponse:
         "studies": [{"study": study, "progress": progress[study.pk]} for study in listed],
         "releases": found.releases.exclude(frozen_at=None),
         "jobs": found.jobs.exclude(kind__in=UNASKED)[:8],
+        "changes": found.changes.select_related("by")[:CHANGES_SHOWN],
     }
     return render(request, "annotation/researchers/project.html", context)
 
@@ -111,6 +113,7 @@ def study(request: LoggedIn, study: UUID) -> HttpResponse:
         "people": people.people_of(found),
         "invitations": invitations,
         "invitation_form": InvitationForm(),
+        "is_deletable": deleting.is_deletable(found),
         "steps": [state for state, before in life.STEPS.items() if found.state in before],
         "connectivity": background.last_check(found, connectivity.KIND),
         "goal_form": GoalForm(initial={"goal": found.goal}, auto_id="id_goal_%s"),

@@ -30,7 +30,7 @@ def checks_studies(kind: str) -> Callable[[Check], Check]:
     """Register what finds something out about a study; it returns what is to be known until the next check."""
 
     def register(check: Check) -> Check:
-        @handles(kind)
+        @handles(kind, in_closed_projects=True)
         def job(attempt: Attempt) -> dict[str, Any]:
             study = _study_of(attempt)
             n = _n_answered(study)  # before the answers are read: whatever comes meanwhile is a reason to check again

@@ -2,7 +2,7 @@
 
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, PairChange, Source
-from datasets.models.projects import Membership, Project, Role
+from datasets.models.projects import Membership, Project, ProjectChange, Role
 from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, ReleaseNotice, SetAsideRating
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Pair",
     "PairChange",
     "Project",
+    "ProjectChange",
     "Release",
     "ReleaseNotice",
     "Role",

@@ -51,7 +51,7 @@ class Release(models.Model):
     format = models.PositiveSmallIntegerField(default=1)  # of its files (datasets/content.py)
     facts = models.JSONField(default=dict)  # as its manifest says them
     readme = models.TextField(blank=True)
-    told_hash = models.CharField(max_length=64, blank=True)  # of agreement, facts and README (datasets/release_texts.py)
+    told_hash = models.CharField(max_length=64, blank=True)  # of agreement, facts and README: release_texts.py
     frozen_at = models.DateTimeField(null=True)
 
     objects = ReleaseQuerySet.as_manager()

@@ -23,8 +23,9 @@ class FreezeForm(Plain, forms.Form):
     names_files = forms.BooleanField(
         label="Put the file names as imported into the release",
         required=False,
-        help_text="In labels.csv, for everybody who gets it. A file name can give away a person, a place or a method: look "
-        "at the names first. Without this a release names pictures by their hashes alone, and the key says which they are.",
+        help_text="In labels.csv, for everybody who gets it. A file name can give away a person, a place or a method: "
+        "look at the names first. Without this a release names pictures by their hashes alone; its key, which stays "
+        "with you, says which files they are.",
     )
 
 

@@ -212,7 +212,7 @@ def test_an_empty_draft_takes_any_kind_of_pair(researcher: Client, project: Proj
 
 def test_a_draft_is_deleted_and_its_campaign_takes_another_study(researcher: Client, project: Project) -> None:
     study = make.study(project, is_open=False)
-    address = reverse("annotation:delete-draft", args=[study.public_id])
+    address = reverse("annotation:delete-study", args=[study.public_id])
     page = researcher.get(reverse("annotation:study", args=[study.public_id])).content.decode()
     assert "Delete this draft" in page
     assert f"Type {study.short_name} to confirm" in researcher.get(address).content.decode()
@@ -221,18 +221,19 @@ def test_a_draft_is_deleted_and_its_campaign_takes_another_study(researcher: Cli
     assert make.study(project, n_pairs=0, campaign=study.campaign).items.count() == 4
 
 
-def test_a_study_that_was_open_is_not_deleted(researcher: Client, project: Project) -> None:
+def test_a_study_that_somebody_has_rated_in_is_not_deleted(researcher: Client, project: Project) -> None:
     study = make.study(project)
-    page = researcher.post(reverse("annotation:delete-draft", args=[study.public_id]), follow=True).content.decode()
+    make.rate(make.participation(study), 5)
+    page = researcher.post(reverse("annotation:delete-study", args=[study.public_id]), follow=True).content.decode()
     assert "close it instead" in page
-    assert "Delete this draft" not in page
+    assert reverse("annotation:delete-study", args=[study.public_id]) not in page
     assert Study.objects.exists()
 
 
 def test_a_draft_is_not_deleted_until_its_name_is_typed(researcher: Client, project: Project) -> None:
     study = make.study(project, is_open=False)
-    address = reverse("annotation:delete-draft", args=[study.public_id])
-    assert "4 pairs of the study" in researcher.get(address).content.decode()
+    address = reverse("annotation:delete-study", args=[study.public_id])
+    assert "<dt>Pairs</dt> <dd>4</dd>" in " ".join(researcher.get(address).content.decode().split())
     for typed in ("", "something-else", study.short_name.lower()):
         assert researcher.post(address, {"typed": typed}).status_code == 400
     assert Study.objects.exists()
@@ -242,7 +243,7 @@ def test_nobody_else_deletes_a_draft(project: Project) -> None:
     study = make.study(project, is_open=False)
     for person in (make.member(project, Role.ANNOTATOR), make.member(make.project())):
         (client := Client()).force_login(person)
-        assert client.post(reverse("annotation:delete-draft", args=[study.public_id])).status_code == 404
+        assert client.post(reverse("annotation:delete-study", args=[study.public_id])).status_code == 404
     assert Study.objects.exists()
 
 
