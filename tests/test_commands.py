@@ -3,6 +3,7 @@
 import csv
 import json
 import zipfile
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -232,13 +233,14 @@ def test_every_setting_of_the_page_can_be_given_by_command() -> None:
         "--min-ratings", "4", "--max-ratings", "9", "--half-width", "0.5", "--model-order", "--core", "30",
         "--practice", "2", "--checks", "3", "--language", "de", "--no-swipe", "--no-flicker",
         "--confirm-on-press", "--ask-who", "--ask-cues", "--completion-code", "C0DE",
-        "--completion-url", "https://panel.example/done")  # fmt: skip
+        "--completion-url", "https://panel.example/done", "--pay-per-hour", "12.50",
+        "--pay-currency", "EUR")  # fmt: skip
     wanted = {"language": "de", "goal": 4, "session_size": 40, "seconds_per_pair": 20, "lease_seconds": 120,
               "side": "balanced", "spacing": 9, "person_limit": 60, "repeat_distance": 7, "stops_adaptively": True,
               "min_ratings": 4, "max_ratings": 9, "half_width": 0.5, "is_ordered_by_model": True, "core_percent": 30,
               "n_practice": 2, "n_checks": 3, "n_warm_up": 4, "repeat_percent": 10,
               "allows_swipe": False, "allows_flicker": False, "confirms_on_press": True, "asks_who": True,
-              "asks_cues": True,
+              "asks_cues": True, "pay_per_hour": Decimal("12.50"), "pay_currency": "EUR",
               "completion_code": "C0DE", "completion_url": "https://panel.example/done"}  # fmt: skip
     assert Study.objects.values(*wanted).get() == wanted
     assert {*wanted} == {*SETTINGS} - {"name", "mode"}

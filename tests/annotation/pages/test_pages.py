@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -97,6 +98,10 @@ def test_a_study_over_some_methods_holds_only_their_pairs(researcher: Client, pr
         ({"min_ratings": 9, "max_ratings": 8}, "at least the fewest"),
         ({"half_width": 0}, "greater than or equal to 0.05"),
         ({"core_percent": 101}, "less than or equal to 100"),
+        ({"pay_per_hour": "12.50"}, "Name the currency of the pay"),
+        ({"pay_currency": "EUR"}, "Say how much"),
+        ({"pay_per_hour": "12.505", "pay_currency": "EUR"}, "no more than 2 decimal places"),
+        ({"pay_per_hour": "0", "pay_currency": "EUR"}, "greater than or equal to 0.01"),
     ],
 )
 def test_a_bad_study_form_is_refused_with_words(
@@ -114,7 +119,8 @@ def test_the_plan_of_a_session_is_kept_as_it_was_set(researcher: Client, project
     make.pairs(project, 1)
     chosen = {"n_practice": 1, "n_warm_up": 2, "n_checks": 1, "repeat_percent": 10, "repeat_distance": 3,
               "side": "balanced", "spacing": 4, "person_limit": 24, "stops_adaptively": True, "min_ratings": 4,
-              "max_ratings": 9, "half_width": 0.5, "is_ordered_by_model": True, "core_percent": 30}  # fmt: skip
+              "max_ratings": 9, "half_width": 0.5, "is_ordered_by_model": True, "core_percent": 30,
+              "pay_per_hour": Decimal("12.50"), "pay_currency": "EUR"}  # fmt: skip
     form = study_form(**chosen)
     assert "allows_swipe" not in form  # as a browser sends a box that is not ticked
     researcher.post(reverse("annotation:study-new", args=[project.slug]), form)
