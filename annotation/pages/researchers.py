@@ -29,6 +29,7 @@ from annotation.watching.progress import progress_of, study_progress
 from datasets.access import LoggedIn, managed_project
 from datasets.forms import understood
 from datasets.models.jobs import Job
+from datasets.once import once
 from datasets.telling import told_in, told_on
 
 CHANGES_SHOWN = 20
@@ -60,6 +61,7 @@ def project(request: LoggedIn, project: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@once
 def study_new(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
     form = StudyForm(found, request.POST or None)
@@ -174,6 +176,7 @@ def completion(request: LoggedIn, study: UUID) -> HttpResponse:
 
 @require_POST
 @told_on("annotation:study")
+@once
 def more_pairs(request: LoggedIn, study: UUID) -> HttpResponse:
     """Add the project's pairs of the kinds that this study holds already."""
     found = managed_study(request, study)
@@ -186,6 +189,7 @@ def more_pairs(request: LoggedIn, study: UUID) -> HttpResponse:
 
 @require_POST
 @told_on("annotation:study")
+@once
 def invite(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     hint = "Choose whether the link is for many people or for one."
@@ -212,8 +216,12 @@ def freeze(request: LoggedIn, study: UUID) -> HttpResponse:
     if "confirmed" not in request.POST and (reasons := doubts(found, **wanted)):
         context = {"study": found, "project": found.project, "doubts": reasons, "freeze_form": form}
         return render(request, "annotation/researchers/freeze.html", context)
-    job = request_freeze(found, **wanted, by=request.user)
-    return redirect("datasets:job", job.public_id)
+    return _begin_freeze(request, found, **wanted)
+
+
+@once
+def _begin_freeze(request: LoggedIn, study: Study, **wanted: bool) -> HttpResponse:
+    return redirect("datasets:job", request_freeze(study, **wanted, by=request.user).public_id)
 
 
 @require_GET

@@ -18,6 +18,7 @@ from annotation.watching.progress import study_progress
 from datasets.access import LoggedIn, managed_project
 from datasets.forms import TypedName
 from datasets.models.projects import Project, ProjectChange
+from datasets.once import once
 from datasets.telling import told_on
 
 State = Study.State
@@ -26,6 +27,7 @@ State = Study.State
 @never_cache
 @require_http_methods(["GET", "POST"])
 @told_on("annotation:study")
+@once
 def state(request: LoggedIn, study: UUID) -> HttpResponse:
     """Asks, and does it when sent. What the first opening fixes is fixed for good, so that wants the name typed."""
     found = managed_study(request, study)
@@ -97,6 +99,7 @@ def _delete_study(request: LoggedIn, study: UUID) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "POST"])
 @told_on("annotation:project")
+@once
 def close_project(request: LoggedIn, project: str) -> HttpResponse:
     """Closes the project with all its studies; asks first, with what it would do."""
     found = managed_project(request, project)
@@ -122,6 +125,7 @@ def close_project(request: LoggedIn, project: str) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "POST"])
 @told_on("annotation:project")
+@once
 def reopen_project(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
     form = TypedName(found.slug, request.POST or None)

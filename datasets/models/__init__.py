@@ -1,5 +1,6 @@
 """Django looks for models here; everything else imports from the module that owns the model."""
 
+from datasets.models.forms import SentForm
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, PairChange, Source
 from datasets.models.projects import Membership, Project, ProjectChange, Role
@@ -19,6 +20,7 @@ __all__ = [
     "Release",
     "ReleaseNotice",
     "Role",
+    "SentForm",
     "SetAsideRating",
     "Source",
 ]
