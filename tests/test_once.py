@@ -73,6 +73,14 @@ def importing() -> Begin:
     return Begin(project, page, page, Job.objects.filter(kind="import_pairs"), archive)
 
 
+def importing_what_was_shown() -> Begin:
+    project, now = make.project(), timezone.now()
+    shown = {"preview": [["a.png", "", "s", "", ""]], "n_rows": 1}
+    job = Job.objects.create(kind="import_pairs", project=project, queued_at=now, state="done", result=shown)
+    page, to = (reverse(f"datasets:{name}", args=[job.public_id]) for name in ("job", "import-previewed"))
+    return Begin(project, page, to, Job.objects.exclude(pk=job.pk))
+
+
 def training() -> Begin:
     release = make.release(make.rated_study(n_pairs=12, n_people=2))
     page = f"{reverse('admin:scoring_trainingrun_add')}?release={release.pk}"
@@ -129,8 +137,8 @@ def retracting() -> Begin:
 
 
 FORMS = [
-    freezing, confirmed_freezing, importing, training, training_again, opening, closing, closing_a_project,
-    deleting_a_project, inviting, retracting,
+    freezing, confirmed_freezing, importing, importing_what_was_shown, training, training_again, opening, closing,
+    closing_a_project, deleting_a_project, inviting, retracting,
 ]  # fmt: skip
 
 
