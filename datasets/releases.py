@@ -147,16 +147,16 @@ def write_labels(release: Release, pairs: Iterable[ReleasedPair], *, first_numbe
 
 def _label(release: Release, released: ReleasedPair, number: int) -> Label:
     pair, scores = released.pair, [rating.score for rating in released.ratings]
-    shows_original = pair.original is not None and release.mode == "HA2"
+    shown = pair.original if release.mode == "HA2" else None
     return Label(
         release=release,
         number=number,
         pair=pair.number,
         original=pair.original,
         anonymized=pair.anonymized,
-        original_sha256=pair.original.display_sha256 if pair.original and shows_original else "",
+        original_sha256=shown.display_sha256 if shown else "",
         anonymized_sha256=pair.anonymized.display_sha256,
-        original_file=pair.original_path if release.names_files and shows_original else "",
+        original_file=pair.original_path if release.names_files and shown else "",
         anonymized_file=pair.anonymized_path if release.names_files else "",
         group=pair.group,
         public_group=group_name(release, pair.group),
