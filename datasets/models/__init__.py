@@ -1,9 +1,10 @@
 """Django looks for models here; everything else imports from the module that owns the model."""
 
+from datasets.models.forms import SentForm
 from datasets.models.hosts import SharedFact, Worker
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, PairChange, Source
-from datasets.models.projects import Membership, Project, Role
+from datasets.models.projects import Membership, Project, ProjectChange, Role
 from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, ReleaseNotice, SetAsideRating
 
 __all__ = [
@@ -16,9 +17,11 @@ __all__ = [
     "Pair",
     "PairChange",
     "Project",
+    "ProjectChange",
     "Release",
     "ReleaseNotice",
     "Role",
+    "SentForm",
     "SetAsideRating",
     "SharedFact",
     "Source",
