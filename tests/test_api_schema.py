@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 import schemathesis
 from django.core.management import call_command
+from django.core.wsgi import get_wsgi_application
 from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
 from django.utils import timezone
@@ -26,7 +27,6 @@ from annotation.answering.schema import REFUSALS
 from annotation.answering.wire import MAX_ANSWERS
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment, Rating, Revision
-from config.wsgi import application
 from tests import make
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
@@ -50,7 +50,7 @@ def operation(participation: Participation) -> Any:
     browser = Client()
     browser.force_login(make.user())
     served = schemathesis.openapi.from_dict(browser.get(reverse("schema")).json())
-    served.app = application
+    served.app = get_wsgi_application()
     return served["/rate/{participation}/answer/"]["POST"]
 
 
