@@ -94,6 +94,7 @@ def check(attempt: Attempt, root: Root) -> int:
             n_rows += len(batch)
             report.add(known.problems([each for row in batch for each in _seen(row, picture)]))
             attempt.progress(0, n_rows)
+        report.add(_ratings(manifest, attempt.arguments))
     if report.n_problems:
         raise JobFailed(_told(report, read_as))
     if not n_rows:
@@ -111,12 +112,25 @@ def _told(report: Report, read_as: str) -> str:
     )
 
 
+AS_UNREAD = "or import it again and say that columns nobody knows are left unread"
+
+
 def _doubts(manifest: Manifest, arguments: dict[str, Any]) -> list[Problem]:
-    """Columns that stop the import until the researcher says that nobody has to read them."""
+    """Columns that stop the import by their names, until the researcher says that nobody has to read them."""
     if arguments.get("leave_columns"):
         return []
-    what_to_do = "Rename or remove it, or import it again and say that columns nobody knows are left unread"
-    return [Problem(1, f"the column {name!r} {doubt}. {what_to_do}.") for name, doubt in manifest.doubtful.items()]
+    return [
+        Problem(1, f"the column {name!r} {doubt}. Rename or remove it, {AS_UNREAD}.")
+        for name, doubt in manifest.doubtful.items()
+    ]
+
+
+def _ratings(manifest: Manifest, arguments: dict[str, Any]) -> list[Problem]:
+    """Columns that stop it by what they hold, known once all rows are read."""
+    if arguments.get("leave_columns"):
+        return []
+    holds = "holds numbers from 1 to 10 in most rows, from this line on. A manifest cannot bring in ratings"
+    return [Problem(line, f"{named} {holds}: remove it, {AS_UNREAD}.") for line, named in manifest.like_ratings]
 
 
 class SeenRow(NamedTuple):

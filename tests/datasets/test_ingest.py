@@ -672,6 +672,19 @@ def test_a_researcher_says_on_the_page_that_odd_columns_are_left_unread(project,
     assert Pair.objects.count() == 3
 
 
+def test_a_column_of_numbers_like_ratings_stops_the_import_until_it_is_said_to_be_left_unread(project, folder):
+    lines = (folder / "manifest.csv").read_text().splitlines()
+    cells = ["q3", "7", "3", "10"]
+    (folder / "manifest.csv").write_text("".join(f"{a},{b}\n" for a, b in zip(lines, cells, strict=True)))
+    error = from_folder(project, folder).error
+    assert "line 2: the column 'q3' holds numbers from 1 to 10 in most rows" in error
+    assert "remove it, or import it again and say" in error
+    assert not Pair.objects.exists()
+    arguments = {"root": str(folder), "manifest": str(folder / "manifest.csv")}
+    assert imported(project, **arguments, leave_columns=True).result["unread"] == ["q3"]
+    assert Pair.objects.count() == 3
+
+
 def test_a_researcher_uploads_a_zip_and_follows_its_job(project, folder, client, researcher):
     answer = upload(client, project, zipped(folder).read_bytes())
     job = Job.objects.get()
