@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import ProtectedError, QuerySet
+from django.db.models.fields.json import KT
 
 from datasets.files import media_path
 from datasets.models.jobs import Job
@@ -40,12 +41,18 @@ def use_of(pair: Pair) -> str | None:
     return "a release" if labels.filter(original=pair.original_id).exists() else None
 
 
-@transaction.atomic
 def change_pairs(pairs: QuerySet[Pair], told: Mapping[str, str], *, by: AbstractBaseUser | None) -> int:
     """Say other facts of these pairs; how many were changed. All of them or, with PairInUse or BadFacts, none.
 
     `told` holds some of FACTS as a manifest's cells would: parameters as JSON, an empty group for the original's hash.
     """
+    return _change(pairs, told, PairChange.Verb.CHANGED, by)
+
+
+@transaction.atomic
+def _change(
+    pairs: QuerySet[Pair], told: Mapping[str, str], verb: PairChange.Verb, by: AbstractBaseUser | None
+) -> int:
     n_changed = 0
     for pair in _held(pairs):
         before = facts_of(pair)
@@ -55,23 +62,51 @@ def change_pairs(pairs: QuerySet[Pair], told: Mapping[str, str], *, by: Abstract
         _refuse_where_used(pair)
         source, _ = Source.objects.get_or_create(project=pair.project, name=after["source"])
         Pair.objects.filter(pk=pair.pk).update(**after | {"source": source})
-        _record(pair, PairChange.Verb.CHANGED, by, before, after)
+        _record(pair, verb, by, before, after)
         n_changed += 1
     return n_changed
 
 
+@transaction.atomic
 def merge_groups(project: Project, groups: Iterable[str], *, into: str, by: AbstractBaseUser | None) -> int:
-    """Put all pairs of these groups into one; how many changed theirs. Recorded as a change of each pair."""
-    return change_pairs(project.pairs.filter(group__in=groups), {"group": into}, by=by)
+    """Put all pairs of these groups into one; how many changed theirs. Recorded as a merge of each pair.
+
+    Raises PairInUse while an import runs: it might bring more pairs of the groups that are no more.
+    """
+    _refuse_while_importing([project.pk], "merge the groups")
+    return _change(project.pairs.filter(group__in=groups), {"group": into}, PairChange.Verb.MERGED, by)
+
+
+class MergedGroups:
+    """Where the groups of a project went: what is imported under a name that was merged belongs to the other."""
+
+    def __init__(self, project: Project) -> None:
+        merges = project.pair_changes.filter(verb=PairChange.Verb.MERGED).order_by("pk")
+        into: dict[str, str] = {}
+        for old, new in merges.values_list(KT("before__group"), KT("after__group")).iterator(chunk_size=2000):
+            into.pop(new, None)  # it had been merged and was there again; so no merges lead in a circle
+            into[old] = new
+        self._into = {old: _end_of(into, old) for old in into}
+        if self._into:
+            for group in project.pairs.order_by().values_list("group", flat=True).distinct().iterator(chunk_size=2000):
+                self._into.pop(group, None)  # it is there again, and means itself
+
+    def name_of(self, group: str) -> str:
+        """Of the group that this one is now: itself, or what it went into by any number of merges."""
+        return self._into.get(group, group)
+
+
+def _end_of(into: Mapping[str, str], group: str) -> str:
+    while group in into:
+        group = into[group]
+    return group
 
 
 @transaction.atomic
 def remove_pairs(pairs: QuerySet[Pair], *, by: AbstractBaseUser | None) -> int:
     """Remove pairs and the pictures that nothing else uses; how many pairs. All of them or, with PairInUse, none."""
     held = list(_held(pairs))
-    projects = {pair.project_id for pair in held}
-    if Job.objects.unfinished().filter(project__in=projects, kind="import_pairs").exists():
-        raise PairInUse("An import is running, which may need these pictures; remove the pairs when it has ended.")
+    _refuse_while_importing({pair.project_id for pair in held}, "remove the pairs")
     for pair in held:
         _refuse_where_used(pair)
         images = [image for image in (pair.original, pair.anonymized) if image]
@@ -87,6 +122,11 @@ def _held(pairs: QuerySet[Pair]) -> QuerySet[Pair]:
     chosen = Pair.objects.filter(pk__in=list(pairs.values_list("pk", flat=True))).order_by("pk")
     list(chosen.select_for_update())
     return chosen.select_related("source", "project", "original", "anonymized")
+
+
+def _refuse_while_importing(projects: Iterable[int], what: str) -> None:
+    if Job.objects.unfinished().filter(project__in=projects, kind="import_pairs").exists():
+        raise PairInUse(f"An import is running, which may need what is there now; {what} when it has ended.")
 
 
 def _refuse_where_used(pair: Pair) -> None:

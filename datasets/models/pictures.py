@@ -119,6 +119,7 @@ class PairChange(models.Model):
 
     class Verb(models.TextChoices):
         CHANGED = "changed"
+        MERGED = "merged", "group merged"  # all pairs of its group were put into another
         REMOVED = "removed"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="pair_changes")

@@ -32,6 +32,7 @@ from datasets.jobs import JobFailed, LostLease, claim, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project, Role
+from datasets.pair_changes import merge_groups
 from datasets.pictures import inspect
 from datasets.reports import report_name
 from datasets.roots import Archive, opened_root
@@ -155,6 +156,25 @@ def test_imported_again_nothing_changes(project, folder):
     before = (list(Pair.objects.values()), list(Image.objects.values()), sorted(stored_files(project)))
     assert from_folder(project, folder).result == PLAIN | {"n_rows": 3, "n_new": 0, "n_known": 3}
     assert (list(Pair.objects.values()), list(Image.objects.values()), sorted(stored_files(project))) == before
+
+
+def test_imported_again_after_its_groups_were_merged_nothing_changes(project, folder):
+    from_folder(project, folder)
+    original = Pair.objects.exclude(original=None).first().group
+    merge_groups(project, [original, "alone"], into="alone", by=None)
+    merge_groups(project, ["alone"], into="7", by=None)  # a merge of merges, into a name that looks like a number
+    before = list(Pair.objects.values().order_by("pk"))
+    assert from_folder(project, folder).result == {"n_rows": 3, "n_new": 0, "n_known": 3, **PLAIN}
+    assert list(Pair.objects.values().order_by("pk")) == before
+
+
+def test_a_new_version_of_what_was_merged_comes_into_the_group_of_the_others(project, folder):
+    from_folder(project, folder)
+    merge_groups(project, ["alone"], into="everybody", by=None)
+    (folder / "new.png").write_bytes(make.picture_bytes(9))
+    write_manifest(folder, ",lone.png,alone,,,,", ",new.png,alone,,,,")
+    assert from_folder(project, folder).result["n_new"] == 1
+    assert set(Pair.objects.filter(original=None).values_list("group", flat=True)) == {"everybody"}
 
 
 def test_another_project_gets_pictures_of_its_own(project, folder):

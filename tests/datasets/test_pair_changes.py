@@ -13,7 +13,7 @@ from datasets.files import media_path
 from datasets.jobs import queue_job
 from datasets.models.pictures import Image, Pair, PairChange
 from datasets.models.projects import Project, Role
-from datasets.pair_changes import BadFacts, PairInUse, change_pairs, merge_groups, remove_pairs
+from datasets.pair_changes import BadFacts, MergedGroups, PairInUse, change_pairs, merge_groups, remove_pairs
 from tests import make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
@@ -108,7 +108,41 @@ def test_groups_are_merged_into_one(project):
         make.pair(project, group=group)
     assert merge_groups(project, ["a", "b"], into="a", by=None) == 1
     assert sorted(Pair.objects.values_list("group", flat=True)) == ["a", "a", "c"]
-    assert PairChange.objects.get().before["group"] == "b"
+    assert (PairChange.objects.get().verb, PairChange.objects.get().before["group"]) == ("merged", "b")
+
+
+def test_no_groups_are_merged_while_an_import_runs(project):
+    make.pair(project, group="a")
+    queue_job("import_pairs", project, archive="a.zip")
+    with pytest.raises(PairInUse, match="An import is running"):
+        merge_groups(project, ["a"], into="b", by=None)
+
+
+def test_the_name_of_a_merged_group_leads_to_what_it_is_now(project):
+    for group in "abcd":
+        make.pair(project, group=group)
+    merge_groups(project, ["a", "b"], into="b", by=None)
+    merge_groups(project, ["b", "c"], into="c", by=None)
+    assert [MergedGroups(project).name_of(group) for group in "abcd"] == ["c", "c", "c", "d"]
+
+
+def test_a_group_that_is_there_again_means_itself(project):
+    one, other = make.pair(project, group="a"), make.pair(project, group="a")
+    merge_groups(project, ["a"], into="b", by=None)
+    change_pairs(mine(one), {"group": "a"}, by=None)
+    assert MergedGroups(project).name_of("a") == "a"
+    remove_pairs(mine(one), by=None)
+    assert MergedGroups(project).name_of("a") == "b"
+    change_pairs(mine(other), {"group": "c"}, by=None)  # one pair by itself says nothing of its group
+    assert MergedGroups(project).name_of("b") == "b"
+
+
+def test_merges_back_and_forth_lead_in_no_circle(project):
+    pair = make.pair(project, group="a")
+    merge_groups(project, ["a"], into="b", by=None)
+    merge_groups(project, ["b"], into="a", by=None)
+    remove_pairs(mine(pair), by=None)
+    assert [MergedGroups(project).name_of(group) for group in "ab"] == ["a", "a"]
 
 
 def test_a_pair_is_changed_and_removed_on_its_page(project, client, researcher):
