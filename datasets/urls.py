@@ -7,6 +7,7 @@ urlpatterns = [
     path("projects/<slug:project>/pairs/", views.pairs, name="pairs"),
     path("projects/<slug:project>/pairs/import/", views.import_pairs, name="import"),
     path("projects/<slug:project>/pairs/import/manifest.csv", views.sample_manifest, name="sample-manifest"),
+    path("projects/<slug:project>/pairs/changes/", views.pair_changes, name="pair-changes"),
     path("projects/<slug:project>/pairs/<int:pair>/", views.pair, name="pair"),
     path("projects/<slug:project>/pairs/<int:pair>/change/", views.pair_change, name="pair-change"),
     path("projects/<slug:project>/pairs/<int:pair>/remove/", views.pair_remove, name="pair-remove"),

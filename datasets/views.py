@@ -32,6 +32,7 @@ from datasets.telling import told_in, told_on
 from datasets.uploads import keep_upload, upload_of
 
 PAIRS_PER_PAGE = 24
+CHANGES_PER_PAGE = 50
 
 
 @require_GET
@@ -72,6 +73,15 @@ def pair_remove(request: LoggedIn, project: str, pair: int) -> HttpResponse:
     remove_pairs(Pair.objects.filter(pk=one.pk), by=request.user)
     messages.success(request, f"Pair {pair} is removed.")
     return redirect("datasets:pairs", project)
+
+
+@require_GET
+def pair_changes(request: LoggedIn, project: str) -> HttpResponse:
+    """Who changed or removed which pairs, those among them that are no more."""
+    found = managed_project(request, project)
+    page = Paginator(found.pair_changes.select_related("by"), CHANGES_PER_PAGE).get_page(request.GET.get("page"))
+    there = found.pairs.filter(number__in=[change.pair for change in page]).values_list("number", flat=True)
+    return render(request, "datasets/changes.html", {"project": found, "page": page, "there": set(there)})
 
 
 @require_http_methods(["GET", "POST"])

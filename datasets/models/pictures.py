@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterable
 from itertools import groupby
 from operator import attrgetter
@@ -138,3 +139,19 @@ class PairChange(models.Model):
 
     def __str__(self) -> str:
         return f"pair {self.pair} {self.verb}"
+
+    @property
+    def told_before(self) -> list[tuple[str, str]]:
+        """The facts that it changed, as they were; of a removed pair all of them."""
+        return _told(self.before, without=self.after)
+
+    @property
+    def told_after(self) -> list[tuple[str, str]]:
+        """The same facts as they are since; none of a removed pair."""
+        return _told(self.after, without=self.before)
+
+
+def _told(facts: dict[str, Any], *, without: dict[str, Any]) -> list[tuple[str, str]]:
+    """The facts that are not the same there, in words."""
+    differing = {name: value for name, value in facts.items() if without.get(name) != value}
+    return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in differing.items()]

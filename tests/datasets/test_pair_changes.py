@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from datasets.alike import groups_alike
@@ -14,6 +16,7 @@ from datasets.jobs import queue_job
 from datasets.models.pictures import Image, Pair, PairChange
 from datasets.models.projects import Project, Role
 from datasets.pair_changes import BadFacts, MergedGroups, PairInUse, change_pairs, merge_groups, remove_pairs
+from datasets.views import CHANGES_PER_PAGE
 from tests import make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
@@ -159,6 +162,39 @@ def test_a_pair_is_changed_and_removed_on_its_page(project, client, researcher):
     assert "which a spreadsheet takes for a formula" in answer.content.decode()
     client.post(reverse("datasets:pair-remove", args=[project.slug, pair.number]))
     assert not Pair.objects.exists()
+
+
+def test_the_project_lists_who_changed_what_of_which_pairs_removed_ones_too(project, client, researcher):
+    pair, gone = make.pair(project, group="a", method="blur"), make.pair(project, group="g", scope="face")
+    change_pairs(mine(pair), {"method": "mask", "parameters": '{"r": 9}'}, by=researcher)
+    remove_pairs(mine(gone), by=None)
+    merge_groups(project, ["a"], into="b", by=researcher)
+    address = reverse("datasets:pair-changes", args=[project.slug])
+    assert address in client.get(reverse("datasets:pairs", args=[project.slug])).content.decode()
+    answer = client.get(address)
+    merged, removed, changed = answer.context["page"]
+    assert (merged.told_before, merged.told_after) == ([("group", "a")], [("group", "b")])
+    assert changed.told_after == [("method", "mask"), ("parameters", '{"r": 9}')]
+    assert (("scope", "face") in removed.told_before, removed.told_after) == (True, [])
+    page = answer.content.decode()
+    assert all(said in page for said in ("group merged", "Removed", "Changed", str(researcher), "on the server"))
+    assert reverse("datasets:pair", args=[project.slug, pair.number]) in page
+    assert reverse("datasets:pair", args=[project.slug, gone.number]) not in page
+    assert gone.anonymized_path in page
+
+
+def test_the_list_of_changes_has_pages_and_asks_as_often_for_many_as_for_few(project, client, researcher):
+    address = reverse("datasets:pair-changes", args=[project.slug])
+
+    def n_queries(n_changes: int) -> int:
+        for _ in range(n_changes):
+            change_pairs(mine(make.pair(project)), {"group": "b"}, by=make.member(project))
+        with CaptureQueriesContext(connection) as queries:
+            client.get(address)
+        return len(queries)
+
+    assert n_queries(1) == n_queries(CHANGES_PER_PAGE)
+    assert len(client.get(address, {"page": 2}).context["page"].object_list) == 1
 
 
 def test_a_pair_in_a_study_is_shown_without_the_forms(project, client, researcher):
