@@ -50,9 +50,7 @@ def change_pairs(pairs: QuerySet[Pair], told: Mapping[str, str], *, by: Abstract
 
 
 @transaction.atomic
-def _change(
-    pairs: QuerySet[Pair], told: Mapping[str, str], verb: PairChange.Verb, by: AbstractBaseUser | None
-) -> int:
+def _change(pairs: QuerySet[Pair], told: Mapping[str, str], verb: PairChange.Verb, by: AbstractBaseUser | None) -> int:
     n_changed = 0
     for pair in _held(pairs):
         before = facts_of(pair)

@@ -182,7 +182,9 @@ def like_ratings(name: str, *values: str) -> list[tuple[int, str]]:
     return manifest.like_ratings
 
 
-@pytest.mark.parametrize("values", [["3", "7", "7"], ["4.5", "1", "10"], ["6,25", "10,0", ""], ["", "9", "2", "x", "3"]])
+@pytest.mark.parametrize(
+    "values", [["3", "7", "7"], ["4.5", "1", "10"], ["6,25", "10,0", ""], ["", "9", "2", "x", "3"]]
+)
 def test_a_column_of_numbers_from_1_to_10_seems_to_hold_ratings(values):
     line = 2 + next(place for place, value in enumerate(values) if value)
     assert like_ratings("q3", *values) == [(line, "the column 'q3'")]
