@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import ProtectedError, QuerySet
+from django.db.models import ProtectedError, Q, QuerySet
 from django.db.models.fields.json import KT
 
 from datasets.files import media_path
@@ -37,8 +37,14 @@ def use_of(pair: Pair) -> str | None:
         field = relation.field.name
         if relation.related_model._base_manager.filter(**{field: pair}).exists():
             return "a study"
-    labels = Label.objects.filter(release__project=pair.project_id, anonymized=pair.anonymized_id)
-    return "a release" if labels.filter(original=pair.original_id).exists() else None
+    labels = Label.objects.filter(release__project=pair.project_id, anonymized__in=_rows_of(pair.anonymized_id))
+    same = Q(original__in=_rows_of(pair.original_id)) if pair.original_id else Q(original=None)
+    return "a release" if labels.filter(same).exists() else None
+
+
+def _rows_of(image: int) -> QuerySet[Image]:
+    """The row that pairs name, and the one that later studies show."""
+    return Image.objects.filter(Q(pk=image) | Q(renews=image))
 
 
 def change_pairs(pairs: QuerySet[Pair], told: Mapping[str, str], *, by: AbstractBaseUser | None) -> int:
@@ -52,7 +58,7 @@ def change_pairs(pairs: QuerySet[Pair], told: Mapping[str, str], *, by: Abstract
 @transaction.atomic
 def _change(pairs: QuerySet[Pair], told: Mapping[str, str], verb: PairChange.Verb, by: AbstractBaseUser | None) -> int:
     n_changed = 0
-    for pair in _held(pairs):
+    for pair in hold_pairs(pairs):
         before = facts_of(pair)
         after = before | _read(pair, told)
         if after == before:
@@ -103,7 +109,7 @@ def _end_of(into: Mapping[str, str], group: str) -> str:
 @transaction.atomic
 def remove_pairs(pairs: QuerySet[Pair], *, by: AbstractBaseUser | None) -> int:
     """Remove pairs and the pictures that nothing else uses; how many pairs. All of them or, with PairInUse, none."""
-    held = list(_held(pairs))
+    held = list(hold_pairs(pairs))
     _refuse_while_importing({pair.project_id for pair in held}, "remove the pairs")
     for pair in held:
         _refuse_where_used(pair)
@@ -115,8 +121,8 @@ def remove_pairs(pairs: QuerySet[Pair], *, by: AbstractBaseUser | None) -> int:
     return len(held)
 
 
-def _held(pairs: QuerySet[Pair]) -> QuerySet[Pair]:
-    """These pairs, locked: whoever puts one into a study meanwhile waits, or is waited for."""
+def hold_pairs(pairs: QuerySet[Pair]) -> QuerySet[Pair]:
+    """These pairs, locked: whoever puts one into a study, changes it or its pictures waits, or is waited for."""
     chosen = Pair.objects.filter(pk__in=list(pairs.values_list("pk", flat=True))).order_by("pk")
     list(chosen.select_for_update())
     return chosen.select_related("source", "project", "original", "anonymized")
@@ -164,7 +170,7 @@ def _record(
 
 
 def _remove_unused(image: Image) -> None:
-    names = {str(image.original.name), str(image.display.name)}
+    names = {str(name) for files in _rows_of(image.pk).values_list("original", "display") for name in files}
     try:
         with transaction.atomic():
             image.delete()

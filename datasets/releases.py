@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from datasets.models.pictures import Pair
+from datasets.models.pictures import Image, Pair
 from datasets.models.projects import Project
 from datasets.models.releases import FrozenCue, FrozenRating, Label, OtherAnswer, Release, SetAsideRating
 from datasets.release_texts import facts_of, readme_of
@@ -66,6 +66,8 @@ class SetAside:
 @dataclass(frozen=True)
 class ReleasedPair:
     pair: Pair
+    original: Image | None  # as the people saw the pair's
+    anonymized: Image
     ratings: list[ReleasedRating]
     corrected: float | None
     corrected_se: float | None
@@ -151,10 +153,10 @@ def _label(release: Release, released: ReleasedPair, number: int) -> Label:
         release=release,
         number=number,
         pair=pair.number,
-        original=pair.original,
-        anonymized=pair.anonymized,
-        original_sha256=pair.original.display_sha256 if pair.original and release.mode == "HA2" else "",
-        anonymized_sha256=pair.anonymized.display_sha256,
+        original=released.original,
+        anonymized=released.anonymized,
+        original_sha256=released.original.display_sha256 if released.original and release.mode == "HA2" else "",
+        anonymized_sha256=released.anonymized.display_sha256,
         group=pair.group,
         public_group=group_name(release, pair.group),
         part=part_of(pair.group),

@@ -28,7 +28,11 @@ class Source(models.Model):
 
 
 class Image(models.Model):
-    """A picture as it came (original bytes) and as it is shown (display file: sRGB, without metadata)."""
+    """A picture as it came (original bytes) and as it is shown (display file: sRGB, without metadata).
+
+    Pairs name the row that the import made. Where people or releases have its display file and a later version would
+    show another, a second row stands beside it: for studies that open later, and for their releases.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="images")
     sha256 = models.CharField(max_length=64)
@@ -41,13 +45,24 @@ class Image(models.Model):
     # What was changed for the display file (datasets.pictures.Picture.changes); None: stored before that was recorded.
     changes = models.JSONField(null=True, blank=True)
     n_bytes = models.PositiveBigIntegerField()  # of the original
+    # The row that pairs name, of the same bytes; None: this is it.
+    renews = models.OneToOneField("self", on_delete=models.CASCADE, null=True, blank=True, related_name="renewed")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "sha256"], name="one_image_per_hash")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "sha256"], condition=models.Q(renews=None), name="one_image_per_hash"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.sha256[:12]} ({self.width} x {self.height})"
+
+    @property
+    def in_pairs(self) -> int:
+        """The id by which pairs name this picture."""
+        return self.renews_id or self.pk
 
 
 class PairQuerySet(models.QuerySet["Pair"]):
