@@ -4,24 +4,26 @@ from collections import defaultdict
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from datasets.models.projects import Project
+from django.db.models import QuerySet
+
+from datasets.models.pictures import Pair
 from datasets.names import plain
 
 MOST_GROUPS = 10  # a folder with more is a collection, not one person
 
 
 class Alike(NamedTuple):
-    """Groups of a project, and what they have in common."""
+    """Groups of pairs, and what they have in common."""
 
     groups: tuple[str, ...]
     why: str
 
 
-def groups_alike(project: Project) -> list[Alike]:
+def groups_alike(pairs: QuerySet[Pair]) -> list[Alike]:
     """Groups whose pictures have equal names in different folders, or lie in a small folder of their own."""
     by_name: dict[str, set[str]] = defaultdict(set)
     by_folder: dict[str, set[str]] = defaultdict(set)
-    rows = project.pairs.values_list("group", "original_path", "anonymized_path").order_by("pk")
+    rows = pairs.values_list("group", "original_path", "anonymized_path").order_by("pk")
     for group, original, anonymized in rows.iterator(chunk_size=2000):
         path = PurePosixPath(plain(original or anonymized))
         by_name[path.stem.casefold()].add(group)

@@ -1,6 +1,6 @@
 """The way back: pairs that no study and no release uses are mended and removed, each change with who and when."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -31,15 +31,21 @@ def facts_of(pair: Pair) -> dict[str, Any]:
     return {name: getattr(pair, name) for name in FACTS} | {"source": pair.source.name}
 
 
-def use_of(pair: Pair) -> str | None:
-    """What uses the pair, in words; None where nothing does."""
-    for relation in Pair._meta.related_objects:
-        field = relation.field.name
-        if relation.related_model._base_manager.filter(**{field: pair}).exists():
-            return "a study"
+def use_of(pair: Pair, *, of_group: bool = False) -> str | None:
+    """What uses the pair, or its group alone, in words; None where nothing does. Studies use groups once they open."""
+    for rows in _held_by(pair):
+        if (rows.resting_on_groups() if of_group else rows).exists():
+            return "a study that was opened" if of_group else "a study"
     labels = Label.objects.filter(release__project=pair.project_id, anonymized__in=_rows_of(pair.anonymized_id))
     same = Q(original__in=_rows_of(pair.original_id)) if pair.original_id else Q(original=None)
     return "a release" if labels.filter(same).exists() else None
+
+
+def _held_by(pair: Pair) -> Iterator[Any]:
+    """The rows of each table above that hold the pair. Each has a copy of its `group`, and says by a queryset's
+    `resting_on_groups` which of them nobody may give another any more."""
+    for relation in Pair._meta.related_objects:
+        yield relation.related_model._default_manager.filter(**{relation.field.name: pair})
 
 
 def _rows_of(image: int) -> QuerySet[Image]:
@@ -50,6 +56,8 @@ def _rows_of(image: int) -> QuerySet[Image]:
 def change_pairs(pairs: QuerySet[Pair], told: Mapping[str, str], *, by: AbstractBaseUser | None) -> int:
     """Say other facts of these pairs; how many were changed. All of them or, with PairInUse or BadFacts, none.
 
+    A pair in a study may get another group until the study opens, and nothing else.
+
     `told` holds some of FACTS as a manifest's cells would: parameters as JSON, an empty group for the original's hash.
     """
     return _change(pairs, told, PairChange.Verb.CHANGED, by)
@@ -58,14 +66,18 @@ def change_pairs(pairs: QuerySet[Pair], told: Mapping[str, str], *, by: Abstract
 @transaction.atomic
 def _change(pairs: QuerySet[Pair], told: Mapping[str, str], verb: PairChange.Verb, by: AbstractBaseUser | None) -> int:
     n_changed = 0
+    hold_projects(Project.objects.filter(pairs__in=pairs))
     for pair in hold_pairs(pairs):
         before = facts_of(pair)
         after = before | _read(pair, told)
         if after == before:
             continue
-        _refuse_where_used(pair)
+        changed = {name for name in after if after[name] != before[name]}
+        _refuse_where_used(pair, of_group=changed == {"group"})
         source, _ = Source.objects.get_or_create(project=pair.project, name=after["source"])
         Pair.objects.filter(pk=pair.pk).update(**after | {"source": source})
+        for rows in _held_by(pair):
+            rows.update(group=after["group"])
         _record(pair, verb, by, before, after)
         n_changed += 1
     return n_changed
@@ -121,6 +133,13 @@ def remove_pairs(pairs: QuerySet[Pair], *, by: AbstractBaseUser | None) -> int:
     return len(held)
 
 
+def hold_projects(projects: QuerySet[Project]) -> None:
+    """These projects, locked: no study of theirs opens for the first time, no group changes and no picture is renewed
+    until the transaction ends."""
+    chosen = Project.objects.filter(pk__in=list(projects.values_list("pk", flat=True))).order_by("pk")
+    list(chosen.select_for_update(no_key=True))
+
+
 def hold_pairs(pairs: QuerySet[Pair]) -> QuerySet[Pair]:
     """These pairs, locked: whoever puts one into a study, changes it or its pictures waits, or is waited for."""
     chosen = Pair.objects.filter(pk__in=list(pairs.values_list("pk", flat=True))).order_by("pk")
@@ -133,8 +152,8 @@ def _refuse_while_importing(projects: Iterable[int], what: str) -> None:
         raise PairInUse(f"An import is running, which may need what is there now; {what} when it has ended.")
 
 
-def _refuse_where_used(pair: Pair) -> None:
-    if use := use_of(pair):
+def _refuse_where_used(pair: Pair, *, of_group: bool = False) -> None:
+    if use := use_of(pair, of_group=of_group):
         raise PairInUse(f"Pair {pair.number} ({pair.anonymized_path}) is in {use}; nothing was changed. Leave it out.")
 
 

@@ -101,7 +101,7 @@ def sources(request: LoggedIn, project: str) -> HttpResponse:
 def groups(request: LoggedIn, project: str) -> HttpResponse:
     """Groups that may show one person, to be merged."""
     found = managed_project(request, project)
-    page = Paginator(groups_alike(found), PAIRS_PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(groups_alike(found.pairs.all()), PAIRS_PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "datasets/groups.html", {"project": found, "page": page})
 
 

@@ -353,6 +353,10 @@ class StudyChange(models.Model):
 
 
 class ItemQuerySet(models.QuerySet["Item"]):
+    def resting_on_groups(self) -> Self:
+        """Those whose pairs keep their groups: people have been given pairs by them."""
+        return self.exclude(study__opened_at=None)
+
     def rated(self) -> Self:
         """The study proper: without the pairs that only serve as checks or for practice."""
         return self.filter(role=Item.Role.MAIN)

@@ -20,7 +20,7 @@ from datasets.images import shown_as, store_files
 from datasets.models.pictures import Image, Pair
 from datasets.models.projects import Project
 from datasets.models.releases import Label
-from datasets.pair_changes import hold_pairs, remove_unnamed
+from datasets.pair_changes import hold_pairs, hold_projects, remove_unnamed
 from datasets.pictures import Picture, PictureRefused, inspect
 
 PICTURES_AT_ONCE = 500  # rows that are read at a time
@@ -31,7 +31,8 @@ PICTURES_AT_ONCE = 500  # rows that are read at a time
 
 def fix_displays(study: Study) -> None:
     """Let the study show what there is now, for good. Call it in the transaction that opens it for the first time."""
-    _hold_renewals(study.project)
+    # So the newest renewal that an opening study sees is newer than all that it will show.
+    hold_projects(Project.objects.filter(pk=study.project.pk))
     newest = Image.objects.filter(project=study.project).exclude(renews=None).aggregate(newest=Max("pk", default=0))
     Study.objects.filter(pk=study.pk).update(newest_renewal=newest["newest"])
     study.refresh_from_db(fields=["newest_renewal"])
@@ -50,12 +51,6 @@ def shown(study: Study, image: str, field: str) -> Case:
     """The same for a query: a field of what the study's people see of the image at the end of this path."""
     renewed = When(**{f"{image}__renewed__pk__lte": study.newest_renewal}, then=F(f"{image}__renewed__{field}"))
     return Case(renewed, default=F(f"{image}__{field}"))
-
-
-def _hold_renewals(project: Project) -> None:
-    """Let no other study of the project open and no picture be renewed until the transaction ends: so the newest
-    renewal that an opening study sees is newer than all that it will show."""
-    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
 
 
 # Made anew -----------------------------------------------------------------------------------------------------------
@@ -97,7 +92,7 @@ def renew_displays(project: Project) -> Renewal:
 def _renew(image: Image, picture: Picture) -> _Outcome:
     """Whoever gives the picture out, opens a study with it, freezes it, changes or removes its pair meanwhile waits, or
     is waited for."""
-    _hold_renewals(image.project)
+    hold_projects(Project.objects.filter(pk=image.project_id))
     pairs = hold_pairs(Pair.objects.filter(Q(original=image) | Q(anonymized=image)))
     # A place that is given out refers to its item: so nobody gets the picture between the look and the change.
     list(Item.objects.filter(pair__in=pairs).order_by("pk").select_for_update())
