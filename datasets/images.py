@@ -42,6 +42,7 @@ def image_row(project: Project, picture: Picture) -> Image:
         defaults={
             "original": file_name(project, picture.original_sha256, picture.original_extension),
             "n_bytes": len(picture.original),
+            "look": picture.look,
             **shown_as(project, picture),
         },
     )

@@ -10,6 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from datasets.alike import compare_originals
 from datasets.files import discard_old_drafts
 from datasets.images import image_rows, store_files
 from datasets.jobs import Attempt, JobCancelled, JobFailed, handles
@@ -42,6 +43,7 @@ def import_pairs(attempt: Attempt) -> dict[str, Any]:
         if root.is_by_layout and not attempt.arguments.get("as_previewed"):
             return {"n_rows": n_rows, "preview": preview(root)}
         result = store(attempt, root, n_rows)
+        compare_originals(attempt)
     except JobCancelled as cancelled:
         n_new = attempt.job.result.get("n_new", 0)
         raise JobCancelled(f"{n_new} new pairs were stored before it was cancelled, and are kept.") from cancelled

@@ -13,6 +13,7 @@ urlpatterns = [
     path("projects/<slug:project>/pairs/<int:pair>/remove/", views.pair_remove, name="pair-remove"),
     path("projects/<slug:project>/sources/", views.sources, name="sources"),
     path("projects/<slug:project>/groups/", views.groups, name="groups"),
+    path("projects/<slug:project>/groups/compare/", views.groups_compare, name="groups-compare"),
     path("projects/<slug:project>/groups/merge/", views.groups_merge, name="groups-merge"),
     path("projects/<slug:project>/pictures/<int:image>/", views.picture, name="picture"),
     path("projects/<slug:project>/releases/<slug:slug>/<int:version>/", views.release, name="release"),

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from datasets.access import LoggedIn, managed_project
-from datasets.alike import groups_alike
+from datasets.alike import groups_alike, request_comparing, unseen_originals
 from datasets.export import Retracted, archive_name, request_export
 from datasets.files import file_response, media_path
 from datasets.forms import ImportForm, PairForm, RetractForm, SourceForm
@@ -102,7 +102,15 @@ def groups(request: LoggedIn, project: str) -> HttpResponse:
     """Groups that may show one person, to be merged."""
     found = managed_project(request, project)
     page = Paginator(groups_alike(found.pairs.all()), PAIRS_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "datasets/groups.html", {"project": found, "page": page})
+    context = {"project": found, "page": page, "n_unseen": unseen_originals(found).count()}
+    return render(request, "datasets/groups.html", context)
+
+
+@require_POST
+def groups_compare(request: LoggedIn, project: str) -> HttpResponse:
+    """Look for originals that look nearly the same, those of earlier versions too."""
+    job = request_comparing(managed_project(request, project), by=request.user)
+    return redirect("datasets:job", job.public_id)
 
 
 @require_POST

@@ -39,7 +39,8 @@ RESEARCHERS = {
         ),
         "datasets": (
             "pairs", "import", "sample-manifest", "pair", "pair-change", "pair-remove", "pair-changes", "groups",
-            "groups-merge", "picture", "release", "export", "download", "release-key", "retract", "sources",
+            "groups-merge", "groups-compare", "picture", "release", "export", "download", "release-key",
+            "retract", "sources",
             "job", "job-cancel", "job-retry", "job-report", "job-discard",
             "import-previewed",
         ),

@@ -27,4 +27,14 @@ class Migration(migrations.Migration):
             model_name='image',
             constraint=models.UniqueConstraint(condition=models.Q(('renews', None)), fields=('project', 'sha256'), name='one_image_per_hash'),
         ),
+        migrations.AddField(
+            model_name='image',
+            name='look',
+            field=models.BigIntegerField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name='image',
+            name='alike',
+            field=models.PositiveBigIntegerField(blank=True, null=True),
+        ),
     ]

@@ -45,6 +45,10 @@ class Image(models.Model):
     # What was changed for the display file (datasets.pictures.Picture.changes); None: stored before that was recorded.
     changes = models.JSONField(null=True, blank=True)
     n_bytes = models.PositiveBigIntegerField()  # of the original
+    # What it looks like (datasets.looks); None: stored before that was computed.
+    look = models.BigIntegerField(null=True, blank=True)
+    # Of an original: the id of the first of those that look nearly the same, itself among them. None: none other does.
+    alike = models.PositiveBigIntegerField(null=True, blank=True)
     # The row that pairs name, of the same bytes; None: this is it.
     renews = models.OneToOneField("self", on_delete=models.CASCADE, null=True, blank=True, related_name="renewed")
     created_at = models.DateTimeField(auto_now_add=True)
