@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from datasets.access import LoggedIn, managed_project
-from datasets.alike import groups_alike, request_comparing, unseen_originals
+from datasets.alike import examples_of, groups_alike, request_comparing, unseen_originals
 from datasets.export import Retracted, archive_name, request_export
 from datasets.files import file_response, media_path
 from datasets.forms import ImportForm, PairForm, RetractForm, SourceForm
@@ -102,7 +102,9 @@ def groups(request: LoggedIn, project: str) -> HttpResponse:
     """Groups that may show one person, to be merged."""
     found = managed_project(request, project)
     page = Paginator(groups_alike(found.pairs.all()), PAIRS_PER_PAGE).get_page(request.GET.get("page"))
-    context = {"project": found, "page": page, "n_unseen": unseen_originals(found).count()}
+    shown = examples_of(found, (group for alike in page for group in alike.groups))
+    rows = [(alike, [shown[group] for group in alike.groups if group in shown]) for alike in page]
+    context = {"project": found, "page": page, "rows": rows, "n_unseen": unseen_originals(found).count()}
     return render(request, "datasets/groups.html", context)
 
 

@@ -265,9 +265,24 @@ def test_a_researcher_merges_the_groups_that_are_pointed_out(project, client, re
         original_at(project, group, path)
     page = client.get(reverse("datasets:groups", args=[project.slug])).content.decode()
     assert "the file name ann" in page
+    for pair in project.pairs.all():
+        assert reverse("datasets:pair", args=[project.slug, pair.number]) in page
+        assert reverse("datasets:picture", args=[project.slug, pair.original_id]) in page
     client.post(reverse("datasets:groups-merge", args=[project.slug]), {"group": ["a", "b"]})
     assert set(Pair.objects.values_list("group", flat=True)) == {"a"}
     assert PairChange.objects.get().by == researcher
+
+
+def test_the_page_of_groups_asks_as_often_for_many_as_for_few(project, client, researcher):
+    def n_queries(*names: str) -> int:
+        for name in names:
+            for folder in "xy":
+                original_at(project, f"{folder}/{name}", f"{folder}/{name}.png")
+        with CaptureQueriesContext(connection) as queries:
+            client.get(reverse("datasets:groups", args=[project.slug]))
+        return len(queries)
+
+    assert n_queries("ann") == n_queries("ben", "dan", "eve")
 
 
 @pytest.mark.parametrize("named", [["", "a"], ["\0", "a"], ["nobody's", "a"], ["a"]])
