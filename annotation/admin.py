@@ -6,7 +6,7 @@ from django.template.response import TemplateResponse
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Campaign, Study
-from annotation.privacy import erase_participation, releases_of
+from annotation.privacy import erase_participation
 from datasets.admin import ReadOnly
 from datasets.forms import TypedName
 
@@ -67,7 +67,7 @@ class ParticipationAdmin(ReadOnly):
             "form": form,
             "chosen": chosen,
             "n_answers": answered.count(),
-            "n_releases": releases_of(study).count(),
+            "n_releases": study.releases().count(),
         }
         page = "admin/annotation/erase.html"
         return TemplateResponse(request, page, context, status=400 if form.errors else 200)

@@ -59,30 +59,43 @@ class NothingToFreeze(Refusal):
     """The study has no rating that would be released."""
 
 
-@transaction.atomic
-def request_freeze(study: Study, *, by: AbstractBaseUser | None = None) -> Job:
-    """Freeze what is there now. Raises NothingToFreeze before any job is made.
+class FreezeUnderWay(Refusal):
+    """Another freeze of the study, with another choice, has not ended."""
 
-    While a freeze of this study is under way that one is the answer: a second click makes no second release.
+
+@transaction.atomic
+def request_freeze(study: Study, *, names_files: bool = False, by: AbstractBaseUser | None = None) -> Job:
+    """Freeze what is there now; `names_files` puts the files' names as imported into labels.csv.
+
+    While such a freeze of this study is under way that one is the answer: a second click makes no second release.
+    Raises FreezeUnderWay where it is one with the other choice, and NothingToFreeze before any job is made.
     """
     Study.objects.select_for_update().get(pk=study.pk)  # of two clicks, the second finds the first one's job
     begun = Job.objects.unfinished().filter(kind="freeze_study", project=study.project, arguments__study=study.pk)
     if job := begun.first():
+        if job.arguments.get("names_files", False) != names_files:
+            raise FreezeUnderWay(
+                "This study is being frozen at the moment, with another choice on file names. Wait for that freeze or "
+                "cancel it, then try again."
+            )
         return job
     now = timezone.now()
     if not _used_revisions(study, now).exists():
         raise NothingToFreeze("This study has no ratings yet; there is nothing to freeze.")
-    return queue_job("freeze_study", study.project, by=by, study=study.pk, cutoff=now.isoformat())
+    return queue_job(
+        "freeze_study", study.project, by=by, study=study.pk, cutoff=now.isoformat(), names_files=names_files
+    )
 
 
-def doubts(study: Study) -> list[str]:
+def doubts(study: Study, *, names_files: bool = False) -> list[str]:
     """What somebody should know before they freeze: that it would be the last version over again, and which sources
     lack what a published data set has to say of them."""
     if not _used_revisions(study, timezone.now()).exists():
         return []  # nothing will be frozen
     sources, found = _sources(study), []
     last = Release.objects.in_force().filter(project=study.project, origins__study_id=study.public_id.hex).first()
-    if last and last.format == FORMAT and last.origins["sources"] == sources and not _has_news(study, last):
+    is_alike = last and (last.format, last.origins["sources"], last.names_files) == (FORMAT, sources, names_files)
+    if last and is_alike and not _has_news(study, last):
         found.append(
             f"Nothing has changed since version {last.version}, frozen {last.frozen_at:%Y-%m-%d %H:%M} UTC. "
             "A new version would hold the same ratings."
@@ -323,6 +336,7 @@ def _origins(
         "campaign": study.campaign.name,
         "goal": study.goal,
         "asks_cues": study.asks_cues,
+        "names_files": attempt.arguments.get("names_files", False),
         "cutoff": cutoff.isoformat(),
         "n_annotators": len(people_used),
         "n_ratings": len(used),

@@ -3,12 +3,12 @@
 import re
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F
 
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
-from datasets.models.releases import Release, ReleaseNotice
+from datasets.models.releases import ReleaseNotice
 
 
 def participation_with_code(code: str) -> Participation | None:
@@ -45,14 +45,9 @@ def _give_places_back(participation: Participation) -> None:
         Item.objects.filter(pk=item).update(n_held=F("n_held") - 1, n_rated=F("n_rated") - int(item in is_rated))
 
 
-def releases_of(study: Study) -> QuerySet[Release]:
-    """Those that stand."""
-    return Release.objects.frozen().filter(project=study.campaign.project_id, origins__study_id=study.public_id.hex)
-
-
 def _note_in_releases(study: Study) -> None:
     """In those that stand. A freeze that is under way misses the person and begins anew (freeze.py)."""
-    for release in releases_of(study):
+    for release in study.releases():
         ReleaseNotice.objects.create(
             release=release,
             kind=ReleaseNotice.Kind.WITHDRAWN,

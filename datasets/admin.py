@@ -14,6 +14,7 @@ from datasets.models.jobs import Job
 from datasets.models.pictures import Source
 from datasets.models.projects import Membership, Project
 from datasets.models.releases import Release, ReleaseNotice
+from datasets.once import once
 from datasets.refusals import Refusal
 
 DELETE_PROJECT = "delete_project"  # the kind of job; it is done where studies are known
@@ -59,9 +60,7 @@ class ProjectAdmin(admin.ModelAdmin[Project]):
         releases = project.releases.frozen().count()
         form = TypedName(project.slug, request.POST or None)
         if request.method == "POST" and not releases and form.is_valid():
-            queue_job(DELETE_PROJECT, project, by=cast("User", request.user))
-            self.message_user(request, f"{project} is being deleted by a job.")
-            return redirect("admin:datasets_project_changelist")
+            return _begin_deletion(request, project)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -73,6 +72,13 @@ class ProjectAdmin(admin.ModelAdmin[Project]):
         }
         page = "admin/datasets/project/delete.html"
         return TemplateResponse(request, page, context, status=400 if form.errors else 200)
+
+
+@once
+def _begin_deletion(request: HttpRequest, project: Project) -> HttpResponse:
+    queue_job(DELETE_PROJECT, project, by=cast("User", request.user))
+    messages.success(request, f"{project} is being deleted by a job.")
+    return redirect("admin:datasets_project_changelist")
 
 
 def _counts(project: Project) -> dict[str, int]:
@@ -113,7 +119,9 @@ class ReleaseAdmin(ReadOnly):
 
 
 @admin.register(ReleaseNotice)
-class ReleaseNoticeAdmin(admin.ModelAdmin[ReleaseNotice]):
+class ReleaseNoticeAdmin(ReadOnly):
+    """Written by what they tell of: one put here by hand would call a release retracted whose files are still there."""
+
     list_display = ["release", "kind", "text", "created_at"]
     list_select_related = ["release"]
 

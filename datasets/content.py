@@ -18,13 +18,14 @@ from datasets.models.releases import FrozenRating, Label, Release
 from datasets.rows import (
     CORE_COLUMN,
     CUE_COLUMNS,
+    FILE_COLUMNS,
     LABEL_COLUMNS,
     OTHER_COLUMNS,
     RATING_COLUMNS,
     SET_ASIDE_COLUMNS,
     SPLIT_COLUMNS,
 )
-from datasets.tables import csv_lines, quoted_lines
+from datasets.tables import csv_lines, path_cell, quoted_lines
 
 LINES_AT_ONCE = 1000
 LABELS_AT_ONCE = 1000  # read at a time, with their ratings
@@ -61,10 +62,22 @@ def labels_csv(
     part_of: Callable[[Label], str] = attrgetter("part"),
 ) -> Iterator[bytes]:
     """The labels as the zip has them; a training run names the pictures where they lie, and the parts it uses."""
-    rows = ((label, _label_cells(label, path_of, part_of(label))) for label in labels_of(release))
-    if not release.has_core():
-        return _csv(release, LABEL_COLUMNS, (cells for _, cells in rows))
-    return _csv(release, (*LABEL_COLUMNS, CORE_COLUMN), ((*cells, int(bool(label.is_core))) for label, cells in rows))
+    columns: tuple[str, ...] = LABEL_COLUMNS
+    cells: list[Callable[[Label], tuple[Any, ...]]] = [lambda label: _label_cells(label, path_of, part_of(label))]
+    if release.has_core():
+        columns, cells = (*columns, CORE_COLUMN), [*cells, _core_cells]
+    if release.names_files:
+        columns, cells = (*columns, *FILE_COLUMNS), [*cells, _file_cells]
+    rows = (tuple(chain.from_iterable(each(label) for each in cells)) for label in labels_of(release))
+    return _csv(release, columns, rows)
+
+
+def _core_cells(label: Label) -> tuple[int]:
+    return (int(bool(label.is_core)),)
+
+
+def _file_cells(label: Label) -> tuple[str, str]:
+    return path_cell(label.original_file), path_cell(label.anonymized_file)
 
 
 def _label_cells(label: Label, path_of: Callable[[Image], str], part: str) -> tuple[Any, ...]:
@@ -169,16 +182,20 @@ def content_hash(release: Release) -> str:
 
     The pictures are covered by their hashes in labels.csv.
     """
+    return hash_of_files((name, chunks(release)) for name, chunks in content_of(release).items())
 
-    def sums() -> Iterator[tuple[str, str]]:
-        for name, chunks in content_of(release).items():
-            digest = hashlib.sha256()
-            for chunk in chunks(release):
-                digest.update(chunk)
-            yield digest.hexdigest(), name
 
-    return hash_of_sums(sums())
+def hash_of_files(files: Iterable[tuple[str, Iterable[bytes]]]) -> str:
+    """SHA-256 over the lines that `sha256sum` would print of them; a file at a time, chunk by chunk."""
+    return hash_of_sums((_sha256(chunks), name) for name, chunks in files)
 
 
 def hash_of_sums(sums: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("".join(f"{digest}  {name}\n" for digest, name in sums).encode()).hexdigest()
+
+
+def _sha256(chunks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()

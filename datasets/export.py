@@ -15,6 +15,7 @@ from datasets.models.jobs import Job
 from datasets.models.pictures import Image
 from datasets.models.releases import Release
 from datasets.refusals import Refusal
+from datasets.release_texts import told_hash
 
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a zip has no "no date"
 CHUNK = 1024 * 1024
@@ -41,7 +42,7 @@ def request_export(release: Release, *, by: AbstractBaseUser | None = None) -> J
     return running or done or queue_job("export_release", release.project, by=by, release=release.pk)
 
 
-@handles("export_release")
+@handles("export_release", in_closed_projects=True)
 def export_release(attempt: Attempt) -> dict[str, Any]:
     """Write the archive beside its final place, then put it there if the job is still ours."""
     release = Release.objects.frozen().select_related("project").get(pk=attempt.arguments["release"])
@@ -75,10 +76,9 @@ def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile)
     for name, chunks in content_of(release).items():
         add(name, chunks(release))
     if hash_of_sums((sums[name]["sha256"], name) for name in content_of(release)) != release.content_hash:
-        raise JobFailed(
-            "What the database holds of this release is not what was frozen: its content has another hash. Somebody or "
-            "something changed it past the studio. Restore the database from a backup, or freeze the study again."
-        )
+        raise _altered("its content has")
+    if told_hash(release) != release.told_hash:
+        raise _altered("its README, its agreement or what its manifest says have")
     add("agreement.json", json_lines(release.agreement))
     add("README.md", iter([release.readme.encode()]))
     n_labels = release.labels.count()
@@ -117,6 +117,13 @@ def _file_chunks(image: Image) -> Iterator[bytes]:
                 yield chunk
     except FileNotFoundError as error:
         raise _unusable(image, "missing") from error
+
+
+def _altered(what: str) -> JobFailed:
+    return JobFailed(
+        f"What the database holds of this release is not what was frozen: {what} another hash. Somebody or "
+        "something changed it past the studio. Restore the database from a backup, or freeze the study again."
+    )
 
 
 def _unusable(image: Image, what: str) -> JobFailed:

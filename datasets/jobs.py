@@ -24,7 +24,8 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 from django.db.models.functions import Coalesce, Now
 from django_tasks import task
 
-from datasets.models.jobs import Job
+from datasets.closing import hold_open
+from datasets.models.jobs import Job, JobQuerySet
 from datasets.models.projects import Project
 from datasets.refusals import Refusal
 
@@ -39,6 +40,7 @@ stopping = threading.Event()  # set when this worker is told to stop; a long job
 
 Handler = Callable[["Attempt"], dict[str, Any] | None]
 _handlers: dict[str, tuple[Handler, str]] = {}
+_in_closed_projects: set[str] = set()  # kinds
 ResultPage = Callable[[Job], tuple[str, str] | None]
 _result_pages: dict[str, ResultPage] = {}
 repeated: dict[Callable[[], None], float] = {}  # what workers do unasked, and every how many seconds
@@ -64,13 +66,15 @@ class NotRetryable(Refusal):
     """Only a failed or cancelled job can be tried again."""
 
 
-def handles(kind: str, *, lane: str = "short") -> Callable[[Handler], Handler]:
-    """Register the function that does jobs of this kind."""
+def handles(kind: str, *, lane: str = "short", in_closed_projects: bool = False) -> Callable[[Handler], Handler]:
+    """Register the function that does jobs of this kind; in closed projects too where it but looks at what is there."""
     if lane not in settings.LANES:
         raise ImproperlyConfigured(f"{kind}: there is no lane {lane!r}")
 
     def register(handler: Handler) -> Handler:
         _handlers[kind] = (handler, lane)
+        if in_closed_projects:
+            _in_closed_projects.add(kind)
         return handler
 
     return register
@@ -110,15 +114,27 @@ def in_seconds(seconds: float) -> ExpressionWrapper:
 # Asking -----------------------------------------------------------------------------------------------------------
 
 
+@transaction.atomic
 def queue_job(kind: str, project: Project, *, by: AbstractBaseUser | None = None, **arguments: Any) -> Job:
-    """Ask for work. It starts once the surrounding transaction has committed."""
+    """Ask for work. It starts once the surrounding transaction has committed. Raises ProjectClosed."""
     _, lane = _handlers[kind]
+    _hold_open(project, kind)
     job = Job.objects.create(
         kind=kind, lane=lane, project=project, arguments=arguments, created_by_id=by.pk if by else None, queued_at=Now()
     )
     job.refresh_from_db()
     transaction.on_commit(lambda: _hand_to_queue(job))
     return job
+
+
+def _hold_open(project: Project, kind: str) -> None:
+    if kind not in _in_closed_projects:
+        hold_open(project)
+
+
+def unfinished_work(project: Project) -> JobQuerySet:
+    """Jobs under way that change something."""
+    return Job.objects.unfinished().filter(project=project).exclude(kind__in=_in_closed_projects)
 
 
 def _hand_to_queue(job: Job) -> None:
@@ -132,8 +148,10 @@ def cancel_job(job: Job) -> None:
         Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(cancel_requested=True)
 
 
+@transaction.atomic
 def retry_job(job: Job) -> None:
-    """Queue a failed or cancelled job once more."""
+    """Queue a failed or cancelled job once more. Raises NotRetryable, and ProjectClosed."""
+    _hold_open(job.project, job.kind)
     again = Job.objects.filter(pk=job.pk, state__in=[Job.State.FAILED, Job.State.CANCELLED])
     fresh = {"cancel_requested": False, "error": "", "traceback": "", "finished_at": None, "n_deaths": 0}
     if not again.update(state=Job.State.QUEUED, queued_at=Now(), **fresh):

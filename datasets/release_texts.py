@@ -4,7 +4,7 @@ project that is renamed later changes no byte of it."""
 from operator import itemgetter
 from typing import Any
 
-from datasets.content import content_of
+from datasets.content import content_of, hash_of_files, json_lines
 from datasets.models.releases import Release
 
 # Texts are in wording.json; the job that froze the release is a matter of the site.
@@ -27,6 +27,14 @@ def facts_of(release: Release) -> dict[str, Any]:
         "content_hash": release.content_hash,
         "study": {key: value for key, value in release.origins.items() if key not in NOT_TOLD},
     }
+
+
+def told_hash(release: Release) -> str:
+    """SHA-256 over the lines that `sha256sum` would print of what a release says beside its content: its agreement, its
+    README, and what its manifest says of it."""
+    readme = iter([release.readme.encode()])
+    told = {"agreement.json": json_lines(release.agreement), "README.md": readme, "manifest": json_lines(release.facts)}
+    return hash_of_files(told.items())
 
 
 def asked_of(release: Release) -> dict[str, str]:
@@ -70,6 +78,12 @@ def readme_of(release: Release) -> str:
         if "set_aside_cues.csv" in content_of(release)
         else ""
     )
+    file_names = (
+        "; `original_file` and `anonymized_file` are the files' names as they were imported: they can give away a "
+        "person, a place or a method"
+        if release.names_files
+        else ""
+    )
     return f"""# {release.title}, version {release.version}
 {simulated}
 Ratings by people, each given on {shown} ({release.mode}).
@@ -79,7 +93,7 @@ Ratings by people, each given on {shown} ({release.mode}).
 {core}
 | file | what it holds |
 |---|---|
-| labels.csv | one row per pair: its number in the project, paths, source, method, scope, group (a name for this release alone, which versions of one original share), split, number of ratings, mean, median, standard deviation (n - 1), and the mean corrected for each annotator's bias and noise, with its standard error |
+| labels.csv | one row per pair: its number in the project, paths, source, method, scope, group (a name for this release alone, which versions of one original share), split, number of ratings, mean, median, standard deviation (n - 1), and the mean corrected for each annotator's bias and noise, with its standard error{file_names} |
 | ratings.csv | one row per rating: pair, annotator (a name for this release only), score, seconds, position in the session |
 | other_answers.csv | answers that no label rests on, of everybody in this release: to repeats (the first answer is in ratings.csv), checks, practice pairs and warm-ups, with their purpose; a pair may be in no other file |
 | splits.csv | train, val or test, by group: all versions of one original are in one part |

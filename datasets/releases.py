@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from datasets.models.pictures import Image, Pair
 from datasets.models.projects import Project
 from datasets.models.releases import FrozenCue, FrozenRating, Label, OtherAnswer, Release, SetAsideRating
-from datasets.release_texts import facts_of, readme_of
+from datasets.release_texts import facts_of, readme_of, told_hash
 from datasets.splits import part_of
 from scoring.measures.agreement import agreement_summary
 
@@ -149,14 +149,17 @@ def write_labels(release: Release, pairs: Iterable[ReleasedPair], *, first_numbe
 
 def _label(release: Release, released: ReleasedPair, number: int) -> Label:
     pair, scores = released.pair, [rating.score for rating in released.ratings]
+    shown = released.original if release.mode == "HA2" else None
     return Label(
         release=release,
         number=number,
         pair=pair.number,
         original=released.original,
         anonymized=released.anonymized,
-        original_sha256=released.original.display_sha256 if released.original and release.mode == "HA2" else "",
+        original_sha256=shown.display_sha256 if shown else "",
         anonymized_sha256=released.anonymized.display_sha256,
+        original_file=pair.original_path if release.names_files and shown else "",
+        anonymized_file=pair.anonymized_path if release.names_files else "",
         group=pair.group,
         public_group=group_name(release, pair.group),
         part=part_of(pair.group),
@@ -271,6 +274,8 @@ def finish_release(release: Release, *, agreement: dict[str, Any], content_hash:
     )
     release.refresh_from_db()
     Release.objects.filter(pk=release.pk).update(facts=facts_of(release), readme=readme_of(release))
+    release.refresh_from_db()  # JSON as the database gives it back, which is what an export will read
+    Release.objects.filter(pk=release.pk).update(told_hash=told_hash(release))
     release.refresh_from_db()
 
 

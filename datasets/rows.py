@@ -44,7 +44,8 @@ LABEL_COLUMNS = (
     "n", "score_mean", "score_median", "score_std", "score_corrected", "score_corrected_se",
     "original_sha256", "anonymized_sha256",
 )  # fmt: skip
-CORE_COLUMN = "is_core"  # the last of the labels' columns, where there is a core
+CORE_COLUMN = "is_core"  # after the labels' other columns, where there is a core
+FILE_COLUMNS = ("original_file", "anonymized_file")  # the last ones, where whoever froze the release wanted them
 RATING_COLUMNS = ("pair", "annotator", "occurrence", "score", "seconds", "position", "late", "revisions")
 SPLIT_COLUMNS = ("pair", "group", "split")
 OTHER_COLUMNS = (

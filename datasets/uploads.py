@@ -67,6 +67,12 @@ def upload_of(job: Job) -> Path | None:
     return path if path and is_upload(path) else None
 
 
+def discard_unread(archive: str) -> None:
+    """Remove an upload of which no import was begun."""
+    if not Job.objects.filter(kind="import_pairs", arguments__archive=archive).exists():
+        Path(archive).unlink(missing_ok=True)
+
+
 def discard_old_uploads() -> None:
     """Remove uploads that no import will read again."""
     for path in media_path(INCOMING).glob("*"):

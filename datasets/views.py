@@ -1,6 +1,7 @@
 """Pages for researchers: a project's pairs, its releases and its jobs."""
 
 import json
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from datasets.access import LoggedIn, managed_project
 from datasets.alike import examples_of, groups_alike, request_comparing, unseen_originals
+from datasets.closing import check_open
 from datasets.export import Retracted, archive_name, request_export
 from datasets.files import file_response, media_path
 from datasets.forms import ImportForm, PairForm, RetractForm, SourceForm
@@ -24,12 +26,13 @@ from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from datasets.models.releases import Release
+from datasets.once import once
 from datasets.pair_changes import FACTS, change_pairs, facts_of, merge_groups, remove_pairs, use_of
 from datasets.release_key import key_lines, names_originals
 from datasets.reports import report_name
 from datasets.retraction import retract_release
 from datasets.telling import told_in, told_on
-from datasets.uploads import keep_upload, upload_of
+from datasets.uploads import discard_unread, keep_upload, upload_of
 
 PAIRS_PER_PAGE = 24
 CHANGES_PER_PAGE = 50
@@ -137,12 +140,21 @@ def import_pairs(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
     form = ImportForm(request.POST or None, request.FILES or None, label_suffix="")
     if request.method == "POST" and form.is_valid():
-        archive = keep_upload(form.cleaned_data["archive"])
-        leave_columns = form.cleaned_data["leave_columns"]
-        job = queue_job("import_pairs", found, by=request.user, archive=archive, leave_columns=leave_columns)
-        return redirect("datasets:job", job.public_id)
+        with told_in(form):
+            check_open(found)  # before anything is kept
+            archive = keep_upload(form.cleaned_data["archive"])
+            try:
+                return _begin_import(request, found, archive=archive, leave_columns=form.cleaned_data["leave_columns"])
+            finally:
+                discard_unread(archive)  # of the same form sent twice at once, the second one's
     context = {"project": found, "form": form}
     return render(request, "datasets/import.html", context, status=400 if form.errors else 200)
+
+
+@once
+def _begin_import(request: LoggedIn, project: Project, **arguments: Any) -> HttpResponse:
+    job = queue_job("import_pairs", project, by=request.user, **arguments)
+    return redirect("datasets:job", job.public_id)
 
 
 @require_GET
@@ -153,6 +165,8 @@ def sample_manifest(request: LoggedIn, project: str) -> HttpResponse:
 
 
 @require_POST
+@told_on("datasets:job")
+@once
 def import_previewed(request: LoggedIn, job: UUID) -> HttpResponse:
     """Import what a job has shown; asked twice, the second import changes nothing."""
     found = managed_job(request, job)
@@ -227,6 +241,7 @@ def job_cancel(request: LoggedIn, job: UUID) -> HttpResponse:
 
 @require_POST
 @told_on("datasets:job")
+@once
 def job_retry(request: LoggedIn, job: UUID) -> HttpResponse:
     found = _job_to_steer(request, job)
     retry_job(found)
@@ -281,6 +296,7 @@ def release_key(request: LoggedIn, project: str, slug: str, version: int) -> Str
 
 
 @require_http_methods(["GET", "POST"])
+@once
 def release_retract(request: LoggedIn, project: str, slug: str, version: int) -> HttpResponse:
     found = managed_release(request, project, slug, version)
     form = RetractForm(f"{found.slug}-v{found.version}", request.POST or None, label_suffix="")

@@ -18,6 +18,7 @@ from datasets.admin import ReadOnly
 from datasets.forms import TypedName
 from datasets.jobs import cancel_job, retry_job
 from datasets.models.releases import Release
+from datasets.once import once
 from datasets.refusals import Refusal
 from datasets.splits import SEED
 from datasets.telling import told_in, told_on
@@ -25,6 +26,7 @@ from scoring.at_hand import devices_in_words, parts_of
 from scoring.compare import request_comparison
 from scoring.forms import RecipeForm
 from scoring.models import Checkpoint, Comparison, TrainingRun
+from scoring.recipe import Recipe
 from scoring.runs import RunIsNeeded, check_deletable, delete_run, queue_run, run_again
 from scoring.views import run_context
 
@@ -39,6 +41,18 @@ RUN_PAGE = "admin:scoring_trainingrun_change"
 
 def run_page(run: TrainingRun) -> HttpResponse:
     return redirect(RUN_PAGE, run.pk)
+
+
+@once
+def _begin_run(request: HttpRequest, release: Release, recipe: Recipe) -> HttpResponse:
+    return run_page(queue_run(release, recipe, by=cast("User", request.user)))
+
+
+@once
+def _begin_again(request: LoggedIn, run: TrainingRun) -> HttpResponse:
+    again = run_again(run, by=request.user)
+    messages.success(request, "This is a new run of the same recipe.")
+    return run_page(again)
 
 
 @admin.register(TrainingRun)
@@ -101,7 +115,7 @@ class TrainingRunAdmin(ReadOnly):
         is_good = request.method == "POST" and form.is_valid()
         if is_good and "look" not in request.POST:
             with told_in(form):
-                return run_page(queue_run(release, form.recipe, by=cast("User", request.user)))
+                return _begin_run(request, release, form.recipe)
         asked = form.recipe if is_good else None
         context |= {
             "title": f"Train on {release}",
@@ -181,9 +195,7 @@ class TrainingRunAdmin(ReadOnly):
 
     @method_decorator([require_POST, told_on(RUN_PAGE)])
     def again_view(self, request: LoggedIn, object_id: int) -> HttpResponse:
-        again = run_again(self._permitted(request, object_id), by=request.user)
-        self.message_user(request, "This is a new run of the same recipe.")
-        return run_page(again)
+        return _begin_again(request, self._permitted(request, object_id))
 
     @method_decorator([require_POST, told_on(RUN_PAGE)])
     def go_on_view(self, request: LoggedIn, object_id: int) -> HttpResponse:

@@ -31,7 +31,7 @@ def request_baselines(release: Release, *, by: AbstractBaseUser | None = None) -
     return queue_job("score_baselines", release.project, by=by, release=release.pk)
 
 
-@handles("score_baselines", lane="train")
+@handles("score_baselines", lane="train", in_closed_projects=True)
 def score_baselines(attempt: Attempt) -> dict[str, Any]:
     """Score every pair of a release that has no scores yet."""
     release = Release.objects.frozen().get(pk=attempt.arguments["release"])

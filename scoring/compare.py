@@ -151,7 +151,8 @@ def request_comparison(run: TrainingRun, *, by: AbstractBaseUser | None = None) 
     return begun.first() or queue_job("compare_run", run.project, by=by, run=run.pk)
 
 
-@handles("compare_run")  # not in the lane train: it would wait there until the next training has ended
+# Not in the lane train: it would wait there until the next training has ended.
+@handles("compare_run", in_closed_projects=True)
 def compare_run(attempt: Attempt) -> dict[str, Any]:
     """Score the test part's pairs by the classical metrics where that was not done yet, then compare."""
     run = TrainingRun.objects.with_lineage().get(pk=attempt.arguments["run"])

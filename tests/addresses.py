@@ -32,8 +32,9 @@ RESEARCHERS = {
     f"{app}:{name}"
     for app, names in {
         "annotation": (
-            "project", "study-new", "forecast", "study", "wording", "wording-in", "state", "goal", "completion",
-            "more-pairs", "delete-draft", "invite", "revoke", "freeze", "ratings", "remarks", "cues", "quality",
+            "project", "close-project", "reopen-project",
+            "study-new", "forecast", "study", "wording", "wording-in", "state", "goal", "completion",
+            "more-pairs", "delete-study", "invite", "revoke", "freeze", "ratings", "remarks", "cues", "quality",
             "check-again", "annotator", "decide", "settle", "items", "items-csv", "item", "give-role",
             "withdraw", "seen", "preregistration",
         ),

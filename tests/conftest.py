@@ -1,3 +1,4 @@
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -17,6 +18,9 @@ hypothesis.settings.load_profile("studio")
 
 # Of drawn examples each of which asks a whole study or site: a few in every run.
 FEW_OR_MANY = pytest.mark.parametrize("n_drawn", [5, pytest.param(50, marks=pytest.mark.long)])
+
+# A test process looks for garbage in circles more rarely than a site: a tenth of its time went into that.
+gc.set_threshold(50_000, 20, 50)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

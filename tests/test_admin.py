@@ -78,6 +78,18 @@ def test_ratings_people_and_releases_cannot_be_edited_by_hand(admin: Client) -> 
     assert admin.post(reverse("admin:annotation_study_delete", args=[study.pk])).status_code == 403
 
 
+def test_a_notice_beside_a_release_is_read_there_and_a_release_retracted_by_its_page_alone(admin: Client) -> None:
+    release = make.release(make.rated_study(n_pairs=3, n_people=2))
+    said = {"release": release.pk, "kind": "retracted", "text": "By hand."}
+    assert admin.post(reverse("admin:datasets_releasenotice_add"), said).status_code == 403
+    assert not release.is_retracted()
+    notice = release.notices.create(kind="withdrawn", text="A person was erased.")
+    change = reverse("admin:datasets_releasenotice_change", args=[notice.pk])
+    assert "A person was erased." in admin.get(change).content.decode()
+    assert admin.post(change, said).status_code == 403
+    assert admin.post(reverse("admin:datasets_releasenotice_delete", args=[notice.pk])).status_code == 403
+
+
 def test_the_admin_of_a_release_does_not_show_its_pseudonym_key(admin: Client) -> None:
     release = make.release(make.rated_study(n_pairs=3, n_people=2))
     page = admin.get(reverse("admin:datasets_release_change", args=[release.pk])).content.decode()

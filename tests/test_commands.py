@@ -3,6 +3,7 @@
 import csv
 import json
 import zipfile
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -61,10 +62,22 @@ def test_the_whole_way_by_command_line(tmp_path: Path) -> None:
     make.rate_all(make.participation(study))
     assert "3 of 3 ratings" in run("study", "faces/autumn/ha2")
     assert "faces/autumn-ha2/1: 3 labels" in run("freeze_study", "faces/autumn/HA2")
-    run("export_release", "faces/autumn-ha2", "--to", str(tmp_path))
+    assert "faces/autumn-ha2/2: 3 labels" in run("freeze_study", "faces/autumn/HA2", "--file-names")
+    assert [release.names_files for release in Release.objects.order_by("version")] == [False, True]
+    run("export_release", "faces/autumn-ha2/1", "--to", str(tmp_path))
     with zipfile.ZipFile(tmp_path / "autumn-ha2-v1.zip") as archive:
         assert archive.testzip() is None
         assert "labels.csv" in archive.namelist()
+
+
+def test_a_project_is_closed_and_opened_again_by_command() -> None:
+    study = make.study(make.project(slug="faces"), n_pairs=2)
+    assert "is closed" in run("close_project", "faces")
+    study.refresh_from_db()
+    assert study.state == Study.State.CLOSED
+    with pytest.raises(CommandError, match="This project is closed"):
+        run("study", f"faces/{study.campaign.slug}/HA2", "--open")
+    assert "is open again" in run("close_project", "faces", "--reopen")
 
 
 def test_a_members_role_can_be_changed_and_the_member_removed() -> None:
@@ -220,13 +233,14 @@ def test_every_setting_of_the_page_can_be_given_by_command() -> None:
         "--min-ratings", "4", "--max-ratings", "9", "--half-width", "0.5", "--model-order", "--core", "30",
         "--practice", "2", "--checks", "3", "--language", "de", "--no-swipe", "--no-flicker",
         "--confirm-on-press", "--ask-who", "--ask-cues", "--completion-code", "C0DE",
-        "--completion-url", "https://panel.example/done")  # fmt: skip
+        "--completion-url", "https://panel.example/done", "--pay-per-hour", "12.50",
+        "--pay-currency", "EUR")  # fmt: skip
     wanted = {"language": "de", "goal": 4, "session_size": 40, "seconds_per_pair": 20, "lease_seconds": 120,
               "side": "balanced", "spacing": 9, "person_limit": 60, "repeat_distance": 7, "stops_adaptively": True,
               "min_ratings": 4, "max_ratings": 9, "half_width": 0.5, "is_ordered_by_model": True, "core_percent": 30,
               "n_practice": 2, "n_checks": 3, "n_warm_up": 4, "repeat_percent": 10,
               "allows_swipe": False, "allows_flicker": False, "confirms_on_press": True, "asks_who": True,
-              "asks_cues": True,
+              "asks_cues": True, "pay_per_hour": Decimal("12.50"), "pay_currency": "EUR",
               "completion_code": "C0DE", "completion_url": "https://panel.example/done"}  # fmt: skip
     assert Study.objects.values(*wanted).get() == wanted
     assert {*wanted} == {*SETTINGS} - {"name", "mode"}

@@ -1,11 +1,12 @@
 """The run of all kinds: what it does not hide, and what it counts."""
 
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.gate import Outcome, run, summary
+from tests.gate import Outcome, run, scratch, summary
 from tests.kinds import CHECK_SECONDS, LINTS, Kind, check, room_of
 
 
@@ -147,3 +148,17 @@ def test_the_check_leaves_out_the_slowest_tests_of_large_rooms_and_of_those_alon
     report = "<testsuites><testsuite/></testsuites>"
     (tmp_path / "sqlite.xml").write_text(report)
     assert check(["datasets/jobs.py"], tmp_path / "sqlite.xml")[1].options == ("--exitfirst",)
+
+
+# Where the tests keep their sites -------------------------------------------------------------------------------------
+
+
+def test_tests_keep_their_sites_in_memory_where_there_is_enough_and_leave_nothing(tmp_path: Path) -> None:
+    tests_folder = Kind("one", 1, 9, command=(sys.executable, "-c", "import tempfile; print(tempfile.gettempdir())"))
+    for enough, expected in ((1, tmp_path), (2**60, Path(tempfile.gettempdir()))):
+        with scratch(tmp_path, enough) as folder:
+            assert folder.parent == expected
+            run([tests_folder], tmp_path / "logs")
+            assert (tmp_path / "logs" / "one.log").read_text().strip() == str(folder)
+            (folder / "left").write_text("over")
+        assert not folder.exists()

@@ -1,5 +1,6 @@
 import secrets
 import uuid
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from django.db import models
 
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project, managed_through
-from datasets.models.releases import Mode
+from datasets.models.releases import Mode, Release, ReleaseQuerySet
 
 MIN_SCORE, MAX_SCORE = 1, 10
 MAX_GOAL = 1000  # ratings of one pair
@@ -28,7 +29,7 @@ def new_seed() -> int:
 web_address = URLValidator(schemes=["http", "https"], message="Enter an address that begins with https:// or http://.")
 
 
-def between(least: float, most: float) -> list[BaseValidator]:
+def between(least: float | Decimal, most: float | Decimal) -> list[BaseValidator]:
     """Validators of a number from `least` to `most`, both included."""
     return [MinValueValidator(least), MaxValueValidator(most)]
 
@@ -181,6 +182,17 @@ class Study(models.Model):
         validators=between(1, 1_000_000),
         help_text="More than a session lets whoever has finished one begin another. Empty: one session each.",
     )
+    pay_per_hour = models.DecimalField(
+        "pay for an hour",
+        max_digits=9,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=between(Decimal("0.01"), Decimal(1_000_000)),
+        help_text="Annotators read it before they consent, and the page of the opening says what the study will cost. "
+        "Empty: neither.",
+    )
+    pay_currency = models.CharField("currency of the pay", max_length=10, blank=True, help_text="Such as EUR.")
     # What the last page gives to whoever has finished, for the panel that sent them.
     completion_code = models.CharField(
         max_length=60,
@@ -261,6 +273,10 @@ class Study(models.Model):
     def short_name(self) -> str:
         """What its files are called, and what people type where something about it cannot be taken back."""
         return f"{self.campaign.slug}-{self.mode}"
+
+    def releases(self) -> ReleaseQuerySet:
+        """Those frozen from it."""
+        return Release.objects.frozen().filter(project=self.campaign.project_id, origins__study_id=self.public_id.hex)
 
     @property
     def is_open(self) -> bool:

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -388,10 +388,24 @@ def another_session(request: HttpRequest, participation: Participation) -> HttpR
     """Whoever has finished and may rate more begins again."""
     try:
         begin_another_session(participation)
-    except CannotJoin:
-        messages.info(request, gettext("There is nothing left to rate at the moment. Thank you."))
+    except CannotJoin as cannot:
+        messages.info(request, _why_no_more(participation.study, cannot.code))
         return redirect("annotation:end", participation.public_id)
     return redirect("annotation:rate", participation.public_id)
+
+
+def _why_no_more(study: Study, code: str) -> str:
+    """In words, to whoever has finished and asked for more."""
+    if code != "held":
+        return gettext("There is nothing left to rate at the moment. Thank you.")
+    n = minutes_until_free(study)
+    return ngettext(
+        "Others hold the pictures that are left. If they do not answer, you can have them: try again after %(n)s "
+        "minute.",
+        "Others hold the pictures that are left. If they do not answer, you can have them: try again after %(n)s "
+        "minutes.",
+        n,
+    ) % {"n": n}
 
 
 def _context(request: HttpRequest, participation: Participation) -> dict[str, Any]:

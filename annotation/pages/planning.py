@@ -72,7 +72,7 @@ def _settings(study: Study) -> dict[str, Any]:
     return {name: getattr(study, name) for name in ["goal", *SESSION]} | {
         "seconds": study.seconds_per_pair,
         "minutes_around": MINUTES_AROUND,
-        "pay": SOME_PAY,
+        "pay": study.pay_per_hour or SOME_PAY,
         "pay_per": "hour",
         "sd": ASSUMED_SD,
         "reliability": ASSUMED_RELIABILITY,

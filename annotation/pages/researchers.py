@@ -16,9 +16,9 @@ from annotation.access import managed_study
 from annotation.freeze import doubts, request_freeze
 from annotation.languages import in_english
 from annotation.models.studies import MAX_GOAL, Study
-from annotation.studies import filling, life, pairs
+from annotation.studies import deleting, filling, life, pairs
 from annotation.studies.forms.setup import StudyForm
-from annotation.studies.forms.study_page import CompletionForm, GoalForm, InvitationForm
+from annotation.studies.forms.study_page import CompletionForm, FreezeForm, GoalForm, InvitationForm
 from annotation.studies.forms.wording import WordingForm
 from annotation.studies.invitations import invite as invite_by
 from annotation.studies.invitations import revoke_invitation
@@ -29,8 +29,10 @@ from annotation.watching.progress import progress_of, study_progress
 from datasets.access import LoggedIn, managed_project
 from datasets.forms import understood
 from datasets.models.jobs import Job
+from datasets.once import once
 from datasets.telling import told_in, told_on
 
+CHANGES_SHOWN = 20
 UNASKED = (connectivity.KIND, assessment.KIND)  # what workers check by themselves
 
 
@@ -53,11 +55,13 @@ def project(request: LoggedIn, project: str) -> HttpResponse:
         "studies": [{"study": study, "progress": progress[study.pk]} for study in listed],
         "releases": found.releases.exclude(frozen_at=None),
         "jobs": found.jobs.exclude(kind__in=UNASKED)[:8],
+        "changes": found.changes.select_related("by")[:CHANGES_SHOWN],
     }
     return render(request, "annotation/researchers/project.html", context)
 
 
 @require_http_methods(["GET", "POST"])
+@once
 def study_new(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
     form = StudyForm(found, request.POST or None)
@@ -111,12 +115,14 @@ def study(request: LoggedIn, study: UUID) -> HttpResponse:
         "people": people.people_of(found),
         "invitations": invitations,
         "invitation_form": InvitationForm(),
+        "is_deletable": deleting.is_deletable(found),
         "steps": [state for state, before in life.STEPS.items() if found.state in before],
         "connectivity": background.last_check(found, connectivity.KIND),
         "goal_form": GoalForm(initial={"goal": found.goal}, auto_id="id_goal_%s"),
         "completion_form": CompletionForm(instance=found),
         "changes": found.changes.select_related("changed_by"),
         "n_further_pairs": n_further,
+        "freeze_form": FreezeForm(),
         "filling": filling.fillings(found).first(),
         "n_left_out": pairs.other_pairs(found).count() - n_further,
     }
@@ -170,6 +176,7 @@ def completion(request: LoggedIn, study: UUID) -> HttpResponse:
 
 @require_POST
 @told_on("annotation:study")
+@once
 def more_pairs(request: LoggedIn, study: UUID) -> HttpResponse:
     """Add the project's pairs of the kinds that this study holds already."""
     found = managed_study(request, study)
@@ -182,6 +189,7 @@ def more_pairs(request: LoggedIn, study: UUID) -> HttpResponse:
 
 @require_POST
 @told_on("annotation:study")
+@once
 def invite(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     hint = "Choose whether the link is for many people or for one."
@@ -203,11 +211,17 @@ def revoke(request: LoggedIn, study: UUID, invitation: int) -> HttpResponse:
 def freeze(request: LoggedIn, study: UUID) -> HttpResponse:
     """Once asked where there is a reason to; the page it asks on sends the same again, confirmed."""
     found = managed_study(request, study)
-    if "confirmed" not in request.POST and (reasons := doubts(found)):
-        context = {"study": found, "project": found.project, "doubts": reasons}
+    form = FreezeForm(request.POST)
+    wanted = understood(form)
+    if "confirmed" not in request.POST and (reasons := doubts(found, **wanted)):
+        context = {"study": found, "project": found.project, "doubts": reasons, "freeze_form": form}
         return render(request, "annotation/researchers/freeze.html", context)
-    job = request_freeze(found, by=request.user)
-    return redirect("datasets:job", job.public_id)
+    return _begin_freeze(request, found, **wanted)
+
+
+@once
+def _begin_freeze(request: LoggedIn, study: Study, **wanted: bool) -> HttpResponse:
+    return redirect("datasets:job", request_freeze(study, **wanted, by=request.user).public_id)
 
 
 @require_GET

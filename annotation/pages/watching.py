@@ -17,7 +17,7 @@ from annotation.models.quality import Decision, Flag
 from annotation.models.studies import Item, Study
 from annotation.pages.researchers import csv_download
 from annotation.studies.displays import shown_pictures
-from annotation.watching import assessment, background, decisions, flags, people, role_files, roles
+from annotation.watching import assessment, background, connectivity, decisions, flags, people, role_files, roles
 from annotation.watching.forms import DecisionForm, ReasonForm, RoleForm, role_initial
 from annotation.watching.items import SHOWS, answers_to, cues_on, items_to_show, reports_of, reports_on, with_statistics
 from datasets.access import LoggedIn
@@ -41,6 +41,7 @@ def quality(request: LoggedIn, study: UUID) -> HttpResponse:
     page = Paginator(_people(found), PEOPLE_PER_PAGE).get_page(request.GET.get("page"))
     context = _context(found) | {
         "last_check": background.last_check(found, assessment.KIND),
+        "connectivity": background.last_check(found, connectivity.KIND),
         "is_checking": background.checks_of(found, assessment.KIND).unfinished().exists(),
         "reports": reports_of(found)[:REPORTS_SHOWN],
         "flagged": [_facts(person) for person in flagged[:PEOPLE_PER_PAGE]],

@@ -1,4 +1,4 @@
-"""The life of a study: opened, paused, closed; its goal and its last page changed; a draft deleted.
+"""The life of a study: opened, paused, closed; its goal and its last page changed.
 
 What is changed while people rate is recorded as a `StudyChange` in the transaction that changes it.
 """
@@ -15,10 +15,9 @@ from annotation.studies.core import choose_core
 from annotation.studies.displays import fix_displays
 from annotation.studies.filling import fillings
 from annotation.studies.history import NotPossible, locked_study, record_change
-from annotation.studies.pairs import PAIRS_AT_ONCE
 from annotation.studies.preregistration import preregister
 from annotation.studies.wording import current_texts, mark_shown
-from datasets.jobs import cancel_job
+from datasets.closing import check_open, hold_open
 
 State = Study.State
 # What a study may become, and from where.
@@ -29,42 +28,14 @@ STEPS = {
 }
 
 
-def delete_draft(study: Study, *, at_once: int = PAIRS_AT_ONCE) -> None:
-    """Take a study back that was never open. Its campaign stays, free for another study of this mode."""
-    with transaction.atomic():
-        for job in fillings(_locked_draft(study)).unfinished():
-            cancel_job(job)
-    while _take_out(study, at_once):
-        pass
-    with transaction.atomic():
-        _locked_draft(study).delete()
-
-
-def _take_out(study: Study, at_once: int) -> int:
-    """A batch of a draft's pairs, as they were put in: how many went."""
-    with transaction.atomic():
-        last = _locked_draft(study).items.order_by("-pk").values_list("pk", flat=True)[:at_once]
-        return Item.objects.filter(pk__in=list(last)).delete()[0]
-
-
-def _locked_draft(study: Study) -> Study:
-    locked = locked_study(study)
-    check_draft(locked)
-    return locked
-
-
-def check_draft(study: Study) -> None:
-    """Raises NotPossible where the study has been open, and so cannot be deleted."""
-    if study.has_begun:
-        raise NotPossible("This study has been open; close it instead. Only a draft can be deleted.")
-
-
 @transaction.atomic
 def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None, reason: str = "") -> None:
     """Open, pause or close a study. People who hold pairs may still answer them."""
     locked = locked_study(study)
     study.state = locked.state  # somebody else may have changed it a moment ago
     check_step(locked, state)
+    if state == State.OPEN:
+        hold_open(locked.project)
     stamps: dict[str, Any] = {}
     if state == State.OPEN:
         stamps["opened_at"] = locked.opened_at or Now()
@@ -80,12 +51,13 @@ def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None
 
 
 def check_step(study: Study, state: str) -> None:
-    """Raises NotPossible where the study cannot become so now."""
+    """Raises NotPossible where the study cannot become so now, ProjectClosed where none opens in its project."""
     if state not in STEPS:
         raise NotPossible("Choose whether to open, pause or close the study.")
     if study.state not in STEPS[State(state)]:
         raise NotPossible(f"This study is {study.get_state_display()}; it cannot become {State(state).label}.")
     if state == State.OPEN:
+        check_open(study.project)
         _check_complete(study)
 
 

@@ -16,8 +16,6 @@ from annotation.studies.wording import current_texts, standard_wording, supplied
 from datasets.alike import groups_alike
 from datasets.models.pictures import Pair, Source
 
-NO_PAY = Pay(0, "hour")  # no study has a pay; the forecast's page asks for one
-
 
 @dataclass(frozen=True)
 class Point:
@@ -106,7 +104,7 @@ def _licences(study: Study) -> Point:
 
 
 def expected(study: Study) -> Forecast | None:
-    """People and hours; None where the numbers fit no study."""
+    """People, hours and, where the study has a pay, cost; None where the numbers fit no study."""
     sizes = _sizes(study)
     try:
         return forecast(
@@ -115,7 +113,7 @@ def expected(study: Study) -> Forecast | None:
             goal=study.goal,
             session=SessionPlan(*(getattr(study, name) for name in SESSION)),
             seconds=study.seconds_per_pair,
-            pay=NO_PAY,
+            pay=Pay(float(study.pay_per_hour or 0), "hour"),
         )
     except CannotPlan:
         return None

@@ -20,6 +20,7 @@ GROUPS = {
     "How people compare": ["allows_swipe", "allows_flicker"],
     "How people answer": ["confirms_on_press", "asks_who", "asks_cues"],
     "How pairs are given out": ["side", "spacing", "lease_seconds", "person_limit"],
+    "Pay": ["pay_per_hour", "pay_currency"],
     "At the end": ["completion_code", "completion_url"],
 }
 # Off unless somebody knows why; each biases figures.

@@ -13,6 +13,7 @@ from annotation.studies.filling import fill_later
 from annotation.studies.history import NotPossible
 from annotation.studies.pairs import PAIRS_AT_ONCE, Kinds, add_items, check_fit, pairs_of_kinds
 from annotation.studies.wording import STANDARD_LANGUAGE, standard_wording, write_texts
+from datasets.closing import hold_open
 from datasets.models.jobs import Job
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
@@ -61,6 +62,7 @@ def begin_study(
     campaign: Campaign, *, mode: str, name: str, wording: Mapping[str, str] | None = None, **settings: Any
 ) -> Study:
     """A draft that has no pairs yet, in the standard wording where none is given and its language is English."""
+    hold_open(campaign.project)
     if campaign.studies.filter(mode=mode).exists():
         raise NotPossible(f"{campaign} already has an {mode} study; choose another campaign.")
     study = Study.objects.create(campaign=campaign, mode=mode, name=name, **settings)

@@ -10,10 +10,11 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import Q, Sum
+from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models.studies import Study
-from datasets.jobs import Attempt, JobFailed, handles, queue_job, repeats
+from datasets.jobs import Attempt, JobFailed, handles, leads_to, queue_job, repeats
 from datasets.models.jobs import Job
 
 CHECK_EVERY = 60  # seconds
@@ -29,7 +30,7 @@ def checks_studies(kind: str) -> Callable[[Check], Check]:
     """Register what finds something out about a study; it returns what is to be known until the next check."""
 
     def register(check: Check) -> Check:
-        @handles(kind)
+        @handles(kind, in_closed_projects=True)
         def job(attempt: Attempt) -> dict[str, Any]:
             study = _study_of(attempt)
             n = _n_answered(study)  # before the answers are read: whatever comes meanwhile is a reason to check again
@@ -39,9 +40,16 @@ def checks_studies(kind: str) -> Callable[[Check], Check]:
             return {"n_answered": n, **found}
 
         kinds.append(kind)
+        leads_to(kind)(_page_of)
         return check
 
     return register
+
+
+def _page_of(job: Job) -> tuple[str, str] | None:
+    """Where what a check found is shown."""
+    study = Study.objects.filter(pk=job.arguments["study"]).first()
+    return ("To what was found", reverse("annotation:quality", args=[study.public_id])) if study else None
 
 
 @transaction.atomic

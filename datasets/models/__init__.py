@@ -1,8 +1,9 @@
 """Django looks for models here; everything else imports from the module that owns the model."""
 
+from datasets.models.forms import SentForm
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, PairChange, Source
-from datasets.models.projects import Membership, Project, Role
+from datasets.models.projects import Membership, Project, ProjectChange, Role
 from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, ReleaseNotice, SetAsideRating
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "Pair",
     "PairChange",
     "Project",
+    "ProjectChange",
     "Release",
     "ReleaseNotice",
     "Role",
+    "SentForm",
     "SetAsideRating",
     "Source",
 ]

@@ -52,6 +52,7 @@ class Project(models.Model):
     name = models.CharField(max_length=120)
     created_at = models.DateTimeField(auto_now_add=True)
     last_pair_number = models.PositiveIntegerField(default=0, editable=False)
+    closed_at = models.DateTimeField(null=True, blank=True, editable=False)  # by annotation/studies/closing.py alone
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="projects")
 
     objects = ProjectQuerySet.as_manager()
@@ -76,3 +77,26 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} is {self.role} of {self.project}"
+
+
+class ProjectChange(models.Model):
+    """What was done to a project as a whole, or to a study that is not there any more to tell of it."""
+
+    class Kind(models.TextChoices):
+        CLOSED = "closed", "project closed"
+        REOPENED = "reopened", "project reopened"
+        STUDY_DELETED = "deleted", "study deleted"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="changes")
+    kind = models.CharField(max_length=8, choices=Kind)
+    facts = models.JSONField(default=dict)  # in the words of whoever reads the page, but for `study_id`
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="project_changes"
+    )
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.project}: {self.get_kind_display()}"

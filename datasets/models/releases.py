@@ -51,6 +51,7 @@ class Release(models.Model):
     format = models.PositiveSmallIntegerField(default=1)  # of its files (datasets/content.py)
     facts = models.JSONField(default=dict)  # as its manifest says them
     readme = models.TextField(blank=True)
+    told_hash = models.CharField(max_length=64, blank=True)  # of agreement, facts and README: release_texts.py
     frozen_at = models.DateTimeField(null=True)
 
     objects = ReleaseQuerySet.as_manager()
@@ -71,6 +72,11 @@ class Release(models.Model):
     def __str__(self) -> str:
         return f"{self.slug} v{self.version}" + (" (simulated ratings)" if self.simulated else "")
 
+    @property
+    def names_files(self) -> bool:
+        """Whether its labels tell the files' names as they were imported: chosen when it was frozen."""
+        return bool(self.origins.get("names_files"))
+
     def is_retracted(self) -> bool:
         return self.notices.filter(kind=ReleaseNotice.Kind.RETRACTED).exists()
 
@@ -90,6 +96,8 @@ class Label(models.Model):
     anonymized = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="+")
     original_sha256 = models.CharField(max_length=64, blank=True)  # of the display files, as exported; empty in HA1
     anonymized_sha256 = models.CharField(max_length=64)
+    original_file = models.CharField(max_length=400, blank=True)  # as imported, where the release names files
+    anonymized_file = models.CharField(max_length=400, blank=True)
     group = models.CharField(max_length=120)  # as imported; parts are made of it, and it stays on the site
     public_group = models.CharField(max_length=120)  # as released: from format 2 on a name for this release alone
     part = models.CharField(max_length=5)  # train, val or test, by the group as it was imported

@@ -1,5 +1,6 @@
 """From what people said to a release: what counts, as of when, and what nobody can change any more."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.freeze import NothingToFreeze, doubts, request_freeze
+from annotation.freeze import FreezeUnderWay, NothingToFreeze, doubts, request_freeze
 from annotation.models.people import Participation
 from annotation.models.quality import Decision
 from annotation.models.ratings import Assignment, Rating, Revision
@@ -105,6 +106,33 @@ def test_a_source_without_licence_or_citation_is_named_before_a_freeze_which_goe
     assert not Job.objects.exists()
     assert client.post(address, {"confirmed": "yes"}).status_code == 302
     assert Job.objects.get().kind == "freeze_study"
+
+
+def test_file_names_are_chosen_on_the_page_and_the_choice_goes_along_where_it_asks_again(client):
+    study = make.rated_study()
+    client.force_login(make.member(study.project))
+    address = reverse("annotation:freeze", args=[study.public_id])
+    study_page = client.get(reverse("annotation:study", args=[study.public_id])).content.decode()
+    assert "can give away a person" in study_page
+    assert re.search(r'name="names_files"(?![^>]*checked)', study_page)
+    asked = client.post(address, {"names_files": "on"}).content.decode()
+    assert "has no licence" in asked
+    assert re.search(r'name="names_files"[^>]*checked', asked)
+    client.post(address, {"names_files": "on", "confirmed": "yes"})
+    release = Release.objects.get(pk=make.done(Job.objects.get()).result["release"])
+    assert release.names_files
+    page = client.get(reverse("datasets:release", args=[study.project.slug, release.slug, 1])).content.decode()
+    assert "as imported, in labels.csv" in page
+
+
+def test_a_freeze_under_way_is_no_answer_to_one_with_another_choice():
+    study = make.rated_study()
+    begun = request_freeze(study)
+    assert request_freeze(study) == begun
+    with pytest.raises(FreezeUnderWay, match="another choice on file names"):
+        request_freeze(study, names_files=True)
+    make.done(begun)
+    assert not any("Nothing has changed" in doubt for doubt in doubts(study, names_files=True))
 
 
 def test_a_freeze_of_what_has_not_changed_says_so_until_something_has():

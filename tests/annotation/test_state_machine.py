@@ -54,7 +54,7 @@ from tests.annotation.places import assert_places_add_up
 from tests.annotation.stored import NEW_ORIGINAL, Given, Step, Stored, allowed, awaited, stored
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
-THE_SAME, OTHERS = 20, int(os.environ.get("STATE_MACHINE_EXAMPLES", "200"))
+THE_SAME, OTHERS = 8, int(os.environ.get("STATE_MACHINE_EXAMPLES", "200"))
 N_GROUPS, PER_GROUP = 5, 3  # of the pairs that count; there are two more originals for checks and practice
 
 

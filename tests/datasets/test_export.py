@@ -366,6 +366,22 @@ def test_a_release_of_which_one_label_was_altered_is_not_exported(release, chang
     assert not media_path(archive_name(release)).exists()
 
 
+@pytest.mark.parametrize("what", ["readme", "agreement", "facts"])
+def test_a_release_of_which_readme_agreement_or_manifest_was_altered_is_not_exported(release, what):
+    as_frozen = getattr(release, what)
+    altered = as_frozen + "." if what == "readme" else as_frozen | {"title": "Another", "n_ratings": 1}
+    Release.objects.filter(pk=release.pk).update(**{what: altered})
+    job = request_export(release)
+    jobs.run(job.pk)
+    job.refresh_from_db()
+    assert job.state == Job.State.FAILED
+    assert "its README, its agreement or what its manifest says have another hash" in job.error
+    assert not media_path(archive_name(release)).exists()
+    Release.objects.filter(pk=release.pk).update(**{what: as_frozen})
+    jobs.retry_job(job)
+    assert make.done(job).state == Job.State.DONE
+
+
 def test_the_next_attempt_clears_what_a_killed_one_left(release):
     job = request_export(release)
     jobs.claim(job.pk)

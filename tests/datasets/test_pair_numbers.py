@@ -12,10 +12,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from annotation.freeze import request_freeze
 from annotation.models.ratings import Rating
 from annotation.models.studies import Study
 from annotation.watching.downloads import cue_lines, rating_lines, remark_lines
 from annotation.watching.role_files import pair_lines
+from datasets.content import content_hash
 from datasets.models.pictures import Pair
 from datasets.models.releases import Release
 from datasets.splits import part_of
@@ -118,6 +120,30 @@ def test_a_release_says_nothing_of_how_groups_were_named_nor_of_an_original_that
     for pair in study.project.pairs.select_related("original"):
         for secret in (pair.group, pair.original.sha256, pair.original.display_sha256):
             assert [name for name, text in texts.items() if secret in text] == []
+
+
+def test_file_names_are_in_a_release_where_whoever_froze_it_wanted_them_and_nowhere_else(study: Study) -> None:
+    study.project.pairs.update(original_path="=anna.jpg")
+    without = files_of(make.release(study))
+    release = Release.objects.get(pk=make.done(request_freeze(study, names_files=True)).result["release"])
+    named = files_of(release)
+    assert not any("anna" in text or "secret-name" in text for text in without.values())
+    as_imported = dict(study.project.pairs.values_list("number", "anonymized_path"))
+    for row in rows(named["labels.csv"]):
+        assert (row["original_file"], row["anonymized_file"]) == ("./=anna.jpg", as_imported[int(row["pair"])])
+    assert "`original_file`" in named["README.md"]
+    assert [name for name, text in named.items() if "anna" in text] == ["labels.csv"]
+    release.labels.filter(number=1).update(anonymized_file="another.png")
+    assert content_hash(release) != release.content_hash
+
+
+def test_a_release_that_names_files_names_no_original_that_is_not_in_it() -> None:
+    study = make.rated_study(n_people=2, mode="HA1")
+    study.project.pairs.update(original_path="anna.jpg")
+    release = Release.objects.get(pk=make.done(request_freeze(study, names_files=True)).result["release"])
+    files = files_of(release)
+    assert {row["original_file"] for row in rows(files["labels.csv"])} == {""}
+    assert not any("anna" in text for text in files.values())
 
 
 def test_a_group_has_another_name_in_each_release_and_parts_are_those_of_what_was_imported(study: Study) -> None:

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import json
 import re
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -223,61 +222,6 @@ def test_the_states_to_go_on_from_are_gone_and_the_model_stays(done):
     assert {"model.safetensors", "meta.json", "predictions.csv", "result.json", "epochs.jsonl", "log.txt"} <= left
     assert [name for name in left if "epoch-" in name or "draft" in name] == []
     assert [path.name for path in done.folder.parent.iterdir()] == ["attempt-1"]
-
-
-# Training that fails -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
-def failed(run: TrainingRun) -> str:
-    """The reason why the run's job failed."""
-    jobs.run(run.job.pk)
-    run.job.refresh_from_db()
-    assert (run.job.state, run.job.traceback) == (Job.State.FAILED, "")
-    assert not Checkpoint.objects.exists()
-    assert not Prediction.objects.exists()
-    assert not Job.objects.filter(kind="compare_run").exists()
-    return run.job.error
-
-
-@real_process
-def test_a_training_that_diverges_fails_with_its_epoch_and_leaves_no_model(media_of_its_own, one_thread):
-    run = trained.queued_run(trained.release(mode="HA1"), lr=10, weight_decay=1, batch_size=1, epochs=30)
-    reason = failed(run)
-    found = re.search(r"in epoch (\d+): the training has diverged\. Lower the learning rate", reason)
-    assert found, reason
-    assert run.epochs.count() == int(found[1]) - 1
-    assert reason in log_tail(run)
-
-
-@real_process
-def test_weights_that_are_nowhere_are_named(media_of_its_own, one_thread, settings, tmp_path, monkeypatch):
-    settings.WEIGHTS_DIR = str(tmp_path)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
-    reason = failed(trained.queued_run(backbone="resnet18", weights="imagenet"))
-    assert f"The weights of resnet18 are not in {tmp_path}" in reason
-    assert re.search(r"Download https://\S+/resnet18-f37072fd\.pth into the weights folder", reason)
-
-
-@real_process
-def test_a_missing_picture_fails_the_run_with_its_path(media_of_its_own, one_thread):
-    run = trained.queued_run()
-    lost = run.release.labels.first().anonymized.display.name
-    media_path(lost).unlink()
-    assert re.search(rf"The picture {re.escape(lost)} below .* cannot be read: .*No such file", failed(run))
-
-
-@real_process
-def test_where_torch_is_not_installed_the_run_says_how_to_install_it(media_of_its_own, monkeypatch):
-    run = trained.queued_run()
-    monkeypatch.setitem(sys.modules, "torch", None)  # for Python that is a package that cannot be found
-    assert "torch is not installed where this worker runs. Run: pip install" in failed(run)
 
 
 def test_an_ha1_training_is_shown_no_original(media_of_its_own):

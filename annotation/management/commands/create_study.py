@@ -98,6 +98,8 @@ def kind_of(name: str) -> dict[str, Any]:
     field = StudyForm.base_fields[name]
     if isinstance(field, forms.BooleanField):
         return {"action": "store_false" if SETTINGS[name].default else "store_true"}
+    if isinstance(field, forms.DecimalField):
+        return {"metavar": "N"}  # the form reads it, to the last digit
     if isinstance(field, forms.IntegerField):
         return {"type": float if isinstance(field, forms.FloatField) else int, "metavar": "N"}
     if isinstance(field, forms.ChoiceField):

@@ -11,6 +11,7 @@ from annotation.management.wording_file import wording
 from annotation.models.people import Invitation
 from annotation.models.studies import Study
 from annotation.studies import invitations, life
+from annotation.studies.deleting import delete_study
 from annotation.studies.filling import add_further_pairs
 from annotation.studies.forms.study_page import CompletionForm
 from annotation.studies.wording import write_texts
@@ -32,7 +33,7 @@ STATES = {"open": Study.State.OPEN, "pause": Study.State.PAUSED, "close": Study.
 
 
 class Command(TellingCommand):
-    help = "Show a study; open, pause or close it; change its goal; add pairs; delete a draft; invitations."
+    help = "Show a study; open, pause or close it; change its goal; add pairs; delete it; invitations."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("study", help="PROJECT/CAMPAIGN/MODE")
@@ -42,7 +43,7 @@ class Command(TellingCommand):
         what.add_argument("--goal", type=int, help="ratings wanted per pair from now on")
         parser.add_argument("--reason", default="", help="with --goal, --pause, --completion: why, for the history")
         what.add_argument("--add-pairs", action="store_true", help="the project's pairs of the kinds it holds already")
-        what.add_argument("--delete", action="store_true", help="a draft that was never open")
+        what.add_argument("--delete", action="store_true", help="while nobody has rated in it")
         what.add_argument("--wording", type=Path, help="JSON file: kind of text to its new words")
         parser.add_argument("--language", choices=in_english(), help="with --wording: if not the study's own")
         for name, words in PRINTED_WORDS.items():
@@ -68,8 +69,8 @@ class Command(TellingCommand):
         elif options["add_pairs"]:
             self.add_pairs(study)
         elif options["delete"]:
-            life.delete_draft(study)
-            self.stdout.write(f"The draft {study} is deleted.")
+            delete_study(study)
+            self.stdout.write(f"{study} is deleted.")
         elif path := options["wording"]:
             write_texts(study, wording(path, study.mode), language=options["language"])
             self.stdout.write("The wording is saved.")

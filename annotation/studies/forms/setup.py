@@ -77,7 +77,15 @@ class StudyForm(Grouped, forms.ModelForm[Study]):
         if not self.pairs().exists():
             self.add_error("methods", "There are no such pairs yet; import pairs first.")
         self._check_session(data)
+        self._check_pay(data)
         return data
+
+    def _check_pay(self, data: dict[str, Any]) -> None:
+        pay, currency = data.get("pay_per_hour"), data.get("pay_currency")
+        if pay and not currency:
+            self.add_error("pay_currency", "Name the currency of the pay.")
+        if currency and not pay and "pay_per_hour" not in self.errors:
+            self.add_error("pay_per_hour", "Say how much, or leave the currency empty.")
 
     def _check_session(self, data: dict[str, Any]) -> None:
         said = [data.get(name) for name in SESSION]

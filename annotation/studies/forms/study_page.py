@@ -19,6 +19,16 @@ class GoalForm(Plain, forms.Form):
     reason = forms.CharField(label="Why", max_length=500, help_text="Kept in the history, for whoever reads the data.")
 
 
+class FreezeForm(Plain, forms.Form):
+    names_files = forms.BooleanField(
+        label="Put the file names as imported into the release",
+        required=False,
+        help_text="In labels.csv, for everybody who gets it. A file name can give away a person, a place or a method: "
+        "look at the names first. Without this a release names pictures by their hashes alone; its key, which stays "
+        "with you, says which files they are.",
+    )
+
+
 class CompletionForm(Plain, forms.ModelForm[Study]):
     """What the last page gives to whoever has finished, as it is said when a study is set up."""
 

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -265,6 +266,18 @@ def test_what_no_sentence_puts_behind_a_link_is_not_found(
 ) -> None:
     link = reverse(f"annotation:{page}", args=[invitation.token]).rstrip("/")
     assert client.get(f"{link}{quote(behind)}/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [("en", "12.50 EUR</bdi> for an hour"), ("de", "12,50 EUR</bdi> für eine Stunde"), ("ar", "EUR</bdi> للساعة")],
+)
+def test_the_pay_stands_before_the_consent_where_there_is_one(invitation: Invitation, language: str, says: str) -> None:
+    browser = Client(headers={"accept-language": language})
+    link = reverse("annotation:join", args=[invitation.token])
+    assert "<bdi>" not in browser.get(link).content.decode()
+    Study.objects.update(pay_per_hour=Decimal("12.5"), pay_currency="EUR")
+    assert says in browser.get(link).content.decode()
 
 
 def test_while_others_hold_all_places_it_says_when_to_try_again(client: Client) -> None:

@@ -351,6 +351,21 @@ def test_another_session_needs_places() -> None:
     assert person.finished_at is not None
 
 
+def test_who_asks_for_another_session_is_told_whether_others_hold_what_is_left_or_nothing_is() -> None:
+    study = reserved(n_pairs=4, session_size=2, goal=1, person_limit=4)
+    person = joined(study)
+    make.rate_all(person)
+    other = joined(study)
+    browser, another = make.browser(person), reverse("annotation:another-session", args=[person.public_id])
+    told = browser.post(another, follow=True).content.decode()
+    assert "Others hold the pictures that are left" in told
+    assert "try again after 30 minutes" in told
+    make.rate_all(other)
+    told = browser.post(another, follow=True).content.decode()
+    assert "There is nothing left to rate" in told
+    assert "Others hold" not in told
+
+
 def test_a_break_extends_the_time_for_which_the_pairs_wait() -> None:
     person = joined(reserved())
     make.expire(*person.assignments.all())

@@ -76,7 +76,7 @@ class Watched(Client):
         """The same person at the same moment, whatever happens to this one; what is sent to it is kept here."""
         other = Watched()
         other.cookies.update(self.cookies)
-        other.sent = self.sent
+        other.sent, other.handler = self.sent, self.handler  # which takes its time to be made
         return other
 
 

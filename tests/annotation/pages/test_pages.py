@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -97,6 +98,10 @@ def test_a_study_over_some_methods_holds_only_their_pairs(researcher: Client, pr
         ({"min_ratings": 9, "max_ratings": 8}, "at least the fewest"),
         ({"half_width": 0}, "greater than or equal to 0.05"),
         ({"core_percent": 101}, "less than or equal to 100"),
+        ({"pay_per_hour": "12.50"}, "Name the currency of the pay"),
+        ({"pay_currency": "EUR"}, "Say how much"),
+        ({"pay_per_hour": "12.505", "pay_currency": "EUR"}, "no more than 2 decimal places"),
+        ({"pay_per_hour": "0", "pay_currency": "EUR"}, "greater than or equal to 0.01"),
     ],
 )
 def test_a_bad_study_form_is_refused_with_words(
@@ -114,7 +119,8 @@ def test_the_plan_of_a_session_is_kept_as_it_was_set(researcher: Client, project
     make.pairs(project, 1)
     chosen = {"n_practice": 1, "n_warm_up": 2, "n_checks": 1, "repeat_percent": 10, "repeat_distance": 3,
               "side": "balanced", "spacing": 4, "person_limit": 24, "stops_adaptively": True, "min_ratings": 4,
-              "max_ratings": 9, "half_width": 0.5, "is_ordered_by_model": True, "core_percent": 30}  # fmt: skip
+              "max_ratings": 9, "half_width": 0.5, "is_ordered_by_model": True, "core_percent": 30,
+              "pay_per_hour": Decimal("12.50"), "pay_currency": "EUR"}  # fmt: skip
     form = study_form(**chosen)
     assert "allows_swipe" not in form  # as a browser sends a box that is not ticked
     researcher.post(reverse("annotation:study-new", args=[project.slug]), form)
@@ -212,7 +218,7 @@ def test_an_empty_draft_takes_any_kind_of_pair(researcher: Client, project: Proj
 
 def test_a_draft_is_deleted_and_its_campaign_takes_another_study(researcher: Client, project: Project) -> None:
     study = make.study(project, is_open=False)
-    address = reverse("annotation:delete-draft", args=[study.public_id])
+    address = reverse("annotation:delete-study", args=[study.public_id])
     page = researcher.get(reverse("annotation:study", args=[study.public_id])).content.decode()
     assert "Delete this draft" in page
     assert f"Type {study.short_name} to confirm" in researcher.get(address).content.decode()
@@ -221,18 +227,19 @@ def test_a_draft_is_deleted_and_its_campaign_takes_another_study(researcher: Cli
     assert make.study(project, n_pairs=0, campaign=study.campaign).items.count() == 4
 
 
-def test_a_study_that_was_open_is_not_deleted(researcher: Client, project: Project) -> None:
+def test_a_study_that_somebody_has_rated_in_is_not_deleted(researcher: Client, project: Project) -> None:
     study = make.study(project)
-    page = researcher.post(reverse("annotation:delete-draft", args=[study.public_id]), follow=True).content.decode()
+    make.rate(make.participation(study), 5)
+    page = researcher.post(reverse("annotation:delete-study", args=[study.public_id]), follow=True).content.decode()
     assert "close it instead" in page
-    assert "Delete this draft" not in page
+    assert reverse("annotation:delete-study", args=[study.public_id]) not in page
     assert Study.objects.exists()
 
 
 def test_a_draft_is_not_deleted_until_its_name_is_typed(researcher: Client, project: Project) -> None:
     study = make.study(project, is_open=False)
-    address = reverse("annotation:delete-draft", args=[study.public_id])
-    assert "4 pairs of the study" in researcher.get(address).content.decode()
+    address = reverse("annotation:delete-study", args=[study.public_id])
+    assert "<dt>Pairs</dt> <dd>4</dd>" in " ".join(researcher.get(address).content.decode().split())
     for typed in ("", "something-else", study.short_name.lower()):
         assert researcher.post(address, {"typed": typed}).status_code == 400
     assert Study.objects.exists()
@@ -242,7 +249,7 @@ def test_nobody_else_deletes_a_draft(project: Project) -> None:
     study = make.study(project, is_open=False)
     for person in (make.member(project, Role.ANNOTATOR), make.member(make.project())):
         (client := Client()).force_login(person)
-        assert client.post(reverse("annotation:delete-draft", args=[study.public_id])).status_code == 404
+        assert client.post(reverse("annotation:delete-study", args=[study.public_id])).status_code == 404
     assert Study.objects.exists()
 
 

@@ -1,10 +1,13 @@
 """Opening for the first time and closing ask first, with what they would do."""
 
+from decimal import Decimal
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from annotation.models.studies import Item, Study
+from annotation.studies import opening
 from datasets.models.pictures import Pair, Source
 from tests import make
 
@@ -56,6 +59,19 @@ def test_opening_points_out_groups_that_may_show_one_person(researcher: Client, 
     groups = {"group": [pair.group for pair in pairs[:2]]}
     researcher.post(reverse("datasets:groups-merge", args=[draft.project.slug]), groups)
     assert address not in asked(researcher, draft, "open")
+
+
+def test_opening_names_hours_and_cost_where_the_study_has_a_pay(researcher: Client, draft: Study) -> None:
+    assert "an hour they cost" not in asked(researcher, draft, "open")
+    Study.objects.update(pay_per_hour=Decimal("12.50"), pay_currency="EUR")
+    page = asked(researcher, draft, "open")
+    expected = opening.expected(Study.objects.get())
+    assert expected is not None
+    assert "At 12.50 EUR an hour they cost about" in page
+    assert f"{expected.cost:.2f} EUR, without fees" in page
+    assert expected.cost == pytest.approx(12.5 * expected.hours)
+    forecast = reverse("annotation:forecast", args=[draft.project.slug])
+    assert 'value="12.50"' in researcher.get(forecast, {"study": draft.public_id}).content.decode()
 
 
 def test_a_first_opening_wants_the_name_and_a_later_one_does_not(researcher: Client, draft: Study) -> None:

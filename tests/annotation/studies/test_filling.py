@@ -13,9 +13,10 @@ from django.urls import reverse
 
 from annotation.models.quality import Preregistration
 from annotation.models.studies import Study
+from annotation.studies.deleting import delete_study
 from annotation.studies.filling import add_further_pairs
 from annotation.studies.history import NotPossible
-from annotation.studies.life import change_state, delete_draft
+from annotation.studies.life import change_state
 from annotation.studies.pairs import PAIRS_AT_ONCE, PairsDoNotFit
 from annotation.studies.setup import set_up_study
 from datasets import jobs
@@ -220,7 +221,7 @@ def test_a_draft_is_deleted_while_it_is_being_filled(project: Project, n_batches
     if n_batches:
         with dying_in_batch(n_batches + 1), pytest.raises(SystemExit):
             jobs.run(job.pk)
-    delete_draft(study, at_once=BATCH)
+    delete_study(study, at_once=BATCH)
     jobs.run(job.pk)
     job.refresh_from_db()
     assert (Study.objects.exists(), job.state) == (False, "cancelled")
@@ -234,12 +235,13 @@ def test_a_job_whose_study_is_gone_says_so(project: Project) -> None:
     assert (job.state, job.error) == ("failed", "The study was deleted before it was filled.")
 
 
-def test_a_study_that_has_been_open_is_neither_emptied_nor_its_filling_cancelled(project: Project) -> None:
+def test_a_study_that_somebody_has_rated_in_is_neither_emptied_nor_its_filling_cancelled(project: Project) -> None:
     study = make.study(project, n_pairs=0)
+    make.rate(make.participation(study), 5)
     make.pairs(project, MANY)
     job = add_further_pairs(study, at_once=BATCH)
-    with pytest.raises(NotPossible, match="has been open"):
-        delete_draft(study)
+    with pytest.raises(NotPossible, match="have rated"):
+        delete_study(study)
     assert isinstance(job, Job)
     make.done(job)
     [change] = study.changes.filter(kind="pairs")

@@ -34,10 +34,14 @@ def apart() -> Study:
     return study
 
 
-def study_page(study: Study) -> str:
+def look_at(study: Study, page: str) -> str:
     researcher = Client()
     researcher.force_login(make.member(study.project))
-    return researcher.get(reverse("annotation:study", args=[study.public_id])).content.decode()
+    return researcher.get(page).content.decode()
+
+
+def study_page(study: Study) -> str:
+    return look_at(study, reverse("annotation:study", args=[study.public_id]))
 
 
 def rewind(job: Job, **ago: float) -> None:
@@ -120,6 +124,24 @@ def test_a_study_that_hangs_together_is_not_warned_of() -> None:
     make.done(request_check(study, KIND))
     assert last_check(study, KIND)["n_components"] == 1  # type: ignore[index]
     assert WARNING not in study_page(study)
+
+
+@pytest.mark.parametrize("kind", kinds)
+def test_a_checks_job_says_how_long_it_took_and_leads_to_what_it_found(apart: Study, kind: str) -> None:
+    job = make.done(request_check(apart, kind))
+    quality = reverse("annotation:quality", args=[apart.public_id])
+    page = look_at(apart, reverse("datasets:job", args=[job.public_id]))
+    assert f'href="{quality}"' in page
+    assert "Took " in page
+
+
+def test_the_quality_page_says_whether_people_can_be_compared(apart: Study) -> None:
+    quality = reverse("annotation:quality", args=[apart.public_id])
+    make.done(request_check(apart, KIND))
+    assert WARNING in look_at(apart, quality)
+    said(apart, [[5, 5, 5]])
+    make.done(request_check(apart, KIND))
+    assert "All who have rated can be compared" in look_at(apart, quality)
 
 
 def test_neither_a_study_without_ratings_nor_one_without_a_check_is_warned_of(apart: Study) -> None:

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0009_other_answers'),
+        ('datasets', '0015_sent_forms'),
     ]
 
     operations = [

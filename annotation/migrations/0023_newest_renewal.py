@@ -4,8 +4,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0020_used_at'),
-        ('datasets', '0010_pictures_and_merges'),
+        ('annotation', '0022_pay'),
+        ('datasets', '0016_pictures_and_merges'),
     ]
 
     operations = [
