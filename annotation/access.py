@@ -108,7 +108,8 @@ MINE = """
 SELECT p.* FROM annotation_participation p JOIN annotation_annotator n ON n.id = p.annotator_id WHERE {acts_for}"""
 
 SHOWN = """
-SELECT image.display, image.content_type FROM annotation_assignment a
+SELECT COALESCE(renewed.display, image.display), COALESCE(renewed.content_type, image.content_type)
+FROM annotation_assignment a
 JOIN annotation_participation p ON p.id = a.participation_id
 JOIN annotation_annotator n ON n.id = p.annotator_id
 JOIN annotation_item i ON i.id = a.item_id
@@ -116,6 +117,7 @@ JOIN datasets_pair pair ON pair.id = i.pair_id
 JOIN datasets_image image
   ON image.id = CASE WHEN a.anonymized_key = %(key)s THEN pair.anonymized_id ELSE pair.original_id END
 JOIN annotation_study study ON study.id = i.study_id
+LEFT JOIN datasets_image renewed ON renewed.renews_id = image.id AND renewed.id <= study.newest_renewal
 WHERE (a.anonymized_key = %(key)s OR a.original_key = %(key)s) AND a.served_at IS NOT NULL AND a.skipped_at IS NULL
 AND (a.returned_at IS NULL OR a.answered_at IS NOT NULL) AND (study.state <> 'closed' OR a.answered_at IS NULL)
 AND i.state = 'open' AND p.withdrawn_at IS NULL AND p.finished_at IS NULL AND {acts_for}"""

@@ -18,6 +18,7 @@ from annotation.models.people import Participation
 from annotation.models.ratings import Cue, Revision
 from annotation.models.studies import Item, Study, StudyText
 from annotation.sql import fetch_all
+from annotation.studies.displays import shown_pictures
 from annotation.studies.preregistration import ExclusionRule, deviations, preregistration_of
 from annotation.watching.assessment import assess
 from annotation.watching.decisions import set_aside
@@ -25,7 +26,7 @@ from datasets.batches import in_batches
 from datasets.content import content_hash
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
-from datasets.models.pictures import Source
+from datasets.models.pictures import Image, Source
 from datasets.models.releases import OtherAnswer, Release
 from datasets.refusals import Refusal
 from datasets.releases import (
@@ -175,8 +176,8 @@ def _freeze(attempt: Attempt, study: Study) -> dict[str, Any]:
     if not used:
         raise JobFailed("No rating is left to release: everybody has withdrawn or been set aside.")
     release = _draft(attempt, study, cutoff, answers, used)
-    n_labels = _write(attempt, release, used, has_core=study.has_core)
-    _write_set_aside(attempt, release, answers, used)
+    n_labels = _write(attempt, release, study, used)
+    _write_set_aside(attempt, release, study, answers, used)
     _write_other_answers(attempt, release, study, cutoff, {each.participation for each in answers})
     agreement = release_agreement(release, by_rule=_names(release, answers, out_by_rule))
     content = content_hash(release)
@@ -204,12 +205,14 @@ def _hold(people: set[int], study: Study) -> None:
         raise SomebodyErased
 
 
-def _write_set_aside(attempt: Attempt, release: Release, answers: list[_Answer], used: list[_Answer]) -> None:
+def _write_set_aside(
+    attempt: Attempt, release: Release, study: Study, answers: list[_Answer], used: list[_Answer]
+) -> None:
     is_used = {each.participation for each in used}
     rest = iter([each for each in answers if each.participation not in is_used])
     while batch := list(islice(rest, RATINGS_AT_ONCE)):
         items = _items(each.item for each in batch)
-        cues = _cues(release, items, {each.participation for each in batch})
+        cues = _cues(study, items, {each.participation for each in batch})
         with attempt.writing():
             write_set_aside(
                 release,
@@ -363,9 +366,9 @@ def _preregistration(study: Study, cutoff: datetime) -> dict[str, Any] | None:
     return {"fixed": kept.fixed, "sha256": kept.sha256, "fixed_at": kept.fixed_at.isoformat(), "deviations": changes}
 
 
-def _write(attempt: Attempt, release: Release, answers: list[_Answer], *, has_core: bool) -> int:
+def _write(attempt: Attempt, release: Release, study: Study, answers: list[_Answer]) -> int:
     n_done = 0
-    pairs = _released_pairs(release, answers, has_core=has_core)
+    pairs = _released_pairs(release, study, answers)
     while batch := list(islice(pairs, LABELS_AT_ONCE)):
         with attempt.writing(n_done=n_done + len(batch)):
             write_labels(release, batch, first_number=n_done + 1)
@@ -373,7 +376,7 @@ def _write(attempt: Attempt, release: Release, answers: list[_Answer], *, has_co
     return n_done
 
 
-def _released_pairs(release: Release, answers: list[_Answer], *, has_core: bool) -> Iterator[ReleasedPair]:
+def _released_pairs(release: Release, study: Study, answers: list[_Answer]) -> Iterator[ReleasedPair]:
     codes, items = np.unique([each.item for each in answers], return_inverse=True)
     _, people = np.unique([each.person for each in answers], return_inverse=True)
     consensus = corrected_scores(items, people, np.array([each.score for each in answers], dtype=float))
@@ -381,15 +384,18 @@ def _released_pairs(release: Release, answers: list[_Answer], *, has_core: bool)
     by_item = ((item, list(its)) for item, its in groupby(answers, key=attrgetter("item")))
     while batch := list(islice(by_item, LABELS_AT_ONCE)):
         rows = _items(item for item, _ in batch)
-        cues = _cues(release, rows)
+        cues = _cues(study, rows)
+        shown = shown_pictures(study, _images(rows))
         for item, its in batch:
-            i = place[item]
+            i, pair = place[item], rows[item].pair
             yield ReleasedPair(
-                pair=rows[item].pair,
+                pair=pair,
+                original=shown[pair.original_id] if pair.original_id else None,
+                anonymized=shown[pair.anonymized_id],
                 ratings=[_released(release, answer, cues.get(answer.revision, ())) for answer in its],
                 corrected=float(consensus.score[i]) if consensus.se is not None else None,
                 corrected_se=float(consensus.se[i]) if consensus.se is not None else None,
-                is_core=rows[item].is_core if has_core else None,
+                is_core=rows[item].is_core if study.has_core else None,
             )
 
 
@@ -397,12 +403,17 @@ def _items(ids: Iterable[int]) -> dict[int, Item]:
     return Item.objects.select_related("pair__original", "pair__anonymized", "pair__source").in_bulk(list(ids))
 
 
+def _images(items: Mapping[int, Item]) -> Iterator[Image | None]:
+    return (image for item in items.values() for image in (item.pair.original, item.pair.anonymized))
+
+
 def _cues(
-    release: Release, items: Mapping[int, Item], people: Collection[int] | None = None
+    study: Study, items: Mapping[int, Item], people: Collection[int] | None = None
 ) -> dict[int, tuple[ReleasedCue, ...]]:
     """What was marked on these items, by revision; of these participations only, where they are named."""
-    if not release.origins["asks_cues"]:
+    if not study.asks_cues:
         return {}
+    shown = shown_pictures(study, _images(items))
     drawn = Cue.objects.filter(revision__rating__assignment__item__in=items)
     if people is not None:
         drawn = drawn.filter(revision__rating__assignment__participation__in=people)
@@ -410,7 +421,7 @@ def _cues(
     columns = ("revision", "revision__rating__assignment__item", "kind", "x", "y", "width", "height")
     rows = drawn.order_by("pk").values_list(*columns).iterator(chunk_size=10_000)
     for revision, item, kind, x, y, width, height in rows:
-        picture = items[item].pair.anonymized
+        picture = shown[items[item].pair.anonymized_id]
         cue = ReleasedCue(kind, x, y, width, height, picture.width, picture.height)
         found[revision] = (*found.get(revision, ()), cue)
     return found

@@ -220,6 +220,8 @@ WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG
 # A web server in front may send files itself: the internal prefix that maps to MEDIA_ROOT (docs/admins.md).
 ACCEL_PREFIX = env.str("ACCEL_PREFIX", default="")
 UPLOAD_MAX_BYTES = int(number("UPLOAD_MAX_BYTES", default=4 * 1024**3, least=1))
+# Of files and folders in a zip that is imported: each takes a kilobyte and a half of a worker's memory, empty ones too.
+ZIP_MAX_FILES = int(number("ZIP_MAX_FILES", default=100_000, least=1))
 FILE_UPLOAD_HANDLERS = ["datasets.uploads.BoundedUpload"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bodies other than files; an answer is some 500 bytes
 

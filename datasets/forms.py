@@ -29,8 +29,8 @@ class ImportForm(forms.Form):
 
     leave_columns = forms.BooleanField(
         label="Leave columns unread that the studio does not know",
-        help_text="Without this, a column stops the import if its name is nearly that of a known one, or if it seems "
-        "to hold ratings.",
+        help_text="Without this, a column stops the import if its name is nearly that of a known one, or if its name "
+        "or its numbers (from 1 to 10 in most rows) look like ratings.",
         required=False,
     )
 

@@ -1,6 +1,7 @@
 """Pictures in the site: in by the safe door (`datasets.pictures`), out by the guarded one."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 
@@ -20,20 +21,29 @@ def store_files(project: Project, picture: Picture) -> None:
     store(file_name(project, picture.display_sha256, picture.extension), picture.display)
 
 
+def shown_as(project: Project, picture: Picture) -> dict[str, Any]:
+    """The fields of an image that say what people are shown."""
+    return {
+        "display_sha256": picture.display_sha256,
+        "display": file_name(project, picture.display_sha256, picture.extension),
+        "content_type": picture.content_type,
+        "width": picture.width,
+        "height": picture.height,
+        "changes": picture.changes,
+    }
+
+
 def image_row(project: Project, picture: Picture) -> Image:
     """The project's row for this picture, made if it is new."""
     image, _ = Image.objects.get_or_create(
         project=project,
         sha256=picture.original_sha256,
+        renews=None,
         defaults={
             "original": file_name(project, picture.original_sha256, picture.original_extension),
-            "display_sha256": picture.display_sha256,
-            "display": file_name(project, picture.display_sha256, picture.extension),
-            "content_type": picture.content_type,
-            "width": picture.width,
-            "height": picture.height,
-            "changes": picture.changes,
             "n_bytes": len(picture.original),
+            "look": picture.look,
+            **shown_as(project, picture),
         },
     )
     return image
@@ -42,7 +52,8 @@ def image_row(project: Project, picture: Picture) -> Image:
 def image_rows(project: Project, pictures: Iterable[Picture]) -> dict[str, Image]:
     """The project's rows for these pictures by their hashes: those that are there in one query, new ones are made."""
     wanted = {picture.original_sha256: picture for picture in pictures}
-    rows = {image.sha256: image for image in Image.objects.filter(project=project, sha256__in=wanted)}
+    there = Image.objects.filter(project=project, sha256__in=wanted, renews=None)
+    rows = {image.sha256: image for image in there}
     return rows | {sha256: image_row(project, wanted[sha256]) for sha256 in wanted if sha256 not in rows}
 
 

@@ -10,11 +10,13 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from datasets.alike import compare_originals
 from datasets.files import discard_old_drafts
 from datasets.images import image_rows, store_files
 from datasets.jobs import Attempt, JobCancelled, JobFailed, handles
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
+from datasets.pair_changes import MergedGroups
 from datasets.pictures import Picture, PictureRefused, inspect
 from datasets.reports import Problem, Report, discard_old_reports
 from datasets.roots import NotThere, Root, opened_root
@@ -41,6 +43,7 @@ def import_pairs(attempt: Attempt) -> dict[str, Any]:
         if root.is_by_layout and not attempt.arguments.get("as_previewed"):
             return {"n_rows": n_rows, "preview": preview(root)}
         result = store(attempt, root, n_rows)
+        compare_originals(attempt)
     except JobCancelled as cancelled:
         n_new = attempt.job.result.get("n_new", 0)
         raise JobCancelled(f"{n_new} new pairs were stored before it was cancelled, and are kept.") from cancelled
@@ -87,13 +90,15 @@ def check(attempt: Attempt, root: Root) -> int:
     All problems stand in the job's report.
     """
     picture, known, n_rows = _reader(root), KnownPairs(attempt.job.project), 0
+    merged = MergedGroups(attempt.job.project)
     with Report(attempt.job) as report, opened_manifest(root) as (manifest, read_as):
         report.add(_doubts(manifest, attempt.arguments))
         rows = manifest.rows()
         while batch := list(islice(rows, PAIRS_AT_ONCE)):
             n_rows += len(batch)
-            report.add(known.problems([each for row in batch for each in _seen(row, picture)]))
+            report.add(known.problems([each for row in batch for each in _seen(row, picture, merged)]))
             attempt.progress(0, n_rows)
+        report.add(_ratings(manifest, attempt.arguments))
     if report.n_problems:
         raise JobFailed(_told(report, read_as))
     if not n_rows:
@@ -111,12 +116,25 @@ def _told(report: Report, read_as: str) -> str:
     )
 
 
+AS_UNREAD = "or import it again and say that columns nobody knows are left unread"
+
+
 def _doubts(manifest: Manifest, arguments: dict[str, Any]) -> list[Problem]:
-    """Columns that stop the import until the researcher says that nobody has to read them."""
+    """Columns that stop the import by their names, until the researcher says that nobody has to read them."""
     if arguments.get("leave_columns"):
         return []
-    what_to_do = "Rename or remove it, or import it again and say that columns nobody knows are left unread"
-    return [Problem(1, f"the column {name!r} {doubt}. {what_to_do}.") for name, doubt in manifest.doubtful.items()]
+    return [
+        Problem(1, f"the column {name!r} {doubt}. Rename or remove it, {AS_UNREAD}.")
+        for name, doubt in manifest.doubtful.items()
+    ]
+
+
+def _ratings(manifest: Manifest, arguments: dict[str, Any]) -> list[Problem]:
+    """Columns that stop it by what they hold, known once all rows are read."""
+    if arguments.get("leave_columns"):
+        return []
+    holds = "holds numbers from 1 to 10 in most rows, from this line on. A manifest cannot bring in ratings"
+    return [Problem(line, f"{named} {holds}: remove it, {AS_UNREAD}.") for line, named in manifest.like_ratings]
 
 
 class SeenRow(NamedTuple):
@@ -128,7 +146,9 @@ class SeenRow(NamedTuple):
     facts: dict[str, Any]
 
 
-def _seen(row: ManifestRow | BadRow, picture: Callable[[str], Picture]) -> Iterator["SeenRow | Problem"]:
+def _seen(
+    row: ManifestRow | BadRow, picture: Callable[[str], Picture], merged: MergedGroups
+) -> Iterator["SeenRow | Problem"]:
     """The row with its pictures seen, or all that is wrong with it."""
     if isinstance(row, BadRow):
         yield Problem(row.line, row.words)
@@ -140,7 +160,7 @@ def _seen(row: ManifestRow | BadRow, picture: Callable[[str], Picture]) -> Itera
         return
     original = picture(row.original) if row.original else None
     shown = original.original_sha256 if original else ""
-    yield SeenRow(row.number, shown, picture(row.anonymized).original_sha256, _facts(row, original))
+    yield SeenRow(row.number, shown, picture(row.anonymized).original_sha256, _facts(row, original, merged))
 
 
 def _unfit(name: str, line: int, picture: Callable[[str], Picture]) -> Problem | None:
@@ -153,10 +173,10 @@ def _unfit(name: str, line: int, picture: Callable[[str], Picture]) -> Problem |
     return None
 
 
-def _facts(row: ManifestRow, original: Picture | None) -> dict[str, Any]:
-    """What a row says about its two pictures."""
+def _facts(row: ManifestRow, original: Picture | None, merged: MergedGroups) -> dict[str, Any]:
+    """What a row says about its two pictures, under the name that its group has by now."""
     return {
-        "group": row.group or (original.original_sha256 if original else ""),
+        "group": merged.name_of(row.group or (original.original_sha256 if original else "")),
         "source": row.source or "unnamed",
         "method": row.method,
         "scope": row.scope,
@@ -212,13 +232,13 @@ def _difference(pair: Pair, facts: dict[str, Any]) -> str:
 
 def store(attempt: Attempt, root: Root, n_rows: int) -> dict[str, Any]:
     project, picture = attempt.job.project, _reader(root)
-    sources: dict[str, Source] = {}
+    sources, merged = dict[str, Source](), MergedGroups(project)
     n_new, n_done = attempt.job.result.get("n_new", 0), 0  # new by an attempt that died or was cancelled, too
-    batch: list[tuple[ManifestRow, Picture | None, Picture]] = []
+    batch: list[tuple[ManifestRow, dict[str, Any], Picture | None, Picture]] = []
 
     def flush() -> None:
         nonlocal n_new, n_done
-        pictures = [each for _, *both in batch for each in both if each]
+        pictures = [each for _, _, *both in batch for each in both if each]
         for each in pictures:
             store_files(project, each)
         n_done += len(batch)
@@ -232,8 +252,9 @@ def store(attempt: Attempt, root: Root, n_rows: int) -> dict[str, Any]:
         for row in manifest.rows():
             if isinstance(row, BadRow):
                 raise JobFailed(f"The manifest changed while it was imported: {row} Import it again.")
-            batch.append((row, picture(row.original) if row.original else None, picture(row.anonymized)))
-            n_bytes = sum(len(each.original) + len(each.display) for _, *pictures in batch for each in pictures if each)
+            original = picture(row.original) if row.original else None
+            batch.append((row, _facts(row, original, merged), original, picture(row.anonymized)))
+            n_bytes = sum(len(each.original) + len(each.display) for _, _, *both in batch for each in both if each)
             if len(batch) == PAIRS_AT_ONCE or n_bytes > BYTES_AT_ONCE:
                 flush()
         flush()
@@ -246,11 +267,11 @@ def _store_pair(
     sources: dict[str, Source],
     images: dict[str, Image],
     row: ManifestRow,
+    facts: dict[str, Any],
     original: Picture | None,
     anonymized: Picture,
 ) -> bool:
     """Whether the pair is new."""
-    facts = _facts(row, original)
     source = facts["source"]
     if source not in sources:
         sources[source], _ = Source.objects.get_or_create(project=project, name=source)

@@ -19,14 +19,11 @@ CODE_PAGES = (
     "cp737", "cp1253", "cp857", "cp1254", "cp862", "cp1255", "cp720", "cp1256", "cp874", "cp1257", "cp1258",
 )  # fmt: skip
 NAMES_TRIED = 1000  # of the manifest, to settle on a code page
-# Of a folder, where beyond these only a name that is spelt as it is there is found; a zip of more is refused.
+# Of a folder, where beyond these only a name that is spelt as it is there is found.
 FILES_LISTED = 1_000_000
 MISSING_EXPLAINED = 100  # the nearest name is sought for so many, as that takes a while where there are many names
 NEAR_NAMES = 2000  # among which the nearest is sought
 _FLAG_UTF8 = 0x800
-_END = b"PK\5\6"  # the end-of-directory record, at most so far from the end of the file:
-_END_BYTES = 22 + 65_535
-_END_64_LOCATOR, _END_64 = b"PK\6\7", b"PK\6\6"
 _UNICODE_PATH = 0x7075  # the field in which Info-ZIP and others repeat the name in UTF-8
 
 
@@ -112,27 +109,6 @@ def is_beside_the_point(name: str) -> bool:
 
 
 # A zip ---------------------------------------------------------------------------------------------------------------
-
-
-def n_members_said(path: Path) -> int:
-    """How many members the end of the zip says there are, before any is read; 0 where it cannot be found.
-
-    Each member takes a kilobyte of memory once the directory is read. Raises OSError.
-    """
-    with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _END_BYTES))
-        tail = file.read()
-        at = tail.rfind(_END)
-        if at < 0 or len(tail) < at + 22:
-            return 0
-        (n_members,) = struct.unpack_from("<H", tail, at + 10)
-        locator = tail[max(0, at - 20) : at]
-        if len(locator) < 20 or not locator.startswith(_END_64_LOCATOR):
-            return int(n_members)
-        file.seek(struct.unpack_from("<Q", locator, 8)[0])
-        record = file.read(40)
-        is_whole = len(record) == 40 and record.startswith(_END_64)
-        return int(struct.unpack_from("<Q", record, 32)[0]) if is_whole else int(n_members)
 
 
 def needs_code_page(member: zipfile.ZipInfo) -> bool:

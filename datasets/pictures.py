@@ -25,6 +25,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from datasets.colours import Conversion, base_mode, can_be_read, conversion
+from datasets.looks import LOOK_SIDE, SAYS_NOTHING, look_of
 from datasets.metadata import PictureRefused, Still, png_colour_chunks, shown_as_it_came, without_metadata
 
 __all__ = ["GROUND", "MAX_BYTES", "MAX_PIXELS", "Picture", "PictureRefused", "inspect", "open_display"]
@@ -90,6 +91,7 @@ class Picture:
     # What was changed for the display file: `colours` (what said how they are meant), `ground` (the colour behind
     # see-through parts) and `reduced_from` (width and height, upright). Empty: the pixels are those that came.
     changes: dict[str, Any] = field(default_factory=dict)
+    look: int = SAYS_NOTHING  # of datasets.looks
 
     @property
     def content_type(self) -> str:
@@ -130,6 +132,7 @@ def _made(data: bytes, still: Still, said: dict[bytes, bytes], display_size: tup
         changes["reduced_from"] = [still.width, still.height] if still.orientation < 5 else [still.height, still.width]
     if changes:
         image = _rendered(image, colours, display_size)
+    look = _look(image, still)
     display_format, display = still.format, b""
     if changes or (still.orientation != 1 and still.format != "JPEG"):
         image = _upright(image, still)
@@ -149,7 +152,14 @@ def _made(data: bytes, still: Still, said: dict[bytes, bytes], display_size: tup
         display=display,
         display_sha256=sha256(display).hexdigest(),
         changes=changes,
+        look=look,
     )
+
+
+def _look(image: Image.Image, still: Still) -> int:
+    """Small first, then turned: a large picture is not copied to be turned."""
+    grey = _in_eight_bits(image).convert("L").resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.BOX)
+    return look_of(_upright(grey, still))
 
 
 def open_display(data: bytes, *, max_bytes: int = DISPLAY_BYTES, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -24,9 +24,15 @@ def key_lines(release: Release) -> Iterator[str]:
 def _batches(release: Release) -> Iterator[list[tuple[int | str, ...]]]:
     labels = release.labels.select_related("original", "anonymized")
     for batch in in_batches(labels, key="number", at_once=LABELS_AT_ONCE):
-        pairs = Pair.objects.filter(project=release.project_id, anonymized__in=[label.anonymized_id for label in batch])
+        shown = [label.anonymized.in_pairs for label in batch]
+        pairs = Pair.objects.filter(project=release.project_id, anonymized__in=shown)
         pair_of = {(pair.original_id, pair.anonymized_id): pair for pair in pairs}
-        yield [_row(label, pair_of[label.original_id, label.anonymized_id]) for label in batch]
+        yield [_row(label, pair_of[_pictures(label)]) for label in batch]
+
+
+def _pictures(label: Label) -> tuple[int | None, int]:
+    """As pairs name them."""
+    return label.original.in_pairs if label.original else None, label.anonymized.in_pairs
 
 
 def _row(label: Label, pair: Pair) -> tuple[int | str, ...]:

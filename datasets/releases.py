@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from datasets.models.pictures import Pair
+from datasets.models.pictures import Image, Pair
 from datasets.models.projects import Project
 from datasets.models.releases import FrozenCue, FrozenRating, Label, OtherAnswer, Release, SetAsideRating
 from datasets.release_texts import facts_of, readme_of, told_hash
@@ -66,6 +66,8 @@ class SetAside:
 @dataclass(frozen=True)
 class ReleasedPair:
     pair: Pair
+    original: Image | None  # as the people saw the pair's
+    anonymized: Image
     ratings: list[ReleasedRating]
     corrected: float | None
     corrected_se: float | None
@@ -147,15 +149,15 @@ def write_labels(release: Release, pairs: Iterable[ReleasedPair], *, first_numbe
 
 def _label(release: Release, released: ReleasedPair, number: int) -> Label:
     pair, scores = released.pair, [rating.score for rating in released.ratings]
-    shown = pair.original if release.mode == "HA2" else None
+    shown = released.original if release.mode == "HA2" else None
     return Label(
         release=release,
         number=number,
         pair=pair.number,
-        original=pair.original,
-        anonymized=pair.anonymized,
+        original=released.original,
+        anonymized=released.anonymized,
         original_sha256=shown.display_sha256 if shown else "",
-        anonymized_sha256=pair.anonymized.display_sha256,
+        anonymized_sha256=released.anonymized.display_sha256,
         original_file=pair.original_path if release.names_files and shown else "",
         anonymized_file=pair.anonymized_path if release.names_files else "",
         group=pair.group,

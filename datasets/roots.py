@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
+from django.conf import settings
+
 from datasets.layout import manifest_by_layout
 from datasets.names import (
     FILES_LISTED,
@@ -20,7 +22,6 @@ from datasets.names import (
     files_below,
     is_beside_the_point,
     member_name,
-    n_members_said,
     needs_code_page,
     plain,
     settled_code_page,
@@ -30,6 +31,7 @@ from datasets.refusals import Refusal
 from datasets.rows import MANIFEST_BYTES, BadManifest, ManifestRow, manifest_rows
 from datasets.tables import encoding_of
 from datasets.uploads import is_upload
+from datasets.zips import check_directory
 
 MANIFEST_NAME = "manifest.csv"
 
@@ -94,8 +96,7 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         try:
-            if n_members_said(path) > FILES_LISTED:
-                raise BadManifest(f"the zip holds more than {FILES_LISTED} files; make several of it.")
+            check_directory(path, at_most=settings.ZIP_MAX_FILES)
             self.zip = zipfile.ZipFile(path)
         except (OSError, NotImplementedError, ValueError, zipfile.BadZipFile) as error:
             raise BadManifest("the file is not a zip that can be read; make it again.") from error

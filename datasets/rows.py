@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ MANIFEST_COLUMNS: Mapping[str, tuple[str, ...]] = {
 COLUMN_NAMES = {name for names in MANIFEST_COLUMNS.values() for name in names}
 # What people call a column with answers, whole or as its first or last word: nobody reads them from a manifest.
 RATING_NAMES = {"score", "scores", "rating", "ratings", "mos", "label", "labels", "anonymity", "ha1", "ha2"}
+# Digits of a scale that ends at 10, with a decimal comma where a spreadsheet writes one.
+LIKE_A_RATING = re.compile(r"(?:[1-9](?:[.,][0-9]+)?|10(?:[.,]0+)?)")
 # What no cell may hold: control characters, line ends of other alphabets, halves of a character.
 UNFIT = {"Cc", "Cs", "Zl", "Zp"}
 LENGTHS = {"original": 400, "anonymized": 400, "group": 120, "source": 80, "method": 40, "scope": 20}
@@ -119,6 +122,35 @@ class _Lines:
         return line
 
 
+class _Unread:
+    """A column that nobody reads, and how much it looks like one of ratings."""
+
+    def __init__(self, place: int, name: str) -> None:
+        self.place, self.name = place, name
+        self.line = self.n_like_ratings = 0  # the first line with a number from 1 to 10, and how many have one
+        self.first = self.last = ""
+        self.is_varied, self.counts_up = False, True
+
+    @property
+    def called(self) -> str:
+        return f"the column {self.name!r}" if self.name else f"column {self.place + 1}, which has no name,"
+
+    def take(self, line: int, cells: list[str]) -> None:
+        cell = cells[self.place].strip() if self.place < len(cells) else ""
+        if not LIKE_A_RATING.fullmatch(cell):
+            return
+        if self.n_like_ratings:
+            self.is_varied = self.is_varied or cell != self.first
+            self.counts_up = self.counts_up and cell.isdecimal() and cell == str(int(self.last) + 1)
+        else:
+            self.line, self.first, self.counts_up = line, cell, cell.isdecimal()
+        self.n_like_ratings, self.last = self.n_like_ratings + 1, cell
+
+    def holds_ratings(self, n_rows: int) -> bool:
+        """Whether most rows have a number from 1 to 10 there which is neither always the same nor the row's own."""
+        return 2 * self.n_like_ratings > n_rows and self.is_varied and not self.counts_up
+
+
 class Manifest:
     """A manifest whose header is read: how its cells are separated, and which of its columns nobody reads."""
 
@@ -133,15 +165,22 @@ class Manifest:
             self._reader = csv.reader(chain([first], self._lines), delimiter=self.delimiter)
             header = next(self._reader, [])
             self._columns, self._n_columns = _columns(header), len(header)
-        read = {*self._columns.values()}
-        names = [name.strip() for place, name in enumerate(header) if place not in read]
-        self.unread = [name for name in names if name]
+        read, self._n_rows = {*self._columns.values()}, 0
+        self._unread = [_Unread(place, name.strip()) for place, name in enumerate(header) if place not in read]
+        self.unread = [column.name for column in self._unread if column.name]
 
     @property
     def doubtful(self) -> dict[str, str]:
         """Columns that nobody reads though somebody may think so, each with what is odd about it."""
         found = {name: _doubt(name, COLUMN_NAMES - self._named()) for name in self.unread}
         return {name: doubt for name, doubt in found.items() if doubt}
+
+    @property
+    def like_ratings(self) -> list[tuple[int, str]]:
+        """Once all rows are read: columns that seem to hold ratings though their names do not say so, each with the
+        first line that does."""
+        named, found = self.doubtful, [column for column in self._unread if column.holds_ratings(self._n_rows)]
+        return [(column.line, column.called) for column in found if column.name not in named]
 
     def _named(self) -> set[str]:
         """All spellings of the columns that are there."""
@@ -156,6 +195,9 @@ class Manifest:
                 if len(cells) > self._n_columns:
                     yield BadRow(self._lines.n_lines, self._too_many(cells))
                 elif any(cell.strip() for cell in cells):
+                    self._n_rows += 1
+                    for column in self._unread:
+                        column.take(self._lines.n_lines, cells)
                     yield _row(self._lines.n_lines, cells, self._columns)
 
     def _too_many(self, cells: list[str]) -> str:

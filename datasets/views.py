@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from datasets.access import LoggedIn, managed_project
-from datasets.alike import groups_alike
+from datasets.alike import examples_of, groups_alike, request_comparing, unseen_originals
 from datasets.closing import check_open
 from datasets.export import Retracted, archive_name, request_export
 from datasets.files import file_response, media_path
@@ -35,6 +35,7 @@ from datasets.telling import told_in, told_on
 from datasets.uploads import discard_unread, keep_upload, upload_of
 
 PAIRS_PER_PAGE = 24
+CHANGES_PER_PAGE = 50
 
 
 @require_GET
@@ -77,6 +78,15 @@ def pair_remove(request: LoggedIn, project: str, pair: int) -> HttpResponse:
     return redirect("datasets:pairs", project)
 
 
+@require_GET
+def pair_changes(request: LoggedIn, project: str) -> HttpResponse:
+    """Who changed or removed which pairs, those among them that are no more."""
+    found = managed_project(request, project)
+    page = Paginator(found.pair_changes.select_related("by"), CHANGES_PER_PAGE).get_page(request.GET.get("page"))
+    there = found.pairs.filter(number__in=[change.pair for change in page]).values_list("number", flat=True)
+    return render(request, "datasets/changes.html", {"project": found, "page": page, "there": set(there)})
+
+
 @require_http_methods(["GET", "POST"])
 def sources(request: LoggedIn, project: str) -> HttpResponse:
     """What allows us to show each source's pictures, and how it is cited: as releases will say."""
@@ -94,8 +104,18 @@ def sources(request: LoggedIn, project: str) -> HttpResponse:
 def groups(request: LoggedIn, project: str) -> HttpResponse:
     """Groups that may show one person, to be merged."""
     found = managed_project(request, project)
-    page = Paginator(groups_alike(found), PAIRS_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "datasets/groups.html", {"project": found, "page": page})
+    page = Paginator(groups_alike(found.pairs.all()), PAIRS_PER_PAGE).get_page(request.GET.get("page"))
+    shown = examples_of(found, (group for alike in page for group in alike.groups))
+    rows = [(alike, [shown[group] for group in alike.groups if group in shown]) for alike in page]
+    context = {"project": found, "page": page, "rows": rows, "n_unseen": unseen_originals(found).count()}
+    return render(request, "datasets/groups.html", context)
+
+
+@require_POST
+def groups_compare(request: LoggedIn, project: str) -> HttpResponse:
+    """Look for originals that look nearly the same, those of earlier versions too."""
+    job = request_comparing(managed_project(request, project), by=request.user)
+    return redirect("datasets:job", job.public_id)
 
 
 @require_POST

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db.models import BigIntegerField
+from django.db.models.functions import Coalesce
 
 from datasets.jobs import Attempt, JobFailed
 from datasets.models.pictures import Pair
@@ -86,7 +88,12 @@ def priorities_for(project: Project, mode: str, pair_ids: Iterable[int]) -> dict
     if checkpoint is None:
         return {}
     predictions = Prediction.objects.filter(run=checkpoint.run_id).order_by()
-    rows = predictions.values_list("label__original", "label__anonymized", "score")
+    # As pairs name them, whichever of their files people saw.
+    named = [
+        Coalesce(f"label__{side}__renews", f"label__{side}", output_field=BigIntegerField())
+        for side in ("original", "anonymized")
+    ]
+    rows = predictions.values_list(*named, "score")
     scores = rows.iterator(chunk_size=PREDICTIONS_AT_ONCE)
     predicted = {(original, picture): round(score) for original, picture, score in scores}
     times = Counter(predicted.values())

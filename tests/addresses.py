@@ -39,8 +39,9 @@ RESEARCHERS = {
             "withdraw", "seen", "preregistration",
         ),
         "datasets": (
-            "pairs", "import", "sample-manifest", "pair", "pair-change", "pair-remove", "groups", "groups-merge",
-            "picture", "release", "export", "download", "release-key", "retract", "sources",
+            "pairs", "import", "sample-manifest", "pair", "pair-change", "pair-remove", "pair-changes", "groups",
+            "groups-merge", "groups-compare", "picture", "release", "export", "download", "release-key",
+            "retract", "sources",
             "job", "job-cancel", "job-retry", "job-report", "job-discard",
             "import-previewed",
         ),

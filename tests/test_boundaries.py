@@ -121,6 +121,8 @@ def test_two_secrets_are_enough_to_start(monkeypatch: pytest.MonkeyPatch, tmp_pa
         ("UPLOAD_MAX_BYTES", "much"),
         ("UPLOAD_MAX_BYTES", "4G"),
         ("UPLOAD_MAX_BYTES", "inf"),
+        ("ZIP_MAX_FILES", "all"),
+        ("ZIP_MAX_FILES", "0"),
         ("DATABASE_URL", "nonsense"),
         ("DATABASE_URL", ""),
         ("DATABASE_URL", "postgres://me@localhost:port/studio"),

@@ -35,4 +35,7 @@ SELECT %(revision)s, %(kind)s, %(x)s, %(y)s, %(width)s, %(height)s
 FROM annotation_item item
 JOIN datasets_pair pair ON pair.id = item.pair_id
 JOIN datasets_image picture ON picture.id = pair.anonymized_id
-WHERE item.id = %(item)s AND %(x)s <= picture.width - %(width)s AND %(y)s <= picture.height - %(height)s"""
+JOIN annotation_study study ON study.id = item.study_id
+LEFT JOIN datasets_image renewed ON renewed.renews_id = picture.id AND renewed.id <= study.newest_renewal
+WHERE item.id = %(item)s AND %(x)s <= COALESCE(renewed.width, picture.width) - %(width)s
+AND %(y)s <= COALESCE(renewed.height, picture.height) - %(height)s"""

@@ -194,12 +194,18 @@ THIS = "a.id = %(assignment)s"
 # The columns of `Lease`.
 LEASES = """
 SELECT a.id, a.public_id, a.position, a.original_side, a.original_key, a.anonymized_key,
-  a.served_at IS NOT NULL, i.instructed_score, shown.width, shown.height, beside.width, beside.height
+  a.served_at IS NOT NULL, i.instructed_score,
+  COALESCE(renewed.width, shown.width), COALESCE(renewed.height, shown.height),
+  COALESCE(renewed_beside.width, beside.width), COALESCE(renewed_beside.height, beside.height)
 FROM annotation_assignment a
 JOIN annotation_item i ON i.id = a.item_id AND i.state = 'open'
 JOIN datasets_pair pair ON pair.id = i.pair_id
 JOIN datasets_image shown ON shown.id = pair.anonymized_id
 LEFT JOIN datasets_image beside ON beside.id = pair.original_id AND a.original_key IS NOT NULL
+JOIN annotation_study study ON study.id = i.study_id
+LEFT JOIN datasets_image renewed ON renewed.renews_id = shown.id AND renewed.id <= study.newest_renewal
+LEFT JOIN datasets_image renewed_beside
+  ON renewed_beside.renews_id = beside.id AND renewed_beside.id <= study.newest_renewal
 WHERE {which} ORDER BY a.position LIMIT %(n)s"""
 
 COUNT_HELD = """

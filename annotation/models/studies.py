@@ -237,6 +237,9 @@ class Study(models.Model):
         default=3, validators=between(1, 20), help_text="Pairs that are sent to a person's browser at a time."
     )
     seed = models.BigIntegerField(default=new_seed)
+    # The id of the newest image of its project that renewed another when the study first opened: of what is renewed
+    # from then on it goes on showing the file that its people have seen (`annotation.studies.displays`).
+    newest_renewal = models.PositiveBigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     opened_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -366,6 +369,10 @@ class StudyChange(models.Model):
 
 
 class ItemQuerySet(models.QuerySet["Item"]):
+    def resting_on_groups(self) -> Self:
+        """Those whose pairs keep their groups: people have been given pairs by them."""
+        return self.exclude(study__opened_at=None)
+
     def rated(self) -> Self:
         """The study proper: without the pairs that only serve as checks or for practice."""
         return self.filter(role=Item.Role.MAIN)

@@ -16,6 +16,7 @@ from annotation.models.people import Participation
 from annotation.models.quality import Decision, Flag
 from annotation.models.studies import Item, Study
 from annotation.pages.researchers import csv_download
+from annotation.studies.displays import shown_pictures
 from annotation.watching import assessment, background, connectivity, decisions, flags, people, role_files, roles
 from annotation.watching.forms import DecisionForm, ReasonForm, RoleForm, role_initial
 from annotation.watching.items import SHOWS, answers_to, cues_on, items_to_show, reports_of, reports_on, with_statistics
@@ -156,7 +157,7 @@ def items(request: LoggedIn, study: UUID) -> HttpResponse:
     page = Paginator(items_to_show(found, shown, by_spread=by_spread), ITEMS_PER_PAGE).get_page(request.GET.get("page"))
     context = _context(found) | {
         "page": page,
-        "items": with_statistics(page.object_list),
+        "items": with_statistics(found, page.object_list),
         "show": shown,
         "shows": SHOWS,
         "by_spread": by_spread,
@@ -224,13 +225,16 @@ def _item(study: Study, pk: int) -> Item:
 
 
 def _item_page(request: LoggedIn, study: Study, one: Item, *, refused: RoleForm | None = None) -> HttpResponse:
-    [statistics] = with_statistics([one])
+    [statistics] = with_statistics(study, [one])
+    original = shown_pictures(study, [one.pair.original]).get(one.pair.original_id or 0)
     context = _context(study) | {
         "item": one,
+        "original": original,
+        "anonymized": statistics.picture,
         "statistics": statistics,
         "answers": list(answers_to(one)),
         "cues": list(cues_on(one)) if study.asks_cues else [],
-        "cue_number_size": max(one.pair.anonymized.width, one.pair.anonymized.height) / CUE_NUMBERS,
+        "cue_number_size": max(statistics.picture.width, statistics.picture.height) / CUE_NUMBERS,
         "reports": reports_on(one),
         "role_form": refused or RoleForm(initial=role_initial(one)),
         "reason_form": ReasonForm(auto_id="id_withdraw_%s"),

@@ -12,6 +12,7 @@ from django.db.models.functions import Greatest, Now
 
 from annotation.models.studies import MAX_GOAL, Item, Study, StudyChange
 from annotation.studies.core import choose_core
+from annotation.studies.displays import fix_displays
 from annotation.studies.filling import fillings
 from annotation.studies.history import NotPossible, locked_study, record_change
 from annotation.studies.preregistration import preregister
@@ -72,6 +73,7 @@ def _check_complete(study: Study) -> None:
 
 def _begin(study: Study) -> None:
     """What is decided before the first rating, and never again."""
+    fix_displays(study)
     preregister(study)
     if study.has_core:
         choose_core(study)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Q
+from django.urls import reverse
 
 from annotation.giving.session_plan import CannotPlan, SessionPlan
 from annotation.languages import in_english
@@ -12,7 +13,8 @@ from annotation.studies.forecast import Forecast, Pay, forecast
 from annotation.studies.preregistration import ExclusionRule, preregistration_of
 from annotation.studies.settings import DESIGN, SESSION
 from annotation.studies.wording import current_texts, standard_wording, supplied_texts
-from datasets.models.pictures import Source
+from datasets.alike import groups_alike
+from datasets.models.pictures import Pair, Source
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Point:
     what: str
     is_well: bool
     says: str
+    where: str = ""  # the address where it is mended, of whatever belongs to the study's project
 
 
 def checklist(study: Study) -> list[Point]:
@@ -31,6 +34,7 @@ def checklist(study: Study) -> list[Point]:
         _session(study, sizes["n_pairs"]),
         _role("Checks", sizes["n_checks"], study.n_checks),
         _role("Practice", sizes["n_practice"], study.n_practice),
+        _groups(study),
         _licences(study),
     ]
 
@@ -78,6 +82,17 @@ def _role(what: str, n_marked: int, n_asked: int) -> Point:
     if n_marked and not n_asked:
         return Point(what, False, f"{n_marked} marked, but sessions ask for none, so nobody will see them.")
     return Point(what, True, f"{n_asked} in a session, of {n_marked} marked." if n_asked else "None.")
+
+
+def _groups(study: Study) -> Point:
+    """Whether pairs that seem to show one person are in one group: from the opening on they stay in those they have."""
+    alike = groups_alike(Pair.objects.filter(items__study=study))
+    if not alike:
+        return Point("Groups", True, "No two seem to show one person.")
+    example = " and ".join(alike[0].groups[:2])
+    says = f"{len(alike)} times groups have something in common, such as {example}: {alike[0].why}."
+    says += " Look whether they show one person, and merge those that do: once the study is open they stay apart."
+    return Point("Groups", False, says, reverse("datasets:groups", args=[study.project.slug]))
 
 
 def _licences(study: Study) -> Point:

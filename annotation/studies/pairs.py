@@ -76,9 +76,15 @@ def add_items(
 def _batches(pairs: QuerySet[Pair], at_once: int) -> Iterator[list[Pair]]:
     """Each asked for anew: on SQLite nobody can begin to write while a read of theirs is open."""
     last = 0
-    while batch := list(pairs.filter(pk__gt=last).order_by("pk").only("pk", "group")[:at_once]):
+    while batch := list(pairs.filter(pk__gt=last).order_by("pk").only("pk")[:at_once]):
         yield batch
         last = batch[-1].pk
+
+
+def _in_order(batch: list[Pair]) -> QuerySet[Pair]:
+    # The range is for a PostgreSQL without statistics, as below.
+    nearby = Pair.objects.filter(pk__gte=batch[0].pk, pk__lte=batch[-1].pk)
+    return nearby.filter(pk__in=[pair.pk for pair in batch]).order_by("pk")
 
 
 def _added(study: Study, batch: list[Pair], places: random.Random) -> int:
@@ -86,19 +92,21 @@ def _added(study: Study, batch: list[Pair], places: random.Random) -> int:
     # The range is for a PostgreSQL that has no statistics yet: by the list alone it would read the study once a batch.
     nearby = study.items.filter(pair__gte=batch[0], pair__lte=batch[-1])
     held = set(nearby.filter(pair__in=batch).values_list("pair_id", flat=True))
+    # Locked, and read again: whoever merges groups meanwhile waits, or was waited for.
+    groups = dict(_in_order(batch).select_for_update(no_key=True).values_list("pk", "group"))
     # The core was chosen before the first rating; what comes later never joins it.
     is_core = not (study.has_begun and study.has_core)
     made = [
         Item(
             study=study,
             pair=pair,
-            group=pair.group,
+            group=groups[pair.pk],
             goal=study.goal,
             shuffle=places.randrange(RING),
             is_core=is_core,
         )
         for pair in batch
-        if pair.pk not in held
+        if pair.pk not in held and pair.pk in groups
     ]
     Item.objects.bulk_create(made)
     return len(made)

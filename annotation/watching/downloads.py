@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from annotation.answering.viewing import LIMITS, MODES
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Study
+from annotation.studies.displays import shown
 from annotation.watching.decisions import set_aside
 from annotation.watching.items import cues_of
 from datasets.tables import csv_lines, words_cell
@@ -41,19 +42,19 @@ def rating_lines(study: Study) -> Iterator[str]:
 def cue_lines(study: Study) -> Iterator[str]:
     """The boxes beside these ratings as CSV, line by line; in pixels of the anonymized picture."""
     rating = "revision__rating__assignment__"
-    columns = {
+    columns: dict[str, Any] = {
         "pair": f"{rating}item__pair__number",
         "annotator": f"{rating}participation__annotator__pseudonym",
         **{name: name for name in ("kind", "x", "y", "width", "height")},
-        "image_width": f"{rating}item__pair__anonymized__width",
-        "image_height": f"{rating}item__pair__anonymized__height",
+        "image_width": shown(study, f"{rating}item__pair__anonymized", "width"),
+        "image_height": shown(study, f"{rating}item__pair__anonymized", "height"),
         "used": f"{rating}participation",
     }
     cues = cues_of(study).order_by(f"{rating}item__pair__number", f"{rating}participation", "pk")
     return _lines_with_use(study, columns, cues)
 
 
-def _lines_with_use(study: Study, columns: Mapping[str, str], found: QuerySet[Any]) -> Iterator[str]:
+def _lines_with_use(study: Study, columns: Mapping[str, Any], found: QuerySet[Any]) -> Iterator[str]:
     """The last column is looked up as a participation and written as whether its answers are used."""
     unused = set(set_aside(study))
     rows = found.values_list(*columns.values()).iterator(chunk_size=ROWS_AT_ONCE)

@@ -10,6 +10,8 @@ from django.db.models import Avg, Case, Count, F, QuerySet, When
 
 from annotation.models.ratings import Cue, Rating, Report, counting_through
 from annotation.models.studies import SCORES, Item, Study
+from annotation.studies.displays import shown_pictures
+from datasets.models.pictures import Image
 from datasets.models.releases import CueKind
 
 
@@ -73,6 +75,7 @@ def items_to_show(study: Study, show: str, *, by_spread: bool) -> QuerySet[Item]
 @dataclass(frozen=True)
 class ItemStatistics:
     item: Item
+    picture: Image  # as the study's people see the anonymized one
     n: int
     mean: float | None
     std: float | None  # with n - 1
@@ -83,20 +86,22 @@ class ItemStatistics:
         return max(n for _, n in self.histogram)
 
 
-def with_statistics(items: Iterable[Item]) -> list[ItemStatistics]:
-    """The items with what counts of their ratings. One query, however many."""
+def with_statistics(study: Study, items: Iterable[Item]) -> list[ItemStatistics]:
+    """The study's items with what counts of their ratings. As many queries for many as for few."""
     listed = list(items)
+    shown = shown_pictures(study, [item.pair.anonymized for item in listed])
     ratings = Rating.objects.counting().filter(assignment__item__in=[item.pk for item in listed])
     by_item: dict[int, Counter[int]] = {}
     for pk, score, n in ratings.values_list("assignment__item", "score").annotate(n=Count("pk")).order_by():
         by_item.setdefault(pk, Counter())[score] = n
-    return [_statistics(item, by_item.get(item.pk, Counter())) for item in listed]
+    return [_statistics(item, shown[item.pair.anonymized_id], by_item.get(item.pk, Counter())) for item in listed]
 
 
-def _statistics(item: Item, counts: Counter[int]) -> ItemStatistics:
+def _statistics(item: Item, picture: Image, counts: Counter[int]) -> ItemStatistics:
     scores = list(counts.elements())
     return ItemStatistics(
         item=item,
+        picture=picture,
         n=len(scores),
         mean=fmean(scores) if scores else None,
         std=stdev(scores) if len(scores) > 1 else None,

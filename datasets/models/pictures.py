@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterable
 from itertools import groupby
 from operator import attrgetter
@@ -27,7 +28,11 @@ class Source(models.Model):
 
 
 class Image(models.Model):
-    """A picture as it came (original bytes) and as it is shown (display file: sRGB, without metadata)."""
+    """A picture as it came (original bytes) and as it is shown (display file: sRGB, without metadata).
+
+    Pairs name the row that the import made. Where people or releases have its display file and a later version would
+    show another, a second row stands beside it: for studies that open later, and for their releases.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="images")
     sha256 = models.CharField(max_length=64)
@@ -40,13 +45,28 @@ class Image(models.Model):
     # What was changed for the display file (datasets.pictures.Picture.changes); None: stored before that was recorded.
     changes = models.JSONField(null=True, blank=True)
     n_bytes = models.PositiveBigIntegerField()  # of the original
+    # What it looks like (datasets.looks); None: stored before that was computed.
+    look = models.BigIntegerField(null=True, blank=True)
+    # Of an original: the id of the first of those that look nearly the same, itself among them. None: none other does.
+    alike = models.PositiveBigIntegerField(null=True, blank=True)
+    # The row that pairs name, of the same bytes; None: this is it.
+    renews = models.OneToOneField("self", on_delete=models.CASCADE, null=True, blank=True, related_name="renewed")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "sha256"], name="one_image_per_hash")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "sha256"], condition=models.Q(renews=None), name="one_image_per_hash"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.sha256[:12]} ({self.width} x {self.height})"
+
+    @property
+    def in_pairs(self) -> int:
+        """The id by which pairs name this picture."""
+        return self.renews_id or self.pk
 
 
 class PairQuerySet(models.QuerySet["Pair"]):
@@ -119,6 +139,7 @@ class PairChange(models.Model):
 
     class Verb(models.TextChoices):
         CHANGED = "changed"
+        MERGED = "merged", "group merged"  # all pairs of its group were put into another
         REMOVED = "removed"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="pair_changes")
@@ -137,3 +158,19 @@ class PairChange(models.Model):
 
     def __str__(self) -> str:
         return f"pair {self.pair} {self.verb}"
+
+    @property
+    def told_before(self) -> list[tuple[str, str]]:
+        """The facts that it changed, as they were; of a removed pair all of them."""
+        return _told(self.before, without=self.after)
+
+    @property
+    def told_after(self) -> list[tuple[str, str]]:
+        """The same facts as they are since; none of a removed pair."""
+        return _told(self.after, without=self.before)
+
+
+def _told(facts: dict[str, Any], *, without: dict[str, Any]) -> list[tuple[str, str]]:
+    """The facts that are not the same there, in words."""
+    differing = {name: value for name, value in facts.items() if without.get(name) != value}
+    return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in differing.items()]

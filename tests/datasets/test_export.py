@@ -533,7 +533,16 @@ def released(project: Project, pairs: list[Pair], *, mode: str) -> Release:
         release = begin_release(project, **facts)
     rating = ReleasedRating(annotator="R-1", score=7, seconds=1, position=1, is_late=False, n_revisions=1)
     rated = [
-        ReleasedPair(pair=pair, ratings=[rating], corrected=None, corrected_se=None, is_core=None) for pair in pairs
+        ReleasedPair(
+            pair=pair,
+            original=pair.original,
+            anonymized=pair.anonymized,
+            ratings=[rating],
+            corrected=None,
+            corrected_se=None,
+            is_core=None,
+        )
+        for pair in pairs
     ]
     write_labels(release, rated, first_number=1)
     finish_release(release, agreement={}, content_hash=content_hash(release))

@@ -1,22 +1,33 @@
 """Pairs that nothing uses are mended and removed, with a record; all others stay as they are."""
 
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
+from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from annotation.models.studies import Study
+from annotation.studies.life import change_state
+from annotation.studies.pairs import add_items
 from datasets.alike import groups_alike
 from datasets.files import media_path
 from datasets.jobs import queue_job
 from datasets.models.pictures import Image, Pair, PairChange
 from datasets.models.projects import Project, Role
-from datasets.pair_changes import BadFacts, PairInUse, change_pairs, merge_groups, remove_pairs
+from datasets.pair_changes import BadFacts, MergedGroups, PairInUse, change_pairs, merge_groups, remove_pairs
+from datasets.views import CHANGES_PER_PAGE
 from tests import make
+from tests.races import at_once
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
+REPEATS = 6  # the rarer meetings do not happen at the first try
 
 
 @pytest.fixture
@@ -108,7 +119,41 @@ def test_groups_are_merged_into_one(project):
         make.pair(project, group=group)
     assert merge_groups(project, ["a", "b"], into="a", by=None) == 1
     assert sorted(Pair.objects.values_list("group", flat=True)) == ["a", "a", "c"]
-    assert PairChange.objects.get().before["group"] == "b"
+    assert (PairChange.objects.get().verb, PairChange.objects.get().before["group"]) == ("merged", "b")
+
+
+def test_no_groups_are_merged_while_an_import_runs(project):
+    make.pair(project, group="a")
+    queue_job("import_pairs", project, archive="a.zip")
+    with pytest.raises(PairInUse, match="An import is running"):
+        merge_groups(project, ["a"], into="b", by=None)
+
+
+def test_the_name_of_a_merged_group_leads_to_what_it_is_now(project):
+    for group in "abcd":
+        make.pair(project, group=group)
+    merge_groups(project, ["a", "b"], into="b", by=None)
+    merge_groups(project, ["b", "c"], into="c", by=None)
+    assert [MergedGroups(project).name_of(group) for group in "abcd"] == ["c", "c", "c", "d"]
+
+
+def test_a_group_that_is_there_again_means_itself(project):
+    one, other = make.pair(project, group="a"), make.pair(project, group="a")
+    merge_groups(project, ["a"], into="b", by=None)
+    change_pairs(mine(one), {"group": "a"}, by=None)
+    assert MergedGroups(project).name_of("a") == "a"
+    remove_pairs(mine(one), by=None)
+    assert MergedGroups(project).name_of("a") == "b"
+    change_pairs(mine(other), {"group": "c"}, by=None)  # one pair by itself says nothing of its group
+    assert MergedGroups(project).name_of("b") == "b"
+
+
+def test_merges_back_and_forth_lead_in_no_circle(project):
+    pair = make.pair(project, group="a")
+    merge_groups(project, ["a"], into="b", by=None)
+    merge_groups(project, ["b"], into="a", by=None)
+    remove_pairs(mine(pair), by=None)
+    assert [MergedGroups(project).name_of(group) for group in "ab"] == ["a", "a"]
 
 
 def test_a_pair_is_changed_and_removed_on_its_page(project, client, researcher):
@@ -125,6 +170,39 @@ def test_a_pair_is_changed_and_removed_on_its_page(project, client, researcher):
     assert "which a spreadsheet takes for a formula" in answer.content.decode()
     client.post(reverse("datasets:pair-remove", args=[project.slug, pair.number]))
     assert not Pair.objects.exists()
+
+
+def test_the_project_lists_who_changed_what_of_which_pairs_removed_ones_too(project, client, researcher):
+    pair, gone = make.pair(project, group="a", method="blur"), make.pair(project, group="g", scope="face")
+    change_pairs(mine(pair), {"method": "mask", "parameters": '{"r": 9}'}, by=researcher)
+    remove_pairs(mine(gone), by=None)
+    merge_groups(project, ["a"], into="b", by=researcher)
+    address = reverse("datasets:pair-changes", args=[project.slug])
+    assert address in client.get(reverse("datasets:pairs", args=[project.slug])).content.decode()
+    answer = client.get(address)
+    merged, removed, changed = answer.context["page"]
+    assert (merged.told_before, merged.told_after) == ([("group", "a")], [("group", "b")])
+    assert changed.told_after == [("method", "mask"), ("parameters", '{"r": 9}')]
+    assert (("scope", "face") in removed.told_before, removed.told_after) == (True, [])
+    page = answer.content.decode()
+    assert all(said in page for said in ("group merged", "Removed", "Changed", str(researcher), "on the server"))
+    assert reverse("datasets:pair", args=[project.slug, pair.number]) in page
+    assert reverse("datasets:pair", args=[project.slug, gone.number]) not in page
+    assert gone.anonymized_path in page
+
+
+def test_the_list_of_changes_has_pages_and_asks_as_often_for_many_as_for_few(project, client, researcher):
+    address = reverse("datasets:pair-changes", args=[project.slug])
+
+    def n_queries(n_changes: int) -> int:
+        for _ in range(n_changes):
+            change_pairs(mine(make.pair(project)), {"group": "b"}, by=make.member(project))
+        with CaptureQueriesContext(connection) as queries:
+            client.get(address)
+        return len(queries)
+
+    assert n_queries(1) == n_queries(CHANGES_PER_PAGE)
+    assert len(client.get(address, {"page": 2}).context["page"].object_list) == 1
 
 
 def test_a_pair_in_a_study_is_shown_without_the_forms(project, client, researcher):
@@ -173,13 +251,13 @@ def original_at(project: Project, group: str, path: str) -> Pair:
 def test_groups_with_equal_file_names_or_a_small_folder_are_pointed_out(project):
     for group, path in {"a": "x/ann.png", "b": "y/Ann.jpg", "c": "y/ben.png", "d": "z/dan.png"}.items():
         original_at(project, group, path)
-    assert groups_alike(project) == [(("a", "b"), "the file name ann"), (("b", "c"), "the folder y")]
+    assert groups_alike(project.pairs.all()) == [(("a", "b"), "the file name ann"), (("b", "c"), "the folder y")]
 
 
 def test_a_folder_that_holds_everything_points_nothing_out(project):
     for group in "abc":
         original_at(project, group, f"originals/{group}.png")
-    assert groups_alike(project) == []
+    assert groups_alike(project.pairs.all()) == []
 
 
 def test_a_researcher_merges_the_groups_that_are_pointed_out(project, client, researcher):
@@ -187,9 +265,24 @@ def test_a_researcher_merges_the_groups_that_are_pointed_out(project, client, re
         original_at(project, group, path)
     page = client.get(reverse("datasets:groups", args=[project.slug])).content.decode()
     assert "the file name ann" in page
+    for pair in project.pairs.all():
+        assert reverse("datasets:pair", args=[project.slug, pair.number]) in page
+        assert reverse("datasets:picture", args=[project.slug, pair.original_id]) in page
     client.post(reverse("datasets:groups-merge", args=[project.slug]), {"group": ["a", "b"]})
     assert set(Pair.objects.values_list("group", flat=True)) == {"a"}
     assert PairChange.objects.get().by == researcher
+
+
+def test_the_page_of_groups_asks_as_often_for_many_as_for_few(project, client, researcher):
+    def n_queries(*names: str) -> int:
+        for name in names:
+            for folder in "xy":
+                original_at(project, f"{folder}/{name}", f"{folder}/{name}.png")
+        with CaptureQueriesContext(connection) as queries:
+            client.get(reverse("datasets:groups", args=[project.slug]))
+        return len(queries)
+
+    assert n_queries("ann") == n_queries("ben", "dan", "eve")
 
 
 @pytest.mark.parametrize("named", [["", "a"], ["\0", "a"], ["nobody's", "a"], ["a"]])
@@ -200,6 +293,32 @@ def test_only_groups_that_there_are_are_merged(project, client, researcher, name
     assert answer.status_code == 302
     assert sorted(Pair.objects.values_list("group", flat=True)) == ["a", "b"]
     assert not PairChange.objects.exists()
+
+
+def test_groups_in_a_draft_are_merged_there_too_and_nothing_else_of_its_pairs_changes(project):
+    study = make.study(project, n_pairs=2, is_open=False)
+    groups = set(study.items.values_list("group", flat=True))
+    with pytest.raises(PairInUse, match="is in a study"):
+        change_pairs(project.pairs.all(), {"group": "one", "method": "other"}, by=None)
+    assert merge_groups(project, groups, into="one", by=None) == 2
+    assert set(study.items.values_list("group", flat=True)) == {"one"}
+    change_state(study, Study.State.OPEN)
+    with pytest.raises(PairInUse, match="is in a study that was opened"):
+        merge_groups(project, ["one"], into="two", by=None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_groups_that_are_merged_while_their_study_is_filled_and_opens_are_the_same_in_both():
+    for _ in range(REPEATS):
+        study = make.study(n_pairs=2, is_open=False)
+        make.pair(study.project, group="g0")
+
+        def merged(study: Study = study) -> None:
+            with suppress(PairInUse):
+                merge_groups(study.project, ["g0", "g1"], into="g1", by=None)
+
+        at_once(merged, partial(add_items, study, study.project.pairs.all()), partial(change_state, study, "open"))
+        assert not study.items.exclude(group=F("pair__group")).exists()
 
 
 def test_groups_in_a_study_are_not_merged(project, client, researcher):

@@ -174,6 +174,45 @@ def test_other_columns_are_left_unread(name):
     assert Manifest(io.StringIO(f"anonymized,group,{name}\n")).doubtful == {}
 
 
+def like_ratings(name: str, *values: str) -> list[tuple[int, str]]:
+    """What a manifest says of a further column with these values, once all of it is read."""
+    lines = "".join(f"{n}.png;g;{value}\n" for n, value in enumerate(values))
+    manifest = Manifest(io.StringIO(f"anonymized;group;{name}\n{lines}"))
+    list(manifest.rows())
+    return manifest.like_ratings
+
+
+@pytest.mark.parametrize(
+    "values", [["3", "7", "7"], ["4.5", "1", "10"], ["6,25", "10,0", ""], ["", "9", "2", "x", "3"]]
+)
+def test_a_column_of_numbers_from_1_to_10_seems_to_hold_ratings(values):
+    line = 2 + next(place for place, value in enumerate(values) if value)
+    assert like_ratings("q3", *values) == [(line, "the column 'q3'")]
+    assert like_ratings("", *values) == [(line, "column 3, which has no name,")]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["5", "5", "5"],
+        ["1", "2", "3", "4"],
+        ["0", "1", "2", "3"],
+        ["640", "7", "480", "9"],
+        ["0.1", "0.5", "2"],
+        ["11", "0", "10.5"],
+        ["8_0", "nan", "1e1"],
+        ["3", "7", "", ""],
+        ["Leica", "Canon"],
+    ],
+)
+def test_what_is_no_scale_holds_no_ratings(values):
+    assert like_ratings("q3", *values) == []
+
+
+def test_a_column_that_its_name_gives_away_is_not_doubted_twice():
+    assert like_ratings("score", "3", "7") == []
+
+
 def test_many_lines_that_are_short_are_no_long_row():
     assert len(rows(f"{HEADER}\n" + "a.png,,g\n" * 20_000)) == 20_000
 

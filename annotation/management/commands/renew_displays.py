@@ -7,7 +7,7 @@ from datasets.telling import TellingCommand
 
 
 class Command(TellingCommand):
-    help = "Make anew what earlier versions stored to be shown, of pictures that nobody was given and no release holds."
+    help = "Make anew what earlier versions stored to be shown. Opened studies and releases keep what people saw."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("project", help="the project's slug")
@@ -15,6 +15,7 @@ class Command(TellingCommand):
     def handle(self, *args: Any, project: str, **options: Any) -> None:
         done = renew_displays(named_project(project))
         self.stdout.write(
-            f"{done.n_renewed} made anew; {done.n_kept} kept, as people or releases have them; "
-            f"{done.n_unfit} kept, as their originals are missing or would be refused today."
+            f"{done.n_renewed} made anew; {done.n_beside} made anew for studies that open from now on, as people or "
+            f"releases have the old ones; {done.n_unfit} kept, as their originals are missing or would be refused "
+            "today."
         )

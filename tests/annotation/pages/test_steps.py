@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from annotation.models.studies import Item, Study
 from annotation.studies import opening
-from datasets.models.pictures import Source
+from datasets.models.pictures import Pair, Source
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +45,20 @@ def test_opening_shows_what_is_not_ready(researcher: Client, draft: Study) -> No
         assert says in page
     Source.objects.update(licence="CC BY 4.0")
     assert "test: CC BY 4.0." in asked(researcher, draft, "open")
+
+
+def test_opening_points_out_groups_that_may_show_one_person(researcher: Client, draft: Study) -> None:
+    address = reverse("datasets:groups", args=[draft.project.slug])
+    assert address not in asked(researcher, draft, "open")
+    pairs = list(draft.project.pairs.order_by("pk"))
+    for path, pair in zip(("v/ann.png", "w/ann.png", "x/ben.png", "y/dan.png"), pairs, strict=True):
+        Pair.objects.filter(pk=pair.pk).update(original_path=path)
+    page = asked(researcher, draft, "open")
+    assert "the file name ann" in page
+    assert address in page
+    groups = {"group": [pair.group for pair in pairs[:2]]}
+    researcher.post(reverse("datasets:groups-merge", args=[draft.project.slug]), groups)
+    assert address not in asked(researcher, draft, "open")
 
 
 def test_opening_names_hours_and_cost_where_the_study_has_a_pay(researcher: Client, draft: Study) -> None:

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0015_sent_forms'),
+        ('datasets', '0016_pictures_and_merges'),
     ]
 
     operations = [
