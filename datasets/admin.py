@@ -9,6 +9,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
 from datasets.forms import TypedName
+from datasets.guarded import Guarded
 from datasets.jobs import cancel_job, queue_job, retry_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Source
@@ -20,7 +21,7 @@ from datasets.refusals import Refusal
 DELETE_PROJECT = "delete_project"  # the kind of job; it is done where studies are known
 
 
-class ReadOnly(admin.ModelAdmin[Any]):
+class ReadOnly(Guarded):
     """What came to be by work or by people's answers is looked at here, never edited."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -40,7 +41,7 @@ class MembershipInline(admin.TabularInline[Membership, Project]):
 
 
 @admin.register(Project)
-class ProjectAdmin(admin.ModelAdmin[Project]):
+class ProjectAdmin(Guarded):
     list_display = ["name", "slug", "created_at"]
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
@@ -94,7 +95,7 @@ def _counts(project: Project) -> dict[str, int]:
 
 
 @admin.register(Source)
-class SourceAdmin(admin.ModelAdmin[Source]):
+class SourceAdmin(Guarded):
     """Imports make sources by name; what allows us to show their pictures is written here, and goes into releases."""
 
     list_display = ["name", "project", "licence"]

@@ -1,12 +1,19 @@
 """What an admin sees and may do in Django's admin."""
 
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import Any
+
 import pytest
+from django.contrib import admin as django_admin
 from django.test import Client
 from django.urls import reverse
 
 from datasets.jobs import queue_job
 from datasets.models.jobs import Job
 from tests import make
+from tests.addresses import something_for_everything
 
 pytestmark = pytest.mark.django_db
 
@@ -102,3 +109,42 @@ def test_the_admins_log_in_is_the_sites(client: Client) -> None:
     response = client.get("/admin/", follow=True)
     assert response.redirect_chain[-1][0].startswith("/login/?next=")
     assert "PerceptAnon Studio" in response.content.decode()
+
+
+# What an address can ask for ---------------------------------------------------------------------------------------
+
+LOOKUPS = ("", "__startswith", "__regex", "__gte", "__isnull")
+
+
+def list_of(model: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+def forged(model: Any, filters: set[str]) -> Iterator[str]:
+    """Questions about every column, its own and those that relations lead to, that no filter of the list asks."""
+    for field in model._meta.get_fields():
+        for path in (field.name, *(f"{field.name}__{name}" for name in ("pk", "password") if field.is_relation)):
+            yield from (f"{path}{lookup}" for lookup in LOOKUPS if f"{path}{lookup}" not in filters)
+
+
+def test_no_list_of_the_admin_answers_what_its_filters_do_not_ask(admin: Client) -> None:
+    something_for_everything()
+    n_forged = 0
+    for model, its_admin in django_admin.site._registry.items():
+        address = list_of(model)
+        links = re.findall(r'href="(\?[^"]+)"', admin.get(address).content.decode())
+        filters = {name for link in links for name in re.findall(r"[?&]([^=&]+)=", unescape(link))}
+        filters |= {f"{path}{end}" for path in its_admin.list_filter for end in ("", "__isnull")}
+        for question in forged(model, filters):
+            reply = admin.get(address, {question: "A"})
+            assert reply.status_code == 400 or reply.headers.get("Location") == f"{address}?e=1", (model, question)
+            n_forged += 1
+    assert n_forged > 500
+
+
+def test_every_filter_of_the_admin_works(admin: Client) -> None:
+    something_for_everything()
+    for model in django_admin.site._registry:
+        address = list_of(model)
+        for link in re.findall(r'<a href="(\?[^"]+)"', admin.get(address).content.decode()):
+            assert admin.get(address + unescape(link)).status_code == 200, (model, link)
