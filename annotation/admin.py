@@ -9,10 +9,12 @@ from annotation.models.studies import Campaign, Study
 from annotation.privacy import erase_participation
 from datasets.admin import ReadOnly
 from datasets.forms import TypedName
+from datasets.models.projects import Role
 
 
 @admin.register(Campaign)
 class CampaignAdmin(ReadOnly):
+    path_to_project = "project"
     list_display = ["name", "project", "created_at"]
     list_filter = ["project"]
     list_select_related = ["project"]
@@ -20,6 +22,7 @@ class CampaignAdmin(ReadOnly):
 
 @admin.register(Study)
 class StudyAdmin(ReadOnly):
+    path_to_project = "campaign__project"
     list_display = ["name", "campaign", "mode", "state", "simulated", "goal", "rated", "opened_at"]
     list_filter = ["state", "mode", "simulated", "campaign__project"]
     list_select_related = ["campaign__project"]
@@ -36,6 +39,8 @@ class StudyAdmin(ReadOnly):
 
 @admin.register(Participation)
 class ParticipationAdmin(ReadOnly):
+    path_to_project = "campaign__project"
+    roles = (Role.ADMIN,)
     list_display = ["annotator", "study", "consented_at", "finished_at", "withdrawn_at"]
     list_filter = ["study"]
     list_select_related = ["annotator", "study"]

@@ -13,7 +13,7 @@ from datasets.guarded import Guarded
 from datasets.jobs import cancel_job, queue_job, retry_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Source
-from datasets.models.projects import Membership, Project
+from datasets.models.projects import Membership, Project, Role, is_superuser
 from datasets.models.releases import Release, ReleaseNotice
 from datasets.once import once
 from datasets.refusals import Refusal
@@ -42,10 +42,20 @@ class MembershipInline(admin.TabularInline[Membership, Project]):
 
 @admin.register(Project)
 class ProjectAdmin(Guarded):
+    """Who makes a project, and who is in it, superusers say: it decides what staff see of all the rest."""
+
+    path_to_project = "pk"
+    roles = (Role.ADMIN,)
     list_display = ["name", "slug", "created_at"]
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
     inlines = [MembershipInline]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return is_superuser(request.user) and super().has_add_permission(request)
+
+    def get_inlines(self, request: HttpRequest, obj: Project | None) -> list[Any]:
+        return [*super().get_inlines(request, obj)] if is_superuser(request.user) else []
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Without Django's deleting of many: it collects every row, and then the pairs protect their pictures."""
@@ -98,6 +108,7 @@ def _counts(project: Project) -> dict[str, int]:
 class SourceAdmin(Guarded):
     """Imports make sources by name; what allows us to show their pictures is written here, and goes into releases."""
 
+    path_to_project = "project"
     list_display = ["name", "project", "licence"]
     list_filter = ["project"]
     list_select_related = ["project"]
@@ -109,6 +120,7 @@ class SourceAdmin(Guarded):
 
 @admin.register(Release)
 class ReleaseAdmin(ReadOnly):
+    path_to_project = "project"
     list_display = ["title", "version", "project", "mode", "simulated", "frozen_at", "content_hash"]
     list_filter = ["mode", "simulated", "project"]
     list_select_related = ["project"]
@@ -123,12 +135,14 @@ class ReleaseAdmin(ReadOnly):
 class ReleaseNoticeAdmin(ReadOnly):
     """Written by what they tell of: one put here by hand would call a release retracted whose files are still there."""
 
+    path_to_project = "release__project"
     list_display = ["release", "kind", "text", "created_at"]
     list_select_related = ["release"]
 
 
 @admin.register(Job)
 class JobAdmin(ReadOnly):
+    path_to_project = "project"
     list_display = ["__str__", "state", "progress", "problem", "project", "lane", "attempt", "created_by", "created_at"]
     list_filter = ["state", "kind", "lane", "project"]
     list_select_related = ["project", "created_by"]

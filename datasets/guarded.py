@@ -4,8 +4,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ChangeList
+from django.db.models import ForeignKey, Model, QuerySet
+from django.forms import ModelChoiceField
 from django.http import HttpRequest
+
+from datasets.models.projects import MANAGING_ROLES, Project, is_superuser
 
 
 class AskedByItsFilters(ChangeList):
@@ -29,7 +34,59 @@ class AskedByItsFilters(ChangeList):
 
 
 class Guarded(admin.ModelAdmin[Any]):
-    """A list tells by its address no more than it shows."""
+    """Staff see, choose and act on what is of their own projects, and are asked for Django's permissions besides.
+
+    What is of no project (users, groups, what other packages keep) is for superusers alone.
+    """
+
+    path_to_project: str | None = None  # of foreign keys, from the model
+    roles: tuple[str, ...] = MANAGING_ROLES  # of staff in the project
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return AskedByItsFilters
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """The rows of every page, action and choice: what is not among them is not found."""
+        rows = super().get_queryset(request)
+        if is_superuser(request.user):
+            return rows
+        if self.path_to_project is None:
+            return rows.none()
+        return rows.filter(**{f"{self.path_to_project}__in": Project.objects.open_to(request.user, *self.roles)})
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        """A filter by what rows are of offers that of the rows in the list, not all there is."""
+        return [self._own(each) for each in super().get_list_filter(request)]
+
+    def _own(self, list_filter: Any) -> Any:
+        if not isinstance(list_filter, str) or not get_fields_from_path(self.model, list_filter)[-1].is_relation:
+            return list_filter
+        return list_filter, admin.RelatedOnlyFieldListFilter
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField[Any] | None:
+        if not is_superuser(request.user):
+            chosen_from = self.admin_site._registry.get(db_field.related_model)
+            kwargs["queryset"] = (
+                chosen_from.get_queryset(request) if chosen_from else db_field.related_model._default_manager.none()
+            )
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def _admits(self, request: HttpRequest) -> bool:
+        return self.path_to_project is not None or is_superuser(request.user)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self._admits(request) and super().has_module_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._admits(request) and super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self._admits(request) and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._admits(request) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self._admits(request) and super().has_delete_permission(request, obj)

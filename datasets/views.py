@@ -281,6 +281,7 @@ def release(request: LoggedIn, project: str, slug: str, version: int) -> HttpRes
         "is_retracted": found.is_retracted(),
         "numbered": "# Row" if found.format == 1 else "# Pair",
         "archive_exists": media_path(archive_name(found)).exists(),
+        "is_administered": found.project.is_administered_by(request.user),
         "frozen_anew_from": UUID(found.origins["study_id"]) if names_originals(found) else None,
     }
     return render(request, "datasets/release.html", context)

@@ -17,6 +17,7 @@ from datasets.access import LoggedIn
 from datasets.admin import ReadOnly
 from datasets.forms import TypedName
 from datasets.jobs import cancel_job, retry_job
+from datasets.models.projects import Project, Role
 from datasets.models.releases import Release
 from datasets.once import once
 from datasets.refusals import Refusal
@@ -57,6 +58,8 @@ def _begin_again(request: LoggedIn, run: TrainingRun) -> HttpResponse:
 
 @admin.register(TrainingRun)
 class TrainingRunAdmin(ReadOnly):
+    path_to_project = "project"
+    roles = (Role.ADMIN,)
     list_display = ["__str__", "state", "progress", "problem", "project", "has_model", "created_at"]
     list_filter = ["job__state", "project"]
     list_select_related = ["project", "release", "job", "checkpoint"]
@@ -104,7 +107,8 @@ class TrainingRunAdmin(ReadOnly):
         """Choose a release, then the recipe."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        releases = Release.objects.frozen().select_related("project")
+        projects = Project.objects.administered_by(request.user)
+        releases = Release.objects.frozen().filter(project__in=projects).select_related("project")
         wanted = request.GET.get("release")
         release = get_object_or_404(releases, pk=row_id(wanted)) if wanted else None
         context = {**self.admin_site.each_context(request), "opts": self.opts, "release": release}
@@ -132,7 +136,7 @@ class TrainingRunAdmin(ReadOnly):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         """The run as it trains."""
-        run = self._found(object_id)
+        run = self._found(request, object_id)
         if not self.has_view_permission(request, run):
             raise PermissionDenied
         context = {
@@ -147,7 +151,7 @@ class TrainingRunAdmin(ReadOnly):
         """Asks with counts. What is at work or in use is refused."""
         if not request.user.has_perm("scoring.delete_trainingrun"):
             raise PermissionDenied
-        run = self._found(object_id)
+        run = self._found(request, object_id)
         try:
             check_deletable(run)
             form = TypedName(str(run.public_id)[:8], request.POST if request.method == "POST" else None)
@@ -170,18 +174,16 @@ class TrainingRunAdmin(ReadOnly):
         page = "admin/scoring/delete_run.html"
         return TemplateResponse(request, page, context, status=400 if form.errors else 200)
 
-    def _found(self, object_id: str | int) -> TrainingRun:
-        runs = TrainingRun.objects.with_lineage()
-        return get_object_or_404(
-            runs, pk=int(object_id) if str(object_id).isdecimal() and len(str(object_id)) < 19 else 0
-        )
+    def _found(self, request: HttpRequest, object_id: str | int) -> TrainingRun:
+        runs = TrainingRun.objects.with_lineage().filter(pk__in=self.get_queryset(request))
+        return get_object_or_404(runs, pk=row_id(str(object_id)))
 
     # Verbs ------------------------------------------------------------------------------------------------------------
 
     def _permitted(self, request: LoggedIn, object_id: int) -> TrainingRun:
         if not self.has_train_permission(request):
             raise PermissionDenied
-        return self._found(object_id)
+        return self._found(request, object_id)
 
     @method_decorator(require_POST)
     def cancel_view(self, request: LoggedIn, object_id: int) -> HttpResponse:
@@ -245,6 +247,8 @@ class TrainingRunAdmin(ReadOnly):
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(ReadOnly):
+    path_to_project = "project"
+    roles = (Role.ADMIN,)
     list_display = ["__str__", "project", "mode", "in_use", "run"]
     list_filter = ["in_use", "mode", "project"]
     fields = ["project", "run", "release", "mode", "in_use", "sha256", "where", "meta"]
@@ -274,6 +278,8 @@ class CheckpointAdmin(ReadOnly):
 
 @admin.register(Comparison)
 class ComparisonAdmin(ReadOnly):
+    path_to_project = "run__project"
+    roles = (Role.ADMIN,)
     list_display = ["run", "created_at"]
     fields = ["run", "created_at"]  # the figures stand on the run's page
     list_select_related = ["run__release"]

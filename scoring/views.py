@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 
 from datasets.access import LoggedIn, managed_project
 from datasets.models.jobs import Job
+from datasets.models.projects import Project
 from scoring import charts
 from scoring.compare import prediction_lines, rows_of
 from scoring.models import Comparison, TrainingRun
@@ -40,13 +41,13 @@ def run_context(run: TrainingRun, user: User | AnonymousUser) -> dict[str, Any]:
         "meta": lineage(run),
         "checkpoint": getattr(run, "checkpoint", None),
         "figures": Comparison.objects.filter(run=run).values_list("figures", flat=True).first(),
-        "may_train": may_train(user),
+        "may_train": may_train(user, run.project),
     }
 
 
-def may_train(user: User | AnonymousUser) -> bool:
+def may_train(user: User | AnonymousUser, project: Project) -> bool:
     """Training is the admins': its buttons lead into the admin, which asks again."""
-    return user.is_staff and user.has_perm("scoring.add_trainingrun")
+    return user.is_staff and user.has_perm("scoring.add_trainingrun") and project.is_administered_by(user)
 
 
 @never_cache

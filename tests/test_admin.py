@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 from django.contrib import admin as django_admin
-from django.test import Client
+from django.contrib.auth.models import Permission, User
+from django.db.models import ForeignKey
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from datasets.jobs import queue_job
 from datasets.models.jobs import Job
+from datasets.models.projects import Membership, Project, Role
 from tests import make
 from tests.addresses import something_for_everything
 
@@ -148,3 +151,143 @@ def test_every_filter_of_the_admin_works(admin: Client) -> None:
         address = list_of(model)
         for link in re.findall(r'<a href="(\?[^"]+)"', admin.get(address).content.decode()):
             assert admin.get(address + unescape(link)).status_code == 200, (model, link)
+
+
+# Whose rows --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def theirs() -> Project:
+    """A project with one of everything, of other people."""
+    something_for_everything()
+    project = Project.objects.get()
+    project.releases.get().notices.create(kind="withdrawn", text="A person was erased.")
+    return project
+
+
+@pytest.fixture
+def staff(theirs: Project) -> User:
+    """An admin of a project of their own, with every permission that Django knows."""
+    mine = make.rated_study(n_pairs=2, n_people=1).project
+    user = make.member(mine, Role.ADMIN, is_staff=True)
+    user.user_permissions.set(Permission.objects.all())
+    return user
+
+
+def logged_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def of_projects() -> Iterator[tuple[Any, Any]]:
+    for model, its_admin in django_admin.site._registry.items():
+        if its_admin.path_to_project:  # type: ignore[attr-defined]
+            yield model, its_admin
+
+
+def rows_of(model: Any, its_admin: Any, project: Project) -> list[Any]:
+    return list(model._default_manager.filter(**{its_admin.path_to_project: project.pk}))
+
+
+def state_of(project: Project) -> list[Any]:
+    """Every value of every row that the admin knows of the project."""
+    return [
+        sorted(model._default_manager.filter(**{its_admin.path_to_project: project.pk}).values_list(), key=str)
+        for model, its_admin in of_projects()
+    ]
+
+
+def test_staff_reach_no_page_of_a_row_of_another_project(staff: User, theirs: Project) -> None:
+    client, before, n_walked = logged_in(staff), state_of(theirs), 0
+    for model, its_admin in of_projects():
+        rows = rows_of(model, its_admin, theirs)
+        assert rows, model
+        for pattern in its_admin.get_urls():
+            if pattern.name and "object_id" in pattern.pattern.converters:
+                address = reverse(f"admin:{pattern.name}", args=[rows[0].pk])
+                for reply in (client.get(address), client.post(address, {"typed": theirs.slug, "post": "yes"})):
+                    elsewhere = reply.status_code == 302 and reply["Location"] == reverse("admin:index")
+                    assert elsewhere or reply.status_code in {403, 404, 405}, address
+                    n_walked += 1
+    assert n_walked > 60
+    assert state_of(theirs) == before
+
+
+def test_staff_see_and_choose_no_row_of_another_project(staff: User, theirs: Project) -> None:
+    request = RequestFactory().get("/")
+    request.user = staff
+    client, n_choices = logged_in(staff), 0
+    for model, its_admin in of_projects():
+        page = client.get(list_of(model))
+        assert page.status_code == 200, model
+        shown = {row.pk for row in page.context["cl"].queryset}
+        assert shown.isdisjoint(row.pk for row in rows_of(model, its_admin, theirs)), model
+        assert theirs.name not in page.content.decode(), model
+        for field in model._meta.fields:
+            if isinstance(field, ForeignKey):
+                chosen = its_admin.formfield_for_foreignkey(field, request).queryset
+                its = django_admin.site._registry.get(field.related_model)
+                their_rows = rows_of(field.related_model, its, theirs) if its and its.path_to_project else []
+                assert not {row.pk for row in chosen} & {row.pk for row in their_rows}, field
+                assert its or not chosen, field
+                n_choices += 1
+    assert n_choices > 10
+
+
+def test_staff_act_on_no_row_of_another_project(staff: User, theirs: Project) -> None:
+    request = RequestFactory().get("/")
+    request.user = staff
+    client, before, n_acted = logged_in(staff), state_of(theirs), 0
+    for model, its_admin in of_projects():
+        rows = [row.pk for row in rows_of(model, its_admin, theirs)]
+        for action in its_admin.get_actions(request):
+            client.post(list_of(model), {"action": action, "_selected_action": rows, "post": "yes", "typed": "x"})
+            n_acted += 1
+    assert n_acted >= 5
+    assert state_of(theirs) == before
+
+
+def test_staff_train_on_no_release_of_another_project(staff: User, theirs: Project) -> None:
+    client, add = logged_in(staff), reverse("admin:scoring_trainingrun_add")
+    assert theirs.releases.get().title not in client.get(add).content.decode()
+    assert client.get(add, {"release": theirs.releases.get().pk}).status_code == 404
+
+
+def test_nobody_but_superusers_touches_users_permissions_and_memberships(staff: User, admin: Client) -> None:
+    client = logged_in(staff)
+    for model, its_admin in django_admin.site._registry.items():
+        if not its_admin.path_to_project:  # type: ignore[attr-defined]
+            assert client.get(list_of(model)).status_code == 403, model
+            assert admin.get(list_of(model)).status_code == 200, model
+    change = reverse("admin:auth_user_change", args=[staff.pk])
+    assert client.post(change, {"username": staff.username, "is_superuser": "on"}).status_code == 403
+    assert not User.objects.get(pk=staff.pk).is_superuser
+    assert client.get(reverse("admin:datasets_project_add")).status_code == 403
+    mine = staff.memberships.get().project
+    page = reverse("admin:datasets_project_change", args=[mine.pk])
+    assert "memberships-TOTAL_FORMS" in admin.get(page).content.decode()
+    assert "memberships-TOTAL_FORMS" not in client.get(page).content.decode()
+    sent = {"name": "Mine", "slug": mine.slug, "memberships-TOTAL_FORMS": 1, "memberships-INITIAL_FORMS": 0}
+    client.post(page, sent | {"memberships-0-user": make.user().pk, "memberships-0-role": "admin"})
+    assert Project.objects.get(pk=mine.pk).name == "Mine"
+    assert list(Membership.objects.filter(project=mine)) == [staff.memberships.get()]
+
+
+def test_names_of_users_are_offered_to_superusers_alone(staff: User, admin: Client) -> None:
+    asked = {"app_label": "datasets", "model_name": "membership", "field_name": "user", "term": ""}
+    assert admin.get(reverse("admin:autocomplete"), asked).json()["results"]
+    assert logged_in(staff).get(reverse("admin:autocomplete"), asked).status_code == 403
+
+
+def test_a_researcher_who_is_staff_is_shown_no_trainings_and_no_people_in_the_admin(theirs: Project) -> None:
+    user = make.member(theirs, Role.RESEARCHER, is_staff=True)
+    user.user_permissions.set(Permission.objects.all())
+    client = logged_in(user)
+    n_rows = {
+        name: client.get(reverse(f"admin:{name}_changelist")).context["cl"].result_count
+        for name in ("annotation_study", "datasets_release", "scoring_trainingrun", "annotation_participation")
+    }
+    assert n_rows == {
+        "annotation_study": 1, "datasets_release": 1, "scoring_trainingrun": 0, "annotation_participation": 0,
+    }  # fmt: skip

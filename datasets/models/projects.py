@@ -44,6 +44,9 @@ class ProjectQuerySet(models.QuerySet["Project"]):
     def managed_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         return self.all() if is_superuser(user) else self.open_to(user, *MANAGING_ROLES)
 
+    def administered_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        return self.all() if is_superuser(user) else self.open_to(user, Role.ADMIN)
+
 
 class Project(models.Model):
     """The root of permission: everything belongs to a project, and people to projects by a membership."""
@@ -62,6 +65,9 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def is_administered_by(self, user: AbstractBaseUser | AnonymousUser) -> bool:
+        return Project.objects.administered_by(user).filter(pk=self.pk).exists()
 
 
 class Membership(models.Model):

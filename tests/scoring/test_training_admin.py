@@ -15,6 +15,7 @@ from django.utils import timezone
 from datasets.files import media_path
 from datasets.jobs import claim
 from datasets.models.jobs import Job
+from datasets.models.projects import Project, Role
 from datasets.models.releases import Release
 from scoring.at_hand import WEIGHT_FILES
 from scoring.models import Checkpoint, Comparison, TrainingRun
@@ -36,8 +37,10 @@ def logged_in(**fields: Any) -> Client:
 
 
 def permitted(*names: str) -> Client:
-    """Staff with these permissions alone."""
+    """Staff with these permissions alone, who are admins of every project there is."""
     user = make.user(is_staff=True)
+    for project in Project.objects.all():
+        project.memberships.create(user=user, role=Role.ADMIN)
     user.user_permissions.set(Permission.objects.filter(content_type__app_label="scoring", codename__in=names))
     client = Client()
     client.force_login(user)

@@ -20,7 +20,7 @@ from datasets import jobs
 from datasets.files import media_path
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair
-from datasets.models.projects import Project
+from datasets.models.projects import Project, Role
 from datasets.models.releases import Release
 from datasets.refusals import Refusal
 from tests import make
@@ -173,6 +173,6 @@ def test_projects_are_not_deleted_by_the_dozen_or_without_the_permission(admin: 
     project = make.project()
     assert "delete_selected" not in admin.get(reverse("admin:datasets_project_changelist")).content.decode()
     staff = Client()
-    staff.force_login(make.user("viewer", is_staff=True))
+    staff.force_login(make.member(project, Role.ADMIN, is_staff=True))
     assert staff.get(page_of(project)).status_code == 403
     assert admin.get(reverse("admin:datasets_project_delete", args=[0])).status_code == 404
