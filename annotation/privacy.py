@@ -5,16 +5,31 @@ import re
 from django.db import transaction
 from django.db.models import F
 
-from annotation.models.people import Participation
+from annotation.models.people import CODE_LENGTH, Participation, hash_of_code, new_withdrawal_code
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
 from datasets.models.releases import ReleaseNotice
 
 
+def code_to_show(participation: Participation) -> str | None:
+    """A withdrawal code for whoever has none, in groups of four as people copy it. Only its hash is kept, so that this
+    is the one time it can be shown; None where there is one already."""
+    code = new_withdrawal_code()
+    without = Participation.objects.filter(pk=participation.pk, code_hash=None)
+    if not without.update(code_hash=hash_of_code(code)):  # shown before, or by another tab a moment ago
+        return None
+    return "-".join(code[start : start + 4] for start in range(0, CODE_LENGTH, 4))
+
+
+def void_code(participation: Participation) -> None:
+    """The next look at the person's own page makes another."""
+    Participation.objects.filter(pk=participation.pk).update(code_hash=None)
+
+
 def participation_with_code(code: str) -> Participation | None:
     """Whose withdrawal code this is, however it was typed: small letters, with dashes, with spaces or without."""
     typed = re.sub(r"[^0-9A-Za-z]", "", code).upper()
-    return Participation.objects.select_related("study").filter(withdrawal_code=typed).first()
+    return Participation.objects.select_related("study").filter(code_hash=hash_of_code(typed)).first()
 
 
 @transaction.atomic

@@ -20,7 +20,7 @@ PERSONAL = {
     f"annotation:{name}"
     for name in (
         "rate", "last-answer", "instructions", "answer", "rest", "your-data", "end", "another-session", "picture",
-        "leave",
+        "leave", "new-code", "erase",
     )
 }  # fmt: skip
 # Open to everybody with a log-in.

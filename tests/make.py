@@ -30,6 +30,7 @@ from annotation.giving.person import locked
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.ratings import Assignment, Rating, Revision
 from annotation.models.studies import SCORES, Campaign, Study
+from annotation.privacy import code_to_show, void_code
 from annotation.studies import invitations, life, setup
 from annotation.studies.wording import current_texts, standard_wording, write_texts
 from datasets import jobs
@@ -171,6 +172,12 @@ def participation(of: Study, *, by: User | None = None, **fields: Any) -> Partic
         }
         | fields
     )
+
+
+def code(of: Participation) -> str:
+    """A new withdrawal code of theirs, as it is shown to them."""
+    void_code(of)
+    return str(code_to_show(of))
 
 
 def browser(of: Participation, **fields: Any) -> Client:

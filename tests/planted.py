@@ -180,7 +180,8 @@ def _of_others(mine: Participation | None) -> Iterator[str]:
     others = Participation.objects.exclude(pk=own)
     for person in others:
         yield from _spellings(person.public_id)
-        yield from (person.withdrawal_code, person.written_code)
+        if person.code_hash:
+            yield person.code_hash
     yield from Annotator.objects.values_list("pseudonym", flat=True)
     given = Assignment.objects.filter(participation=own, served_at__isnull=False)
     for ids in Assignment.objects.exclude(pk__in=given).values_list("public_id", "original_key", "anonymized_key"):

@@ -24,6 +24,7 @@ from django.urls import reverse
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Rating
 from annotation.models.studies import Study, StudyText
+from annotation.privacy import participation_with_code
 from bench.audit import wrong_counts
 from datasets.content import content_hash
 from datasets.export import archive_name
@@ -37,7 +38,10 @@ pytestmark = pytest.mark.postgres
 
 VERSIONS = sorted(path.parent.name for path in UPGRADES.glob("*/sqlite.sql"))
 # What a later version takes away on purpose, as TABLE.COLUMN, and why. All else must be there after it.
-GONE = {"annotation_study.reserves_session": "a session is always set aside; what is left of one, at the next turn"}
+GONE = {
+    "annotation_study.reserves_session": "a session is always set aside; what is left of one, at the next turn",
+    "annotation_participation.withdrawal_code": "only its hash is kept",
+}
 # Tables and values that a later version calls otherwise.
 MOVED = {"annotation_studyplan": "annotation_preregistration"}
 RENAMED = {
@@ -146,6 +150,12 @@ def schema(of: Any) -> dict[str, Any]:
 def test_no_row_and_no_value_is_lost(upgrade: Upgrade) -> None:
     kept = {name: values for name, values in upgrade.before.items() if name not in GONE}
     assert [name for name, values in kept.items() if is_lost(name, values, upgrade)] == []
+
+
+def test_withdrawal_codes_that_people_have_go_on_working(upgrade: Upgrade) -> None:
+    codes = upgrade.before["annotation_participation.withdrawal_code"]
+    found = [participation_with_code(code) for code in codes]
+    assert [person and person.pk for person in found] == upgrade.before["annotation_participation.id"]
 
 
 def is_lost(name: str, values: list[Any], upgrade: Upgrade) -> bool:

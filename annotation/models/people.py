@@ -4,6 +4,7 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
+from django.utils.crypto import salted_hmac
 
 from annotation.models.studies import Campaign, Study, StudyText, new_seed
 from datasets.models.projects import Project
@@ -21,6 +22,12 @@ CODE_LENGTH = 12  # of 32 letters: 60 bits
 
 def new_withdrawal_code() -> str:
     return "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
+
+
+def hash_of_code(code: str) -> str:
+    """What is stored of a withdrawal code: its HMAC under a key of its own, made of the site's pseudonym key."""
+    key_salt = "annotation.withdrawal_code"
+    return salted_hmac(key_salt, code, secret=settings.PSEUDONYM_KEY, algorithm="sha256").hexdigest()
 
 
 def new_pseudonym() -> str:
@@ -94,8 +101,8 @@ class Participation(models.Model):
     consent_text = models.ForeignKey(StudyText, on_delete=models.PROTECT, related_name="+")
     language = models.CharField(max_length=10, default="en")
     seed = models.BigIntegerField(default=new_seed)
-    # Whoever has it may erase the participation, without cookie or log-in, at any time.
-    withdrawal_code = models.CharField(max_length=CODE_LENGTH, unique=True, default=new_withdrawal_code, editable=False)
+    # Whoever has the code may erase the participation, without cookie or log-in, at any time. None until one is shown.
+    code_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)  # noqa: DJ001  of many none
     # What answering/introduction.py records of the beginning: tries at the questions, the screen.
     conditions = models.JSONField(default=dict, blank=True)
     n_planned = models.PositiveIntegerField()
@@ -117,8 +124,3 @@ class Participation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.annotator} in {self.study}"
-
-    @property
-    def written_code(self) -> str:
-        """The withdrawal code in groups of four, as people copy it."""
-        return "-".join(self.withdrawal_code[start : start + 4] for start in range(0, CODE_LENGTH, 4))

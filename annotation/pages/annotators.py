@@ -56,6 +56,7 @@ from annotation.languages import in_their_language, language_now
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Remark, Report
 from annotation.models.studies import Study, StudyText
+from annotation.privacy import code_to_show, void_code
 from annotation.studies.forecast import MINUTES_AROUND
 from annotation.studies.wording import supplied_texts, texts_for
 from datasets.access import LoggedIn
@@ -350,8 +351,17 @@ def rest(request: HttpRequest, participation: Participation) -> HttpResponse:
 @participation_required
 @require_GET
 def your_data(request: HttpRequest, participation: Participation) -> HttpResponse:
-    """The code by which everything can be erased, and the way back: first after the consent, then whenever wanted."""
-    return render(request, "annotation/annotators/your_data.html", _context(request, participation))
+    """The way back, and the code by which everything can be erased: shown once, first after the consent."""
+    context = _context(request, participation) | {"code": code_to_show(participation)}
+    return render(request, "annotation/annotators/your_data.html", context)
+
+
+@participation_required
+@require_POST
+def new_code(request: HttpRequest, participation: Participation) -> HttpResponse:
+    """For whoever has lost it; the one before stops working."""
+    void_code(participation)
+    return redirect("annotation:your-data", participation.public_id)
 
 
 @participation_required

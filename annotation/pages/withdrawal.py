@@ -1,4 +1,5 @@
-"""The page where a withdrawal code erases what somebody has left here. It asks for no cookie and no log-in."""
+"""The page where a withdrawal code erases what somebody has left here, without cookie or log-in; or they themselves do,
+from their own page."""
 
 from contextlib import suppress
 
@@ -11,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
-from annotation.access import forget
+from annotation.access import forget, participation_required
 from annotation.languages import in_their_language
 from annotation.models.people import Participation
 from annotation.privacy import erase_participation, participation_with_code
@@ -41,6 +42,15 @@ def withdraw(request: HttpRequest) -> HttpResponse:
     if participation is None:
         _count_wrong(request)
         return _page(request, error=gettext(WRONG), typed=code)
+    if not request.POST.get("confirm"):
+        return _page(request, found=participation, typed=code)
+    return _erased(request, participation)
+
+
+@participation_required
+@require_POST
+def erase(request: HttpRequest, participation: Participation) -> HttpResponse:
+    """The same for whoever rates here, who needs no code."""
     if not request.POST.get("confirm"):
         return _page(request, found=participation)
     return _erased(request, participation)

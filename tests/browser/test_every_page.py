@@ -198,6 +198,8 @@ def withdrawing(look: Look, site: Site, to: dict[str, str], people: People) -> N
     page.goto(come_in(site, to["Pairs"]))
     page.get_by_role("link", name="Your data").click()
     code = page.locator("[data-withdrawal-code]").inner_text()
+    page.reload()
+    look(page, "a code was shown before")
     page.goto(f"{site.url}/withdraw/")
     look(page, "a code is asked for")
     page.get_by_label("Withdrawal code").fill("WRNG-CDE2-3456")

@@ -17,6 +17,7 @@ from django.utils import timezone
 from annotation.answering.introduction import screen_conditions
 from annotation.models.people import CODE_LETTERS, Annotator, Participation, new_withdrawal_code
 from annotation.models.studies import Study
+from annotation.privacy import participation_with_code
 from annotation.studies.life import change_state
 from datasets.models.projects import Role
 from datasets.models.releases import ReleaseNotice
@@ -162,37 +163,85 @@ def test_codes_have_sixty_bits_and_no_letter_that_reads_like_another() -> None:
     assert {len(code) for code in codes} == {12}
 
 
-def test_the_code_is_on_the_page_after_the_consent_and_on_the_last_one(new: Participation) -> None:
+def shown_code(reply: Any) -> str | None:
+    found = re.search(r"data-withdrawal-code>([\w-]+)<", reply.content.decode())
+    return found[1] if found else None
+
+
+def test_the_code_is_on_the_page_after_the_consent_once(new: Participation) -> None:
     browser = make.browser(new)
-    assert new.written_code in browser.get(page("your-data", new)).content.decode()
+    code = shown_code(browser.get(page("your-data", new)))
+    assert participation_with_code(str(code)) == new
+    again = browser.get(page("your-data", new))
+    assert shown_code(again) is None
+    assert "cannot be read again" in again.content.decode()
     instruct(new)
     make.rate_all(new)
-    assert new.written_code in browser.get(page("end", new)).content.decode()
+    end = browser.get(page("end", new)).content.decode()
+    assert str(code) not in end
+    assert page("your-data", new) in end
 
 
-def test_nobody_else_sees_the_code(new: Participation) -> None:
+def test_a_new_code_voids_the_one_before(new: Participation) -> None:
+    browser = make.browser(new)
+    first = shown_code(browser.get(page("your-data", new)))
+    second = shown_code(browser.post(page("new-code", new), follow=True))
+    assert participation_with_code(str(first)) is None
+    assert participation_with_code(str(second)) == new
+
+
+def test_the_database_holds_no_code(new: Participation, settings: Any) -> None:
+    code = make.code(new)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM annotation_participation WHERE id = %s", [new.pk])
+        row = str(cursor.fetchone())
+    assert code not in row
+    assert code.replace("-", "") not in row
+    settings.PSEUDONYM_KEY = "another key, with which nothing can be found any more"
+    assert participation_with_code(code) is None
+
+
+def test_nobody_is_found_by_an_empty_code_while_somebody_has_none(new: Participation) -> None:
+    assert new.code_hash is None
+    assert participation_with_code("") is None
+
+
+def test_nobody_else_sees_or_makes_the_code(new: Participation) -> None:
     other, client = make.browser(make.participation(new.study)), Client()
+    code = make.code(new)
     client.force_login(make.member(new.study.project, Role.ADMIN))
     assert [each.get(page("your-data", new)).status_code for each in (other, client)] == [404, 404]
-    study_page = client.get(reverse("annotation:study", args=[new.study.public_id])).content.decode()
-    assert new.withdrawal_code not in study_page
+    assert [each.post(page("new-code", new)).status_code for each in (other, client)] == [404, 404]
+    assert participation_with_code(code) == new
     client.force_login(make.user(is_staff=True, is_superuser=True))
     row = client.get(reverse("admin:annotation_participation_change", args=[new.pk])).content.decode()
+    new.refresh_from_db()
     assert new.annotator.pseudonym in row
-    assert new.withdrawal_code not in row
+    assert str(new.code_hash) not in row
+
+
+def test_who_rates_erases_everything_without_the_code_once_that_is_confirmed(new: Participation) -> None:
+    make.rate(new, 4)
+    other, browser = make.browser(make.participation(new.study)), make.browser(new)
+    assert other.post(page("erase", new), {"confirm": "yes"}).status_code == 404
+    assert "Erase this for good?" in browser.post(page("erase", new)).content.decode()
+    assert Participation.objects.filter(pk=new.pk).exists()
+    assert "are erased" in browser.post(page("erase", new), {"confirm": "yes"}, follow=True).content.decode()
+    assert not Participation.objects.filter(pk=new.pk).exists()
 
 
 @pytest.mark.parametrize("typed", ["{}", " {} ", "{}\n"])
 @pytest.mark.parametrize("case", [str.upper, str.lower])
 def test_case_and_dashes_of_a_code_do_not_matter(new: Participation, typed: str, case: Any) -> None:
-    for code in (new.withdrawal_code, new.written_code, new.written_code.replace("-", "\u2013")):
+    written = make.code(new)
+    for code in (written, written.replace("-", ""), written.replace("-", "\u2013")):
         reply = Client().post(WITHDRAW, {"code": typed.format(case(code))})
         assert reply.context["found"] == new
 
 
 def test_the_page_says_what_will_go_and_erases_nothing_before_that_is_confirmed(new: Participation) -> None:
     make.rate(new, 4, 5)
-    reply = Client().post(WITHDRAW, {"code": new.written_code})
+    reply = Client().post(WITHDRAW, {"code": make.code(new)})
     said = reply.content.decode()
     assert new.study.name in said
     assert re.search(r"<dt>Ratings</dt>\s*<dd>\s*2\s*</dd>", said)
@@ -210,7 +259,7 @@ def test_the_code_erases_everything_whatever_has_become_of_the_study(study: Stud
     if state != "open":
         change_state(study, state)
     browser = make.browser(mine)
-    reply = browser.post(WITHDRAW, {"code": mine.written_code, "confirm": "yes"}, follow=True)
+    reply = browser.post(WITHDRAW, {"code": make.code(mine), "confirm": "yes"}, follow=True)
     assert "are erased" in reply.content.decode()
     assert list(Participation.objects.all()) == [other]
     assert list(Annotator.objects.all()) == [other.annotator]
@@ -220,16 +269,15 @@ def test_the_code_erases_everything_whatever_has_become_of_the_study(study: Stud
 
 
 def test_a_code_works_once(new: Participation) -> None:
-    confirmed = {"code": new.written_code, "confirm": "yes"}
+    confirmed = {"code": make.code(new), "confirm": "yes"}
     assert Client().post(WITHDRAW, confirmed).status_code == 302
     assert "Nothing is stored under this code" in Client().post(WITHDRAW, confirmed).content.decode()
 
 
 def test_a_link_erases_nothing(new: Participation) -> None:
-    Client().get(WITHDRAW, {"code": new.withdrawal_code, "confirm": "yes"})
-    assert (
-        Client(enforce_csrf_checks=True).post(WITHDRAW, {"code": new.written_code, "confirm": "y"}).status_code == 403
-    )
+    code = make.code(new)
+    Client().get(WITHDRAW, {"code": code, "confirm": "yes"})
+    assert Client(enforce_csrf_checks=True).post(WITHDRAW, {"code": code, "confirm": "y"}).status_code == 403
     assert Participation.objects.filter(pk=new.pk).exists()
 
 
@@ -246,24 +294,25 @@ def test_after_ten_wrong_codes_an_address_has_to_wait_and_others_have_not(new: P
     here, elsewhere = Client(), Client(REMOTE_ADDR="203.0.113.9")
     for _ in range(settings.AXES_FAILURE_LIMIT):
         assert here.post(WITHDRAW, {"code": "wrong"}).status_code == 200
-    assert here.post(WITHDRAW, {"code": new.written_code, "confirm": "yes"}).status_code == 429
+    assert here.post(WITHDRAW, {"code": make.code(new), "confirm": "yes"}).status_code == 429
     assert Participation.objects.filter(pk=new.pk).exists()
-    assert elsewhere.post(WITHDRAW, {"code": new.written_code}).context["found"] == new
+    assert elsewhere.post(WITHDRAW, {"code": make.code(new)}).context["found"] == new
 
 
 @pytest.mark.django_db(transaction=True)
-def test_people_who_took_part_before_there_were_codes_get_one_each(study: Study) -> None:
+def test_codes_that_were_given_out_go_on_working_and_are_kept_no_longer(study: Study) -> None:
     people = [make.participation(study) for _ in range(3)]
     migrate(("annotation", "0008_before_and_after"))
+    given = [(f"ABCDEFGHJKL{n}", person.pk) for n, person in enumerate(people[1:], start=2)]
     try:
         with connection.cursor() as cursor:
-            cursor.execute("UPDATE annotation_participation SET withdrawal_code = NULL WHERE id != %s", [people[0].pk])
+            cursor.execute("UPDATE annotation_participation SET withdrawal_code = NULL")
+            cursor.executemany("UPDATE annotation_participation SET withdrawal_code = %s WHERE id = %s", given)
     finally:
         migrate(*MigrationExecutor(connection).loader.graph.leaf_nodes("annotation"))
-    codes = dict(Participation.objects.values_list("pk", "withdrawal_code"))
-    assert codes[people[0].pk] == people[0].withdrawal_code
-    assert {len(code) for code in codes.values()} == {12}
-    assert len(set(codes.values())) == 3
+    found = [participation_with_code(code) for code, _ in given]
+    assert found == people[1:]
+    assert {len(str(stored)) for stored in Participation.objects.values_list("code_hash", flat=True)} == {64}
 
 
 def migrate(*to: tuple[str, str]) -> None:

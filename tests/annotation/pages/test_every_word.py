@@ -187,9 +187,9 @@ def withdrawing(*forms: dict[str, str]) -> Callable[[], Any]:
     def visit() -> Any:
         browser, mine = person()
         make.rate(mine, 5)
-        reply = browser.get(reverse("annotation:withdrawal"))
+        reply, code = browser.get(reverse("annotation:withdrawal")), make.code(mine)
         for form in forms:
-            said = {"code": mine.withdrawal_code} | form
+            said = {"code": code} | form
             reply = browser.post(reverse("annotation:withdrawal"), said, follow=True)
         return reply
 
@@ -241,6 +241,7 @@ VISITS: dict[str, Callable[[], Any]] = {
     "finished here": begun_here(finished_at=timezone.now()),
     "code": own_page("your-data", instructed_at=None),
     "your data": own_page("your-data", n_rated=2),
+    "code shown before": own_page("your-data", code_hash="0" * 64),
     "instructions": own_page("instructions", instructed_at=None),
     "instructions for single pictures": own_page("instructions", instructed_at=None, mode="HA1"),
     "instructions again": own_page("instructions", n_rated=1),
