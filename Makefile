@@ -8,10 +8,10 @@ UV := $(or $(shell command -v uv 2>/dev/null),$(VENV)/bin/uv)
 INSTALL := $(UV) pip install --quiet --python $(PY) --compile-bytecode --constraint requirements.lock
 export PORT ?= 8000
 
-.PHONY: demo test test-long check lint lock bench screenshots words dump
+.PHONY: demo tables test test-long check lint lock bench screenshots words dump
 
-demo: $(VENV)/.demo var/studio.env var/static/staticfiles.json
-	@$(PY) manage.py migrate --verbosity 0
+demo: $(VENV)/.demo var/studio.env
+	@$(MAKE) --no-print-directory --jobs 2 tables var/static/staticfiles.json
 	@$(PY) manage.py build_demo
 	@$(PY) manage.py train_demo
 	@$(PY) -m config.serve
@@ -36,6 +36,9 @@ var/studio.env: | $(VENV)/.demo
 var/static/staticfiles.json: $(shell find static -type f) requirements.lock | var/studio.env
 	@$(PY) manage.py collectstatic --noinput --verbosity 0
 	@touch $@
+
+tables: | var/studio.env
+	@$(PY) manage.py migrate --verbosity 0
 
 test: $(VENV)/.dev var/studio.env
 	@$(PY) -m tests.gate

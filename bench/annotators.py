@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.cookies import SimpleCookie
-from threading import Event
+from threading import Barrier, Event
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
@@ -93,8 +93,9 @@ class Annotator:
             raise Unexpected(acknowledgement)
         self._look(tally)
 
-    def _come_in(self) -> None:
-        """A new person: reads the consent page, agrees, and is given the first pairs."""
+    def agree(self, start: Barrier | None = None) -> float:
+        """A new person reads the consent page and agrees, all together where there is a start; the seconds until the
+        reply."""
         self.cookies.clear()
         self.seen.clear()
         _, page = self._request("GET", self.join_path)
@@ -103,8 +104,17 @@ class Annotator:
         if token is None or consent is None:
             raise NoPlace("the consent page has no form; the study may have all its answers")
         form = f"csrfmiddlewaretoken={token[1].decode()}&consent={consent[1].decode()}&agree=on"
+        if start:
+            start.wait()
+        begun = perf_counter()
         agreed, _ = self._request("POST", self.join_path, form, "application/x-www-form-urlencoded", status=302)
+        seconds = perf_counter() - begun
         self.answer_path = f"{agreed.headers['Location'].removesuffix('your-data/')}answer/"
+        return seconds
+
+    def _come_in(self) -> None:
+        """A new person agrees, and is given the first pairs."""
+        self.agree()
         # The questions on the scale, of either mode.
         understood = "badge=low&nothing_left=high&original_tells=high"
         instructions = self.answer_path.replace("/answer/", "/instructions/")

@@ -113,10 +113,11 @@ def come_in(browser: Browser, invitation: Invitation, *, port: int) -> Page:
 
 
 def rate(page: Page, *, n_before: int, n: int, pace: float) -> None:
-    """Score and Enter for n pairs, each when the one before has been painted and looked at."""
+    """Score and Enter for n pairs, each when it has been painted and looked at."""
     for nth in range(n_before, n_before + n):
         if pace:
             time.sleep(pace)
+        page.locator("[data-scale]:enabled").wait_for()  # the page takes no key before a pair was in view for a moment
         page.keyboard.press(str(nth % 10))
         page.keyboard.press("Enter")
         page.wait_for_function("n => waits.length >= n", arg=nth + 1, polling=5)

@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
@@ -135,12 +136,16 @@ def contents() -> Contents:
 
 
 def schema(of: Any) -> dict[str, Any]:
-    """Columns, indexes and constraints of every table of a connection's database."""
+    """Columns, indexes and constraints of every table of a connection's database; by the names that are ours, since
+    Django's own say by which steps, and in which order, a table came about."""
     found, ask = {}, of.introspection
+    ours = {each.name for model in apps.get_models() for each in (*model._meta.constraints, *model._meta.indexes)}
     with of.cursor() as cursor:
         for table in ask.table_names(cursor):
             columns = {column.name: column for column in ask.get_table_description(cursor, table)}
-            found[table] = columns, ask.get_constraints(cursor, table)
+            constraints = ask.get_constraints(cursor, table).items()
+            said = [(name if name in ours else "", sorted(how.items())) for name, how in constraints]
+            found[table] = columns, sorted(said, key=repr)
     return found
 
 

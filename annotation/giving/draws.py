@@ -55,6 +55,11 @@ class Draws:
             return draw
         return self._favoured(start, position) or self._counting(Purpose.MAIN, start, position)
 
+    def has_counting(self) -> bool:
+        """Whether there is a pair that would count, for a session of its own."""
+        allowed = (NEW_ORIGINAL, ANY_VERSION) if self.person.has_few_originals else (NEW_ORIGINAL,)
+        return any(self._fetch(statements.FEWEST, each, n_held=0) is not None for each in allowed)
+
     def _fetch(self, statement: str, condition: Condition, **values: Any) -> Any:
         """What a draw finds under a condition: the first cell of its row, or None."""
         whole = under(statement, allowed=condition.sql, **self._conditions)

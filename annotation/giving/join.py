@@ -1,5 +1,6 @@
 """How a person comes into a study."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from math import ceil
 from uuid import UUID, uuid4
@@ -15,6 +16,8 @@ from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study, StudyText
 from datasets.refusals import Refusal
 
+# Sets the rest of a session aside once its first pairs are: at once, or when the person has their reply.
+Rest = Callable[[Participation], None]
 SENT_AGAIN = timedelta(minutes=1)  # two clicks on a button, or a request that the browser repeats
 
 
@@ -63,7 +66,9 @@ def minutes_until_free(study: Study) -> int:
     return max(1, ceil(seconds / 60))
 
 
-def join_by_invitation(invitation: Invitation, *, agreed_to: StudyText, public_id: UUID | None = None) -> Participation:
+def join_by_invitation(
+    invitation: Invitation, *, agreed_to: StudyText, public_id: UUID | None = None, rest: Rest = reserve_session
+) -> Participation:
     """Begin. `agreed_to` is the text that was shown. `public_id`, the participation's, was chosen when it was shown, so
     that the same page sent twice begins once.
     """
@@ -83,7 +88,7 @@ def join_by_invitation(invitation: Invitation, *, agreed_to: StudyText, public_i
         begun = _begin(invitation.study, annotator, invitation, agreed_to, public_id)
         if invitation.kind == Invitation.Kind.PERSONAL:
             Invitation.objects.filter(pk=invitation.pk).update(used_at=Now())
-    reserve_session(begun)
+    rest(begun)
     return begun
 
 
@@ -100,7 +105,7 @@ def just_begun(invitation: Invitation, public_id: UUID | None) -> Participation 
     )
 
 
-def join_as_member(study: Study, user_id: int, *, agreed_to: StudyText) -> Participation:
+def join_as_member(study: Study, user_id: int, *, agreed_to: StudyText, rest: Rest = reserve_session) -> Participation:
     """Begin or go on as a member of the project, under the same pseudonym in all its studies."""
     annotator, _ = Annotator.objects.get_or_create(project=study.project, user_id=user_id)
     begun = _participation_of(annotator, study)
@@ -118,7 +123,7 @@ def join_as_member(study: Study, user_id: int, *, agreed_to: StudyText) -> Parti
             begun = _participation_of(annotator, study)
             assert begun is not None  # noqa: S101  it is what the constraint has found
         else:
-            reserve_session(begun)
+            rest(begun)
     if begun.study_id != study.pk:
         raise CannotJoin("other_study")
     return begun
@@ -168,7 +173,7 @@ def n_further(participation: Participation) -> int:
     return max(0, min(study.session_size, study.person_limit - participation.n_planned))
 
 
-def begin_another_session(participation: Participation) -> None:
+def begin_another_session(participation: Participation, *, rest: Rest = reserve_session) -> None:
     """Go on after the end of a session, up to what the study allows one person. Raises CannotJoin, `held`
     or `full`."""
     _make_room(participation.study)
@@ -180,4 +185,4 @@ def begin_another_session(participation: Participation) -> None:
         mine.save(update_fields=["n_planned", "finished_at"])
         if not reserve_first(mine):
             raise CannotJoin(_without_places(mine.study))
-    reserve_session(mine)
+    rest(mine)

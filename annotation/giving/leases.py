@@ -11,7 +11,7 @@ Item rows come after these: they are taken without waiting by whoever may hold a
 their ids by those who give many back, so that nobody waits in a circle.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -29,6 +29,7 @@ from annotation.sql import change, fetch_all, fetch_one, prefer_indexes, under, 
 from datasets.models.releases import Mode
 
 DRAWS_AT_ONCE = 20  # in one transaction: some milliseconds, so that nobody who rates has to wait
+DRAWS_AT_FIRST = 8  # while somebody waits for the reply to their consent; a page is never sent as many
 
 
 @dataclass(frozen=True)
@@ -152,11 +153,11 @@ def keep_waiting(participation: Participation) -> None:
 # The block --------------------------------------------------------------------------------------------------------
 
 
-def reserve_session(participation: Participation) -> None:
+def reserve_session(participation: Participation, *, between: Callable[[], object] = lambda: None) -> None:
     """Set a session's pairs aside, in transactions of some milliseconds. The session gets shorter where the study has
     no more for this person, so that whoever begins knows what they will have done at the end."""
     while reserve_batch(participation) == DRAWS_AT_ONCE:
-        pass
+        between()
     while reserve_batch(participation, may_wait=True):  # one by one, where others were just choosing
         pass
     with transaction.atomic():
@@ -170,28 +171,33 @@ def reserve_session(participation: Participation) -> None:
 def reserve_first(participation: Participation) -> bool:
     """Set the first pairs of a session aside; False where none is to be had that counts, warm-up or not.
 
-    Until it holds a pair that counts it holds no place of an item, so that it may wait for one.
+    Until it holds a pair that counts it holds no place of an item, so that it may wait for one. A short session may
+    happen to have repeats alone: it is begun as long as there is something that counts.
     """
-    counting = participation.assignments.held().filter(purpose=Purpose.MAIN)
-    reserve_batch(participation)
+    held = participation.assignments.held()
+    counting = held.filter(purpose=Purpose.MAIN)
+    reserve_batch(participation, at_most=DRAWS_AT_FIRST)
     while not counting.exists() and reserve_batch(participation, may_wait=True):
         pass
-    return counting.exists()
+    if counting.exists() or not held.exists():
+        return counting.exists()
+    with transaction.atomic():
+        return Draws(locked(participation.pk), may_wait=False).has_counting()
 
 
-def reserve_batch(participation: Participation, *, may_wait: bool = False) -> int:
-    """Set the next pairs of a session aside; how many, at most DRAWS_AT_ONCE."""
+def reserve_batch(participation: Participation, *, may_wait: bool = False, at_most: int = DRAWS_AT_ONCE) -> int:
+    """Set the next pairs of a session aside; how many."""
     with transaction.atomic():
         person = locked(participation.pk)
-        n_added = top_up(person, may_wait=may_wait)
+        n_added = top_up(person, may_wait=may_wait, at_most=at_most)
         _renew(person)
     return n_added
 
 
-def top_up(person: Person, *, may_wait: bool = False) -> int:
+def top_up(person: Person, *, may_wait: bool = False, at_most: int = DRAWS_AT_ONCE) -> int:
     """Take again what was returned, then draw, a batch at most; how many pairs were added."""
     [[n_held]] = fetch_all(statements.COUNT_HELD, participation=person.pk)
-    wanted = min(person.n_left - n_held, 1 if may_wait else DRAWS_AT_ONCE)
+    wanted = min(person.n_left - n_held, 1 if may_wait else at_most)
     n_added = _retake(person, wanted, may_wait=may_wait) if wanted > 0 else 0
     if n_added >= wanted:
         return n_added

@@ -56,6 +56,7 @@ from annotation.languages import in_their_language, language_now
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Remark, Report
 from annotation.models.studies import Study, StudyText
+from annotation.pages.afterwards import Later
 from annotation.privacy import code_to_show, void_code
 from annotation.studies.forecast import MINUTES_AROUND
 from annotation.studies.wording import supplied_texts, texts_for
@@ -101,11 +102,11 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
     refused = None if just_begun(invitation, public_id) else refusal(study, invitation)
     if not refused and (agreed_to := _agreed_text(request, study)):
         try:
-            begun = join_by_invitation(invitation, agreed_to=agreed_to, public_id=public_id)
+            begun = join_by_invitation(invitation, agreed_to=agreed_to, public_id=public_id, rest=(later := Later()))
         except CannotJoin as cannot:
             refused = cannot.code
         else:
-            return remember(redirect("annotation:your-data", begun.public_id), begun)
+            return remember(later.redirect("annotation:your-data", begun.public_id), begun)
     return _consent_page(request, study, refused=refused)
 
 
@@ -145,11 +146,11 @@ def take_part(request: LoggedIn, study: UUID) -> HttpResponse:
     refused = "other_study" if mine else refusal(found)
     if not refused and (agreed_to := _agreed_text(request, found)):
         try:
-            mine = join_as_member(found, request.user.pk, agreed_to=agreed_to)
+            mine = join_as_member(found, request.user.pk, agreed_to=agreed_to, rest=(later := Later()))
         except CannotJoin as cannot:
             refused = cannot.code
         else:
-            return redirect("annotation:your-data", mine.public_id)
+            return later.redirect("annotation:your-data", mine.public_id)
     return _consent_page(request, found, refused=refused)
 
 
@@ -397,11 +398,11 @@ def end(request: HttpRequest, participation: Participation) -> HttpResponse:
 def another_session(request: HttpRequest, participation: Participation) -> HttpResponse:
     """Whoever has finished and may rate more begins again."""
     try:
-        begin_another_session(participation)
+        begin_another_session(participation, rest=(later := Later()))
     except CannotJoin as cannot:
         messages.info(request, _why_no_more(participation.study, cannot.code))
         return redirect("annotation:end", participation.public_id)
-    return redirect("annotation:rate", participation.public_id)
+    return later.redirect("annotation:rate", participation.public_id)
 
 
 def _why_no_more(study: Study, code: str) -> str:

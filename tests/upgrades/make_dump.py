@@ -85,6 +85,7 @@ def build_site(folder: Path) -> None:
     release()
     others_come_and_go()
     more_pairs(folder)
+    another_project_closes()
 
 
 def hosts_start() -> None:
@@ -155,7 +156,9 @@ def studies(folder: Path) -> None:
 def by_the_page() -> None:
     """A study set up on the page, with what its form begins with."""
     page, browser = f"/projects/{PROJECT}/studies/new/", logged_in("ben")
-    fields = {field.name: field.value() for field in browser.get(page).context["form"]}
+    shown = browser.get(page)
+    fields = {field.name: field.value() for field in shown.context["form"]}
+    fields |= dict(re.findall(r'type="hidden" name="(once)" value="([^"]+)"', shown.content.decode()))
     form = {name: value for name, value in fields.items() if value is not None and value is not False}
     chosen = {"name": "By the page", "campaign": "new", "new_campaign": "By the page", "mode": "HA1", "language": "en"}
     expect(browser.post(page, form | chosen), 302)
@@ -230,7 +233,13 @@ def more_pairs(folder: Path) -> None:
     with suppress(CommandError):
         manage("import_pairs", write_csv(folder / "missing.csv", ["anonymized"], [["missing.png"]]), project=PROJECT)
     manage("import_pairs", write_pairs(folder, LATER), project=PROJECT)
+    manage("pairs", PROJECT, model("datasets.Pair").latest("number").number, scope="full")
     manage("study", HA1, add_pairs=True)
+
+
+def another_project_closes() -> None:
+    manage("create_project", "over", name="Over", member=["ada:admin"])
+    manage("close_project", "over")
 
 
 class Person:

@@ -5,11 +5,13 @@ from urllib.parse import quote
 from uuid import UUID
 
 import pytest
-from django.test import Client
+from django.core.wsgi import get_wsgi_application
+from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
 from annotation.access import resume_token
+from annotation.giving.leases import DRAWS_AT_FIRST
 from annotation.models.people import Annotator, Invitation, Participation
 from annotation.models.studies import Study
 from annotation.privacy import erase_participation
@@ -83,6 +85,21 @@ def test_who_agrees_takes_part_under_a_random_name(client: Client, invitation: I
     mine = Participation.objects.get()
     assert (reply.status_code, reply.url) == (302, code_url(mine))
     assert (mine.annotator.user, mine.invitation, mine.n_planned) == (None, invitation, 4)
+
+
+@pytest.mark.django_db(transaction=True)  # between requests Django looks after the connection
+def test_the_reply_to_consent_goes_out_before_all_of_a_long_session_is_set_aside(rf: RequestFactory) -> None:
+    study = make.study(n_pairs=50, session_size=40)
+    token = "t" * 32
+    form = agreed(study) | {"csrfmiddlewaretoken": token}
+    asked = rf.post(url_of(make.invitation(study)), form, headers={"Cookie": f"csrftoken={token}"})
+    begun: list[str] = []
+    reply = get_wsgi_application()(asked.environ, lambda status, headers: begun.append(status))
+    mine = Participation.objects.get()
+    assert (begun, b"".join(reply)) == (["302 Found"], b"\n")
+    assert (mine.n_planned, mine.assignments.held().count()) == (40, DRAWS_AT_FIRST)
+    reply.close()  # as a server does that has handed the reply over
+    assert mine.assignments.held().count() == 40
 
 
 def test_what_was_agreed_to_is_kept(client: Client, invitation: Invitation) -> None:

@@ -339,6 +339,14 @@ def test_whoever_has_finished_may_rate_more_up_to_the_limit_per_person() -> None
     assert_places_add_up(study)
 
 
+def test_another_session_may_happen_to_have_a_repeat_alone() -> None:
+    study = reserved(session_size=1, person_limit=2, repeat_percent=50, repeat_distance=1)
+    person = joined(study)
+    make.rate_all(person)
+    begin_another_session(person)
+    assert [each.purpose for each in person.assignments.held()] == ["repeat"]
+
+
 def test_another_session_needs_places() -> None:
     study = reserved(n_pairs=4, session_size=2, goal=1, person_limit=4)
     person = joined(study)

@@ -195,7 +195,7 @@ def test_no_address_tells_anything_however_it_is_asked(person: Participation, ki
     assert {name: codes for name, codes in closed.items() if not codes <= {302, 403, 404, 405}} == {}
     if theirs == person:
         opened = PERSONAL - {
-            f"annotation:{name}" for name in ("answer", "another-session", "end", "last-answer", "leave")
+            f"annotation:{name}" for name in ("answer", "another-session", "end", "last-answer", "leave", "new-code")
         }
         opened -= {"annotation:leave"}
         assert [name for name in opened if 200 not in status[name]] == []
