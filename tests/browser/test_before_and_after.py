@@ -138,6 +138,7 @@ def test_the_code_erases_everything_from_any_browser_after_the_end(
 ) -> None:
     page = people.begin(links["HA2"])
     rate_all(page)
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
     page.get_by_role("link", name="Your data").click()
     code = page.locator("[data-withdrawal-code]").inner_text()
     elsewhere = people.page()
