@@ -200,6 +200,8 @@ def withdrawing(look: Look, site: Site, to: dict[str, str], people: People) -> N
     code = page.locator("[data-withdrawal-code]").inner_text()
     page.reload()
     look(page, "a code was shown before")
+    page.get_by_role("button", name="Erase my answers").click()
+    look(page, "what will go, without a code")
     page.goto(f"{site.url}/withdraw/")
     look(page, "a code is asked for")
     page.get_by_label("Withdrawal code").fill("WRNG-CDE2-3456")
@@ -284,12 +286,12 @@ VIEWS: dict[Walk, set[str]] = {
     without_a_script: {"annotation:rate", "annotation:last-answer"},
     in_trouble: {"annotation:rate"},
     at_the_end: {"annotation:end", "annotation:join"},
-    withdrawing: {"annotation:withdrawal"},
+    withdrawing: {"annotation:your-data", "annotation:erase", "annotation:withdrawal"},
     with_a_log_in: {"login", "home", "annotation:take-part", "admin-login"},
     what_goes_wrong: {"annotation:join", "login"},
 }
 # Addresses of annotators that show no page of their own: they lead to another one, or send a picture.
-NO_PAGE = {"annotation:resume", "annotation:leave", "annotation:another-session", "annotation:picture"}
+NO_PAGE = {f"annotation:{name}" for name in ("resume", "leave", "another-session", "picture", "new-code")}
 
 
 @pytest.mark.parametrize("walk", VIEWS, ids=lambda walk: walk.__name__)
