@@ -114,6 +114,26 @@ def test_the_admins_log_in_is_the_sites(client: Client) -> None:
     assert "PerceptAnon Studio" in response.content.decode()
 
 
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [
+        ("kx7-qpz-41m", "at least 12 characters"),
+        ("123456qwerty", "too common"),
+        ("rosalindfranklin", "too similar to the username"),
+        ("kx7-qpz-41mw", None),
+    ],
+)
+def test_a_password_that_could_be_guessed_is_refused_with_the_reason(
+    admin: Client, password: str, says: str | None
+) -> None:
+    user = make.user("rosalindfranklin")
+    sent = {"usable_password": "true", "password1": password, "password2": password}
+    reply = admin.post(reverse("admin:auth_user_password_change", args=[user.pk]), sent)
+    user.refresh_from_db()
+    assert (reply.status_code == 302, user.check_password(password)) == (says is None, says is None)
+    assert says is None or says in reply.content.decode()
+
+
 # What an address can ask for ---------------------------------------------------------------------------------------
 
 LOOKUPS = ("", "__startswith", "__regex", "__gte", "__isnull")

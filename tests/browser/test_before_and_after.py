@@ -17,7 +17,6 @@ from tests.browser.conftest import (
     expect_ready_to_rate,
     refused,
     start_rating,
-    take_part,
 )
 
 pytestmark = pytest.mark.browser
@@ -293,7 +292,7 @@ def test_without_a_script_everything_before_the_first_pair_works(
     site: Site, links: dict[str, str], people: People
 ) -> None:
     page = people.page(java_script_enabled=False)
-    take_part(page, links["HA2"])
+    page.goto(come_in(site, links["HA2"], has_read=False))
     answer_alike(page, 1)
     expect(page.get_by_text("You rate the anonymized picture, for somebody who does not have")).to_be_visible()
     start_rating(page)
