@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -196,7 +197,9 @@ def test_a_personal_link_opens_to_nobody_what_was_begun_with_it(personal: Invita
     assert (reply.status_code, refused_as(reply), reply.cookies.keys() & {f"participation_{mine.public_id.hex}"}) == (
         200, "used", set(),
     )  # fmt: skip
-    assert not any(each in reply.content.decode() for each in (mine.written_code, mine.public_id.hex, rate_url(mine)))
+    said = reply.content.decode()
+    assert not any(each in said for each in (mine.public_id.hex, rate_url(mine)))
+    assert not re.search(r"[0-9A-Z]{4}(-[0-9A-Z]{4}){2}", said)  # a withdrawal code
     again = other.post(url_of(personal), agreed(personal.study))
     assert (again.status_code, refused_as(again)) == (409, "used")
     assert other.get(rate_url(mine)).status_code == 404
