@@ -19,6 +19,7 @@ ENCODINGS = {
 _CHUNK = 1 << 16
 _NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")  # bytes that mean nothing there
 FORMULA_STARTS = ("=", "+", "-", "@", "\t")  # a spreadsheet takes what begins like this for a formula
+_FORMULA_IN_A_SPLIT = re.compile(r"(?<=[;\t])(?=[=+\-@])")  # a spreadsheet may split at these, whatever we write
 
 
 class _Echo:
@@ -52,8 +53,9 @@ def is_like_formula(cell: str) -> bool:
 
 
 def words_cell(words: str) -> str:
-    """What somebody wrote, with an apostrophe before what would be a formula."""
-    return f"'{words}" if is_like_formula(words) else words
+    """What somebody wrote, with an apostrophe before what would be a formula, after a ; or a tab too."""
+    safe = _FORMULA_IN_A_SPLIT.sub("'", words)
+    return f"'{safe}" if is_like_formula(safe) else safe
 
 
 def path_cell(path: str) -> str:

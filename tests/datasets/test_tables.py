@@ -5,7 +5,7 @@ import pytest
 
 from datasets.tables import csv_lines, path_cell, spellings, spellings_from_here, words_cell
 
-FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"]
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t1"]
 
 
 def test_each_row_is_a_line_that_is_made_when_it_is_asked_for():
@@ -43,3 +43,14 @@ def test_a_path_is_found_however_its_letters_are_composed(form):
 def test_a_path_is_found_by_the_name_that_a_table_gives_it(path):
     assert path in spellings_from_here(path_cell(path))
     assert f"./{path}" in spellings_from_here(path)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_no_words_are_a_formula_where_a_spreadsheet_splits_at_another_delimiter(delimiter, start):
+    line = words_cell(f"left{delimiter}{start}1+1{delimiter}right")
+    assert line.split(delimiter) == ["left", f"'{start}1+1", "right"]
+
+
+def test_words_that_begin_with_a_tab_are_no_formula_after_it_either():
+    assert words_cell("\t=1") == "'\t'=1"
