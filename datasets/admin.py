@@ -130,6 +130,15 @@ class ReleaseAdmin(ReadOnly):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Release]:
         return super().get_queryset(request).exclude(frozen_at=None)
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        release = context["original"]
+        may_train = request.user.has_perm("scoring.add_trainingrun") and release.project.is_administered_by(
+            request.user
+        )
+        return super().render_change_form(request, context | {"may_train": may_train}, *args, **kwargs)
+
 
 @admin.register(ReleaseNotice)
 class ReleaseNoticeAdmin(ReadOnly):
