@@ -130,6 +130,14 @@ class ReleaseAdmin(ReadOnly):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Release]:
         return super().get_queryset(request).exclude(frozen_at=None)
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """With the way to a training for those who may ask for one."""
+        may_ask = request.user.has_perm("scoring.add_trainingrun")
+        may_train = may_ask and context["original"].project.is_administered_by(request.user)
+        return super().render_change_form(request, context | {"may_train": may_train}, *args, **kwargs)
+
 
 @admin.register(ReleaseNotice)
 class ReleaseNoticeAdmin(ReadOnly):

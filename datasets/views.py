@@ -217,8 +217,8 @@ def job_report(request: LoggedIn, job: UUID) -> HttpResponseBase:
 
 
 def may_steer(request: LoggedIn, job: Job) -> bool:
-    """Trainings are the admins'; every other job its project's researchers may cancel and try again."""
-    return job.lane != "train" or request.user.has_perm("datasets.change_job")
+    """Trainings are the project's admins'; every other job its researchers may cancel and try again."""
+    return job.lane != "train" or job.project.is_administered_by(request.user)
 
 
 def _job_to_steer(request: LoggedIn, public_id: UUID) -> Job:

@@ -352,11 +352,20 @@ def test_a_failed_or_cancelled_run_goes_on_but_a_done_one_does_not(admin, state)
     assert [Job.objects.get(pk=each.job.pk).state for each in (run, done)] == [Job.State.QUEUED, Job.State.DONE]
 
 
-@pytest.mark.parametrize(("is_admin", "status"), [(False, 403), (True, 302)])
-def test_a_researcher_cannot_steer_a_training_by_its_job(is_admin, status):
+@pytest.mark.parametrize(
+    ("who", "is_admin", "status"),
+    [
+        ({"role": Role.RESEARCHER}, False, 403),
+        ({"role": Role.RESEARCHER, "is_staff": True}, False, 403),
+        ({"role": Role.RESEARCHER, "is_superuser": True}, True, 302),
+        ({"role": Role.ADMIN}, True, 302),
+    ],
+)
+def test_a_training_is_steered_by_its_job_by_the_projects_admins_and_nobody_else(who, is_admin, status):
     run = trained.queued_run()
     Job.objects.filter(pk=run.job.pk).update(state=Job.State.RUNNING, leased_until=timezone.now())
-    user = make.member(run.project, is_superuser=is_admin)
+    user = make.member(run.project, **who)
+    user.user_permissions.set(Permission.objects.filter(codename="change_job"))
     client = Client()
     client.force_login(user)
     page = client.get(reverse("datasets:job", args=[run.job.public_id])).content.decode()
