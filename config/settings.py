@@ -167,11 +167,8 @@ AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True  # who logged in from where is not ours to keep
 AXES_VERBOSE = False
 AXES_LOCKOUT_TEMPLATE = "locked_out.html"
-# Behind proxies the visitor's address is the one that the first of ours has noted; without them, only the connection's
-# own can be believed.
+AXES_CLIENT_IP_CALLABLE = "datasets.visitors.visitor_address"
 PROXY_COUNT = int(number("PROXY_COUNT", default=0, least=0))
-AXES_IPWARE_PROXY_COUNT = PROXY_COUNT or None
-AXES_IPWARE_META_PRECEDENCE_ORDER = ["HTTP_X_FORWARDED_FOR"] if PROXY_COUNT else ["REMOTE_ADDR"]
 
 HTTPS = flag("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS

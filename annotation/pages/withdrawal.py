@@ -3,7 +3,6 @@ from their own page."""
 
 from contextlib import suppress
 
-from axes.helpers import get_client_ip_address
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
@@ -18,6 +17,7 @@ from annotation.access import forget, participation_required
 from annotation.languages import in_their_language
 from annotation.models.people import Participation
 from annotation.privacy import erase_participation, participation_with_code
+from datasets.visitors import visitor_address
 
 # One sentence for whatever is wrong with a code: it must not say whether a study or a person exists.
 WRONG = gettext_noop(
@@ -84,4 +84,4 @@ def _count_wrong(request: HttpRequest) -> None:
 
 
 def _counter(request: HttpRequest) -> str:
-    return f"withdraw:{get_client_ip_address(request)}"
+    return f"withdraw:{visitor_address(request)}"
