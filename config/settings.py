@@ -110,13 +110,19 @@ try:
     DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 except ValueError as error:
     raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}.") from error
+# FULL: whoever is told that an answer is stored has dropped it, so it must be on disk by then and survive a power cut.
+SQLITE_SYNCHRONOUS = env.str("SQLITE_SYNCHRONOUS", default="FULL").upper()
+if SQLITE_SYNCHRONOUS not in {"NORMAL", "FULL", "EXTRA"}:
+    raise ImproperlyConfigured(f"SQLITE_SYNCHRONOUS must be FULL, EXTRA or NORMAL; it is {SQLITE_SYNCHRONOUS!r}.")
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"] |= {
         "ENGINE": "config.sqlite",
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;",
+            "init_command": (
+                f"PRAGMA journal_mode=WAL; PRAGMA synchronous={SQLITE_SYNCHRONOUS}; PRAGMA cache_size=-32000;"
+            ),
         },
         # A file, not memory: threads and worker processes of the tests must share it.
         "TEST": {"NAME": str(VAR_DIR / "test.sqlite3")},
