@@ -140,6 +140,7 @@ def scratch(memory: Path = MEMORY, enough: int = ENOUGH) -> Iterator[Path]:
     with TemporaryDirectory(
         prefix="studio-gate-", dir=memory if is_enough else None, ignore_cleanup_errors=True
     ) as folder:
+        Path(folder).chmod(0o711)  # a test's own PostgreSQL server runs as another user, in a folder of its own in here
         before = os.environ.get("TMPDIR")
         os.environ["TMPDIR"] = folder
         try:

@@ -194,6 +194,6 @@ def test_many_people_and_pairs_are_frozen_with_few_statements_for_boxes(
         mark(make.participation(study), study.items.order_by("pk")[n % 3], box(n))
     assert Revision.objects.count() == 12
     job = request_freeze(study)
-    with django_assert_max_num_queries(80) as captured:
+    with django_assert_max_num_queries(90) as captured:
         make.done(job)
     assert len([each for each in captured if "annotation_cue" in each["sql"]]) == 2  # of one batch, and what is aside
