@@ -136,6 +136,8 @@ def test_a_person_chooses_their_language_on_the_first_page_and_keeps_it(
     page.get_by_role("button", name="Teilnehmen").click()
     expect(page.get_by_role("heading", name="Bewahren Sie diesen Code auf")).to_be_visible()
     page.get_by_role("button", name="English").click()
+    expect(page.get_by_text("It was shown once and cannot be read again")).to_be_visible()  # in German it was
+    page.get_by_role("button", name="Make a new code").click()
     expect(page.get_by_role("heading", name="Keep this code")).to_be_visible()
 
 

@@ -30,7 +30,7 @@ from tests import make
 from tests.perceptanon.make import recipe
 from tests.races import at_once
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres, pytest.mark.usefixtures("media_of_its_own")]
 CLOSED = "This project is closed"
 
 
