@@ -24,6 +24,7 @@ from tests.workers import REPOSITORY, children, site_of_this_test
 
 pytestmark = [
     pytest.mark.services,
+    pytest.mark.long,  # beside all else that the gate runs, strace has once lost what it saw
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("media_of_its_own"),
     pytest.mark.skipif(connection.vendor != "sqlite", reason="a PostgreSQL server syncs by itself before it answers"),
