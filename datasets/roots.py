@@ -100,7 +100,8 @@ class Archive:
             self.zip = zipfile.ZipFile(path)
         except (OSError, NotImplementedError, ValueError, zipfile.BadZipFile) as error:
             raise BadManifest("the file is not a zip that can be read; make it again.") from error
-        self.members = [each for each in self.zip.infolist() if not each.is_dir()]
+        # A damaged zip may have files without a name, of which Python could not say whether they are folders.
+        self.members = [each for each in self.zip.infolist() if each.filename and not each.is_dir()]
         manifests = [each for each in self.members if _is_manifest(each.filename)]
         if len(manifests) > 1:
             raise BadManifest(f"the zip must hold one {MANIFEST_NAME}; it holds {len(manifests)}.")

@@ -58,3 +58,11 @@ def test_batches_hold_every_row_once_in_order_and_let_each_be_followed_by_a_writ
     found["far"] = [pair.pk for batch in in_batches(rows, key="anonymized__pk", at_once=at_once) for pair in batch]
     assert list(found.values()) == [made] * 5
     assert list(in_ranges(rows.none(), key="pk", at_once=at_once)) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="it is SQLite's")
+def test_what_is_committed_is_on_disk_first() -> None:
+    """Seen from outside in tests/test_on_disk.py."""
+    with connection.cursor() as cursor:
+        assert cursor.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL

@@ -65,7 +65,8 @@ def fill_the_database() -> None:
         cursor.execute("PRAGMA page_count")
         cursor.execute(f"PRAGMA max_page_count = {cursor.fetchone()[0]}")
         try:
-            cursor.execute("CREATE TABLE more AS SELECT zeroblob(1000000)")
+            # More than what tests before this one have left free in the file.
+            cursor.execute("CREATE TABLE more AS SELECT zeroblob(20000000)")
         finally:
             cursor.execute("PRAGMA max_page_count = 4294967294")
 

@@ -510,6 +510,14 @@ def test_a_damaged_zip_is_read_or_refused(tmp_path, damage):
         return
 
 
+def test_a_file_without_a_name_is_passed_over(tmp_path):
+    path = tmp_path / "nameless.zip"
+    path.write_bytes(small_zip())
+    with zipfile.ZipFile(path, "a") as archive, archive.open(zipfile.ZipInfo(""), "w") as nameless:
+        nameless.write(b"whose?")
+    assert all(each.filename for each in Archive(path).members)
+
+
 def small_zip() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression=zipfile.ZIP_DEFLATED) as archive:
