@@ -33,18 +33,20 @@ def shown_as(project: Project, picture: Picture) -> dict[str, Any]:
     }
 
 
+def stored_as(project: Project, picture: Picture) -> dict[str, Any]:
+    """The fields of an image but for the project and the hash that tells it from others."""
+    return {
+        "original": file_name(project, picture.original_sha256, picture.original_extension),
+        "n_bytes": len(picture.original),
+        "look": picture.look,
+        **shown_as(project, picture),
+    }
+
+
 def image_row(project: Project, picture: Picture) -> Image:
     """The project's row for this picture, made if it is new."""
     image, _ = Image.objects.get_or_create(
-        project=project,
-        sha256=picture.original_sha256,
-        renews=None,
-        defaults={
-            "original": file_name(project, picture.original_sha256, picture.original_extension),
-            "n_bytes": len(picture.original),
-            "look": picture.look,
-            **shown_as(project, picture),
-        },
+        project=project, sha256=picture.original_sha256, renews=None, defaults=stored_as(project, picture)
     )
     return image
 

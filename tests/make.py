@@ -13,6 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F
@@ -36,7 +37,7 @@ from annotation.studies.wording import current_texts, standard_wording, write_te
 from datasets import jobs
 from datasets.export import request_export
 from datasets.files import media_path
-from datasets.images import image_row, store_files
+from datasets.images import image_row, store_files, stored_as
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Membership, Project, Role
@@ -64,11 +65,11 @@ def member(of: Project, role: str = Role.RESEARCHER, **fields: Any) -> User:
 def picture_bytes(n: int | None = None, *, size: tuple[int, int] = (48, 32), format: str = "PNG") -> bytes:  # noqa: A002
     """A small picture unlike all others."""
     n = next(_numbers) if n is None else n
-    colours = [(n * 37 % 256, n // 256 % 256, (n * 91 + x) % 256) for x in range(size[0] * size[1])]
-    picture = PillowImage.new("RGB", size)
-    picture.putdata(colours)
+    colours = np.empty((size[1], size[0], 3), np.uint8)
+    colours[:, :, :2] = n * 37 % 256, n // 256 % 256
+    colours[:, :, 2] = (n * 91 + np.arange(size[0] * size[1]).reshape(colours.shape[:2])) % 256
     file = io.BytesIO()
-    picture.save(file, format)
+    PillowImage.fromarray(colours).save(file, format)
     return file.getvalue()
 
 
@@ -107,12 +108,29 @@ def pair(of: Project, *, group: str | None = None, original: Image | str | None 
 
 
 def pairs(of: Project, n: int, *, per_group: int = 1) -> list[Pair]:
-    """`n` pairs; each original has `per_group` versions."""
-    made: list[Pair] = []
-    for i in range(n):
-        first = made[i - i % per_group] if i % per_group else None
-        made.append(pair(of, group=f"g{i // per_group}", original=first.original if first else "new"))
-    return made
+    """`n` pairs; each original has `per_group` versions. In few statements: most tests begin with them."""
+    originals, shown = images(of, -(-n // per_group)), images(of, n)
+    source, _ = Source.objects.get_or_create(project=of, name="test")
+    alike = {"project": of, "source": source, "method": "blur", "scope": "global"}
+    return Pair.objects.bulk_create(
+        Pair(
+            **alike,
+            original=originals[i // per_group],
+            anonymized=shown[i],
+            group=f"g{i // per_group}",
+            anonymized_path=f"secret-name-{next(_numbers)}.png",
+        )
+        for i in range(n)
+    )
+
+
+def images(of: Project, n: int) -> list[Image]:
+    new = [inspect(picture_bytes()) for _ in range(n)]
+    for picture in new:
+        store_files(of, picture)
+    return Image.objects.bulk_create(
+        Image(project=of, sha256=picture.original_sha256, **stored_as(of, picture)) for picture in new
+    )
 
 
 def many_pairs(of: Project, n: int) -> list[Pair]:

@@ -156,30 +156,33 @@ def crawl(browser: Watched, found: dict[str, str]) -> Iterator[tuple[str, Any]]:
                 yield name, getattr(browser.twin(), method)(url, headers=way)
 
 
+BY_A_LINK, AS_MEMBER, NOBODY = "an annotator by a link", "a member of the project", "a stranger"
+KINDS = (BY_A_LINK, AS_MEMBER, "an annotator of another participation", NOBODY, "a stranger with a log-in")
+
+
 def who(kind: str, mine: Participation) -> tuple[Watched, Participation | None]:
     """Somebody at a browser, and the participation that is theirs."""
     study = mine.study
-    if kind == "an annotator by a link":
+    if kind == BY_A_LINK:
         return Watched().as_participant(mine), mine
-    if kind == "a member of the project":
+    if kind == AS_MEMBER:
         member = make.member(study.project, Role.ANNOTATOR)
         make.leases(theirs := make.participation(study, by=member))
         return Watched().log_in(member), theirs
     if kind == "an annotator of another participation":
         make.leases(theirs := make.participation(study))
         return Watched().as_participant(theirs), theirs
-    return (Watched(), None) if kind == "a stranger" else (Watched().log_in(make.user()), None)
+    return (Watched(), None) if kind == NOBODY else (Watched().log_in(make.user()), None)
 
 
 @pytest.mark.parametrize(
-    "kind",
+    ("study", "kind"),
     [
-        "an annotator by a link",
-        "a member of the project",
-        "an annotator of another participation",
-        "a stranger",
-        "a stranger with a log-in",
+        *[("HA2", kind) for kind in KINDS],  # in which there is more to hide
+        *[("HA1", kind) for kind in (BY_A_LINK, AS_MEMBER)],
+        *[pytest.param("HA1", kind, marks=pytest.mark.long) for kind in KINDS[2:]],
     ],
+    indirect=["study"],
 )
 def test_no_address_tells_anything_however_it_is_asked(person: Participation, kind: str) -> None:
     found = addresses(everything(person))
