@@ -137,7 +137,7 @@ def _case(
 def _cpu(running: Server, backend: int | None) -> Cpu:
     """Of the database all of its processes count, so nobody else may use it meanwhile."""
     database = cpu_seconds(parent(backend)) if backend else None
-    return Cpu(cpu_seconds(running.pid), database, time.process_time())
+    return Cpu(sum(map(cpu_seconds, running.pids)), database, time.process_time())
 
 
 def history(*, n_items: int, points: Sequence[int]) -> str:

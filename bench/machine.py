@@ -61,5 +61,5 @@ def _line_after(name: str, file: Path) -> str:
 
 
 def versions(database: str) -> str:
-    packages = [f"{name} {version(name)}" for name in ("Django", "granian")]
+    packages = [f"{name} {version(name)}" for name in ("Django", "waitress")]
     return ", ".join([f"Python {platform.python_version()}", *packages, database])

@@ -4,10 +4,9 @@ import os
 import secrets
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -27,7 +26,7 @@ START_SECONDS = 30
 
 @dataclass(frozen=True)
 class Server:
-    pid: int
+    pids: list[int]
     port: int
 
 
@@ -72,18 +71,24 @@ def new_database(url: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def server(*, workers: int) -> Iterator[Server]:
-    """The product's own server, with the product's flags."""
+def server(*, workers: int, command: Callable[[int], list[str]] = web_command) -> Iterator[Server]:
+    """The product's own server, or another that is started on a port by this command, in as many processes."""
     port = free_port()
-    flags = ["--interface", "wsgi", "--workers", str(workers), "--blocking-threads", "8", "--port", str(port)]
-    command = [sys.executable, "-m", "granian", *flags, "--log-level", "warning", "config.wsgi:application"]
-    process = subprocess.Popen(command, cwd=ROOT)
+    options = ["--share-port"] if workers > 1 else []
+    processes = [subprocess.Popen([*command(port), *options], cwd=ROOT) for _ in range(workers)]
     try:
-        wait_for(process, port)
-        yield Server(process.pid, port)
+        for process in processes:
+            wait_for(process, port)
+        yield Server([process.pid for process in processes], port)
     finally:
-        process.terminate()
-        process.wait(START_SECONDS)
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            try:
+                process.wait(START_SECONDS)
+            except subprocess.TimeoutExpired:  # another server may wait for lines that never end
+                process.kill()
+                process.wait()
 
 
 @contextmanager

@@ -11,15 +11,12 @@ from types import FrameType
 
 HOST = "127.0.0.1"
 STOP_WITHIN_SECONDS = 10
-LOOK_EVERY_SECONDS = 2
+LOOK_EVERY_SECONDS = 0.5
 SETTLED_AFTER_SECONDS = 10  # a web server that ends sooner would end again: whoever started it should know
 
 
 def web_command(port: int) -> list[str]:
-    # One web process: on SQLite its threads take turns at writing (config/sqlite).
-    options = ["--interface", "wsgi", "--host", HOST, "--port", str(port), "--workers", "1", "--blocking-threads", "8"]
-    options += ["--respawn-failed-workers", "--log-level", "error"]
-    return [sys.executable, "-m", "granian", *options, "config.wsgi:application"]
+    return [sys.executable, "-m", "config.web", "--host", HOST, "--port", str(port)]
 
 
 # One worker a lane: an import or a freeze does not wait until a training has ended.
@@ -70,7 +67,7 @@ def main() -> int:
     try:
         print("\nRunning; Ctrl-C stops web server and workers.", flush=True)  # noqa: T201
         while web.poll() is None or time.monotonic() - since > SETTLED_AFTER_SECONDS:
-            if web.poll() is not None:  # killed, or it gave up when its own process was killed twice in a row
+            if web.poll() is not None:
                 print("The web server ended; starting it again.", flush=True)  # noqa: T201
                 stop_children(web)  # what it has started may have outlived it, and would keep the port
                 web, since = started(web_command(port)), time.monotonic()

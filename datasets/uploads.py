@@ -2,37 +2,70 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
+from django.http import HttpResponseBase
+from django.urls import Resolver404, resolve
 from django.utils import timezone
 
 from datasets.files import DRAFTS, media_path
 from datasets.models.jobs import Job
+
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 INCOMING = "incoming"  # below MEDIA_ROOT: uploads that wait for their import
 RETRIED_WITHIN = timedelta(days=7)  # so long a failed import can be tried again with the same upload
 QUEUED_WITHIN = 24 * 3600.0  # seconds; an upload without a job after that lost its sender
 
 
+def takes_files(may: Callable[..., object]) -> Callable[[View], View]:
+    """For a view to which files may be sent, by whomever `may(request, what the address names)` lets pass.
+
+    All other addresses are sent no files: the web server refuses what is longer than a form (config/web.py), and no
+    file is taken out of a form.
+    """
+
+    def decorate(view: View) -> View:
+        view.files_from = may  # type: ignore[attr-defined]
+        return view
+
+    return decorate
+
+
+def is_for_files(path: str) -> bool:
+    """Whether some page at this address takes files, whoever sends them."""
+    try:
+        return hasattr(resolve(path).func, "files_from")
+    except Resolver404:
+        return False
+
+
 class BoundedUpload(TemporaryFileUploadHandler):
     """Puts uploads into temporary files, and what lies beyond UPLOAD_MAX_BYTES nowhere.
 
     The rest is still read, so that the form can answer: it sees the size that was sent, and says that it is too large.
-    Files of strangers are not even read: no page that is open to them takes any.
+    What nobody takes is not even read: files of strangers, those for other pages, those from who may not send them.
     """
 
     n_bytes = 0  # of all files of the request
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
-        if self.request is None or not self.request.user.is_authenticated:
+        request = self.request
+        asked = request.resolver_match if request else None
+        if request is None or asked is None or not request.user.is_authenticated:
             raise StopUpload(connection_reset=True)
+        may = getattr(asked.func, "files_from", None)
+        if may is None:
+            raise StopUpload(connection_reset=True)
+        may(request, *asked.kwargs.values())
         super().new_file(*args, **kwargs)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:

@@ -32,7 +32,7 @@ from datasets.release_key import key_lines, names_originals
 from datasets.reports import report_name
 from datasets.retraction import retract_release
 from datasets.telling import told_in, told_on
-from datasets.uploads import discard_unread, keep_upload, upload_of
+from datasets.uploads import discard_unread, keep_upload, takes_files, upload_of
 
 PAIRS_PER_PAGE = 24
 CHANGES_PER_PAGE = 50
@@ -135,6 +135,7 @@ def picture(request: LoggedIn, project: str, image: int) -> HttpResponseBase:
     return picture_response(request, str(found.display.name), found.content_type)
 
 
+@takes_files(managed_project)
 @require_http_methods(["GET", "POST"])
 def import_pairs(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)

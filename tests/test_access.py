@@ -14,6 +14,7 @@ from annotation.models.people import Invitation, Participation
 from annotation.models.quality import Decision, Preregistration
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Study, StudyChange
+from config.known import COOKIE, known_as
 from datasets.models.jobs import Job
 from datasets.models.projects import Membership, Project, Role
 from datasets.models.releases import Release
@@ -183,6 +184,20 @@ def test_who_is_logged_in_and_no_staff_is_told_so_in_the_admin_and_not_asked_to_
 
 def test_the_admins_log_in_is_the_sites_log_in() -> None:
     assert Client().get("/admin/login/?next=/admin/").url == reverse("login") + "?next=/admin/"  # type: ignore[attr-defined]
+
+
+def test_a_browser_remembers_who_has_logged_in_with_it(client: Client) -> None:
+    alice = make.user("alice")
+    client.post(reverse("login"), {"username": "alice", "password": "wrong"})
+    assert known_as(values_of(client)) is None
+    client.post(reverse("login"), {"username": "alice", "password": "a-good-password"})
+    client.post(reverse("logout"))
+    assert known_as(values_of(client)) == alice.pk
+    assert known_as({COOKIE: values_of(client)[COOKIE].replace(":", "x:", 1)}) is None
+
+
+def values_of(browser: Client) -> dict[str, str]:
+    return {name: each.value for name, each in browser.cookies.items()}
 
 
 def test_ten_wrong_passwords_lock_the_door(client: Client) -> None:

@@ -8,7 +8,6 @@ import unicodedata
 import zipfile
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from django.db.models.signals import post_save
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, FakePayload, encode_multipart
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -765,9 +764,11 @@ def test_an_upload_appears_whole_and_leaves_nothing_behind(project, folder, clie
     assert list(settings.FILE_UPLOAD_TEMP_DIR.iterdir()) == list(media_path(files.DRAFTS).glob("*")) == []
 
 
-def test_what_arrives_beyond_the_limit_is_not_written_down(settings, tmp_path):
+def test_what_arrives_beyond_the_limit_is_not_written_down(project, rf, settings, tmp_path):
     settings.UPLOAD_MAX_BYTES, settings.FILE_UPLOAD_TEMP_DIR = 100, tmp_path
-    handler = BoundedUpload(SimpleNamespace(user=make.user()))
+    request = rf.post(reverse("datasets:import", args=[project.slug]))
+    request.user, request.resolver_match = make.member(project), resolve(request.path)
+    handler = BoundedUpload(request)
     handler.new_file("archive", "a.zip", "application/zip", None)
     for start in range(0, 1000, 50):
         handler.receive_data_chunk(b"x" * 50, start)
@@ -824,9 +825,12 @@ class Sent(FakePayload):
 
 
 def sent_by_a_stranger(url: str, data: bytes) -> tuple[Any, Sent]:
+    return sent(Client(enforce_csrf_checks=True), url, data)
+
+
+def sent(browser: Client, url: str, data: bytes) -> tuple[Any, Sent]:
     form = {"username": "ann", "archive": SimpleUploadedFile("large.zip", data)}
     body = Sent(encode_multipart(BOUNDARY, form))
-    browser = Client(enforce_csrf_checks=True)
     browser.get(reverse("login"))  # brings the cookie, without which nobody looks for a token in the body
     whole = {"CONTENT_LENGTH": len(body), "wsgi.input": body}
     return browser.post(url, content_type=MULTIPART_CONTENT, **whole), body
@@ -844,6 +848,20 @@ def test_a_page_that_is_open_to_everybody_takes_no_files(settings, tmp_path):
     answer, body = sent_by_a_stranger(reverse("login"), b"x" * 10_000_000)
     assert answer.status_code == 403  # there was no token
     assert body.n_read < 1_000_000
+
+
+def test_files_are_read_from_who_may_send_them_to_pages_that_ask_for_them(project, settings, tmp_path):
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "nowhere"
+    for person, page, status in (
+        (make.member(project, Role.ANNOTATOR), "datasets:import", 404),
+        (make.member(make.project()), "datasets:import", 404),
+        (make.member(project), "datasets:sources", 403),  # there was no token in what was read
+    ):
+        browser = Client(enforce_csrf_checks=True)
+        browser.force_login(person)
+        answer, body = sent(browser, reverse(page, args=[project.slug]), b"x" * 10_000_000)
+        assert answer.status_code == status
+        assert body.n_read < 1_000_000
 
 
 # From ordinary computers
