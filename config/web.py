@@ -6,6 +6,7 @@ docs/decisions/0010-no-thread-waits-for-a-line.md.
 """
 
 import resource
+import select
 import signal
 import socket
 import time
@@ -72,14 +73,38 @@ class Channel(HTTPChannel):
         """Whether somebody waits for an answer, or for the rest of one."""
         return bool(self.requests or self.total_outbufs_len)
 
+    def add_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002
+        super().add_channel(map)
+        self.server.changed.add(self._fileno)
+
+    def del_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002
+        self.server.forget(self._fileno)
+        super().del_channel(map)
+
 
 class Server(TcpWSGIServer):
+    """Tells the kernel what it waits for on a line when that changes, not of all lines anew for each event.
+
+    So hundreds of silent ones cost as much as none.
+    """
+
     channel_class = Channel
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        self._kernel, self._asked = select.epoll(), dict[int, int]()
+        self.changed = set[int]()
+        self._busy = set[Channel]()  # threads that answer change what these wait for, and then wake us
+        super().__init__(*given, **named)
+        self.changed.update(self._map)
 
     def set_reuse_addr(self) -> None:
         super().set_reuse_addr()
         if self.adj.shares_port:  # the kernel deals connections out among the processes
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+    def add_task(self, task: Channel) -> None:
+        self._busy.add(task)
+        super().add_task(task)
 
     def maintenance(self, now: float) -> None:
         """Closes silent connections; those too whose answer is so long that a thread waits for it to be read."""
@@ -87,13 +112,51 @@ class Server(TcpWSGIServer):
         for channel in self.active_channels.values():
             if channel.total_outbufs_len and channel.last_activity < now - self.adj.channel_timeout:
                 channel.will_close = True
+        self.changed.update(self.active_channels)
 
     def run_until(self, is_over: Callable[[], bool]) -> None:
         while not is_over():
-            wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
+            self._turn(seconds=1)
+
+    def _turn(self, seconds: float) -> None:
+        if self._fileno in self._map:  # the door, which keeps the time of `maintenance`
+            self._ask(self._fileno, self)
+        for channel in list(self._busy):
+            if not channel.requests:  # asked first: what follows is then how the thread has left it
+                self._busy.discard(channel)
+            self.changed.add(channel._fileno)
+        for fd in self.changed:
+            if line := self._map.get(fd):
+                self._ask(fd, line)
+        self.changed.clear()
+        for fd, events in self._kernel.poll(seconds):
+            if line := self._map.get(fd):
+                self.changed.add(fd)
+                wasyncore.readwrite(line, events)
+
+    def _ask(self, fd: int, line: Any) -> None:
+        wanted = (select.EPOLLIN | select.EPOLLPRI) if line.readable() else 0
+        if line.writable() and not line.accepting:
+            wanted |= select.EPOLLOUT
+        before = self._asked.get(fd, 0)
+        if wanted == before:
+            return
+        if not wanted:
+            self._kernel.unregister(fd)
+        elif before:
+            self._kernel.modify(fd, wanted)
+        else:
+            self._kernel.register(fd, wanted)
+        self._asked[fd] = wanted
+
+    def forget(self, fd: int) -> None:
+        """It is about to be closed, and another line may get its number."""
+        if self._asked.pop(fd, 0):
+            self._kernel.unregister(fd)
 
     def stop(self) -> None:
         """Takes nobody in any more, answers what has come whole, and ends."""
+        self.forget(self._fileno)
         wasyncore.dispatcher.close(self)  # the door alone; what wakes this loop stays open
         until = time.monotonic() + STOP_WITHIN_SECONDS
         self.run_until(
