@@ -58,20 +58,18 @@ def test_a_connection_by_a_socket_has_no_address(connected: str) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("n_proxies", [0, 1, 2])
 @pytest.mark.parametrize(
-    ("page", "wrong", "right"),
-    [
-        ("login", {"username": "alice", "password": "guess"}, {"username": "alice", "password": "a-good-password"}),
-        ("annotation:withdrawal", {"code": "wrong"}, {"code": "wrong"}),
-    ],
+    ("page", "wrong"),
+    [("login", {"username": "alice", "password": "guess"}), ("annotation:withdrawal", {"code": "wrong"})],
 )
 def test_another_forged_header_each_time_does_not_pass_a_limit(
-    settings: Any, n_proxies: int, page: str, wrong: dict[str, str], right: dict[str, str]
+    settings: Any, n_proxies: int, page: str, wrong: dict[str, str]
 ) -> None:
     settings.PROXY_COUNT = n_proxies
     make.user("alice")
     written_by_ours = ["", f", {VISITOR}", f", {VISITOR}, {EDGE}"][n_proxies]
     guesser = Client(REMOTE_ADDR=[VISITOR, EDGE, INNER][n_proxies])
-    for n in range(settings.AXES_FAILURE_LIMIT):
+    replies = [
         guesser.post(reverse(page), wrong, headers={"X-Forwarded-For": f"192.0.2.{n}{written_by_ours}"})
-    reply = guesser.post(reverse(page), right, headers={"X-Forwarded-For": f"192.0.2.99{written_by_ours}"})
-    assert reply.status_code == 429
+        for n in range(11)
+    ]
+    assert replies[-1].status_code == 429
