@@ -36,6 +36,18 @@ def address_of(connected: str, header: str | None = None) -> str | None:
         (1, EDGE, f"{VISITOR}:4711"),
         (1, EDGE, f"::ffff:{VISITOR}"),
         (1, EDGE, f"[::ffff:{VISITOR}]:4711"),
+        (1, EDGE, f"::FFFF:{VISITOR}%eth0"),
+        (1, EDGE, f"\t{VISITOR} "),
+        (0, f"64:ff9b::{VISITOR}", None),  # translated by the network in front
+        (0, "2002:cb00:7109::1", None),  # 6to4
+        (0, "2002:cb00:7109:ffff::1", None),
+        (1, VISITOR, ","),
+        (1, VISITOR, " , ,"),
+        (1, VISITOR, "[192.0.2.1"),
+        (1, VISITOR, "192.0.2.1:80:80"),
+        (1, VISITOR, "192.000.002.001"),
+        (1, VISITOR, "192.0.2.1 192.0.2.2"),
+        (2, VISITOR, "192.0.2.1;" + " " * 9000),
     ],
 )
 def test_the_address_is_the_one_that_the_first_of_our_proxies_saw(
