@@ -181,6 +181,8 @@ WRONG_PER_NAME = rate("WRONG_PER_NAME", default="50/60")  # more than one addres
 WRONG_PER_ADDRESS = rate("WRONG_PER_ADDRESS", default="50/15")
 WRONG_NAMES_PER_ADDRESS = rate("WRONG_NAMES_PER_ADDRESS", default="20/60")
 WRONG_PER_KNOWN_BROWSER = rate("WRONG_PER_KNOWN_BROWSER", default="10/15")
+JOINS_PER_ADDRESS = rate("JOINS_PER_ADDRESS", default="20/60")  # by links for many people
+FIRST_PAIR_SECONDS = 60 * number("FIRST_PAIR_MINUTES", default=10, least=1)
 PROXY_COUNT = int(number("PROXY_COUNT", default=0, least=0))
 
 HTTPS = flag("HTTPS", default=False)

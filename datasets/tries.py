@@ -88,6 +88,8 @@ def look(counts: list[Count]) -> None:
 
 def take(counts: list[Count]) -> list[Count]:
     """Count a try everywhere, or raise TooMany and count it nowhere. Returns where it was counted, for `give_back`."""
+    if not counts:
+        return []
     now = timezone.now()
     with transaction.atomic():
         held = _held(counts, now)
@@ -102,7 +104,7 @@ def take(counts: list[Count]) -> list[Count]:
 
 
 def give_back(counted: Iterable[Count]) -> None:
-    """The try was right, or was not made."""
+    """The try was right, or came to nothing."""
     with transaction.atomic():
         rows = _rows(counted).select_for_update(no_key=True).order_by("key")
         list(rows.values_list("key"))  # locked in the order in which everybody locks several
