@@ -38,6 +38,15 @@ def number(name: str, *, default: float, least: float) -> float:
     return value
 
 
+def rate(name: str, *, default: str) -> tuple[int, float]:
+    """So many, in so many seconds; written with minutes."""
+    given = env.str(name, default=default)
+    n, _, minutes = given.partition("/")
+    if not (n.isdecimal() and minutes.isdecimal() and int(n) and int(minutes)):
+        raise ImproperlyConfigured(f"{name} must be like 10/15, ten in fifteen minutes; it is {given!r}.")
+    return int(n), int(minutes) * 60.0
+
+
 def flag(name: str, *, default: bool) -> bool:
     value = env.str(name, default=str(default)).lower()
     if value not in {"true", "false", "1", "0", "yes", "no", "on", "off"}:
@@ -64,7 +73,6 @@ INSTALLED_APPS = [
     "django_tasks_db",
     "rest_framework",
     "drf_spectacular",
-    "axes",
     "csp",
     "datasets.apps.DatasetsConfig",
     "scoring.apps.ScoringConfig",
@@ -85,7 +93,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "axes.middleware.AxesMiddleware",
+    "config.lockout.TellWhy",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -157,7 +165,7 @@ WEIGHTS_DIR = env.str("WEIGHTS_DIR", default="")  # torchvision's ImageNet weigh
 if WEIGHTS_DIR and not Path(WEIGHTS_DIR).is_dir():
     raise ImproperlyConfigured(f"WEIGHTS_DIR must be a folder; there is none at {WEIGHTS_DIR!r}.")
 
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["config.lockout.CountedLogIns"]
 _VALIDATORS = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"{_VALIDATORS}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -167,14 +175,14 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
-AXES_FAILURE_LIMIT = 10
-AXES_COOLOFF_TIME = 0.25  # hours
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_DISABLE_ACCESS_LOG = True  # who logged in from where is not ours to keep
-AXES_VERBOSE = False
-AXES_LOCKOUT_TEMPLATE = "locked_out.html"
-AXES_CLIENT_IP_CALLABLE = "datasets.visitors.visitor_address"
+# How many wrong passwords there may be, and in how many minutes (datasets/tries.py counts them).
+WRONG_PER_NAME_AND_ADDRESS = rate("WRONG_PER_NAME_AND_ADDRESS", default="10/15")
+WRONG_PER_NAME = rate("WRONG_PER_NAME", default="50/60")  # more than one address may make, else one locks anybody out
+WRONG_PER_ADDRESS = rate("WRONG_PER_ADDRESS", default="50/15")
+WRONG_NAMES_PER_ADDRESS = rate("WRONG_NAMES_PER_ADDRESS", default="20/60")
+WRONG_PER_KNOWN_BROWSER = rate("WRONG_PER_KNOWN_BROWSER", default="10/15")
+JOINS_PER_ADDRESS = rate("JOINS_PER_ADDRESS", default="20/60")  # by links for many people
+FIRST_PAIR_SECONDS = 60 * number("FIRST_PAIR_MINUTES", default=10, least=1)
 PROXY_COUNT = int(number("PROXY_COUNT", default=0, least=0))
 
 HTTPS = flag("HTTPS", default=False)

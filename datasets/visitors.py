@@ -6,6 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 LINE_BITS = 64  # of an IPv6 address: the rest of it whoever has the line chooses freely
+TRANSLATED = IPv6Network("64:ff9b::/96")  # by NAT64: all of IPv4 on one line
 
 
 def visitor_address(request: HttpRequest) -> str | None:
@@ -32,7 +33,14 @@ def _line(written: str) -> str | None:
     except ValueError:
         return None
     if isinstance(address, IPv6Address):
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
+        if carried := _carried(address):
+            return str(carried)
         return str(IPv6Network((int(address), LINE_BITS), strict=False).network_address)
     return str(address)
+
+
+def _carried(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address in it, where it stands for one: such visitors are as many as these, not as their lines."""
+    if address in TRANSLATED:
+        return IPv4Address(int(address) % 2**32)
+    return address.ipv4_mapped or address.sixtofour

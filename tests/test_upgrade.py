@@ -253,7 +253,7 @@ def test_its_study_is_frozen_anew(upgrade: Upgrade) -> None:
 
 def test_researchers_find_their_pages(upgrade: Upgrade) -> None:
     browser = Client()
-    browser.force_login(User.objects.get(username="ben"), "django.contrib.auth.backends.ModelBackend")
+    browser.force_login(User.objects.get(username="ben"))
     missing = {page: status for page in pages() if (status := browser.get(page).status_code) != 200}
     assert missing == {}
 

@@ -42,4 +42,5 @@ def skip_pair(person: Person, skip: Skip) -> None:
     held = unanswered.filter(returned_at=None, purpose=Assignment.Purpose.MAIN)
     free_places(list(held.values_list("item_id", flat=True)))
     unanswered.update(skipped_at=Now(), returned_at=Coalesce("returned_at", Now()))
+    person.has_seen = True
     Report.objects.create(assignment=given, kind=skip.kind, words=skip.words)

@@ -93,5 +93,5 @@ def _feedback(recorded: Recorded) -> str:
 
 def _note_painted(person: Person, assignment: UUID | None) -> None:
     """Remember when a pair was on the screen for the first time. Only a hint; the answers beside it count."""
-    if assignment:
-        change(PAINTED, assignment=uuid_value(assignment), participation=person.pk)
+    if assignment and change(PAINTED, assignment=uuid_value(assignment), participation=person.pk):
+        person.has_seen = True

@@ -138,7 +138,7 @@ def _leases(which: str, n: int, **named: int) -> list[Lease]:
 
 
 def _renew(person: Person) -> None:
-    seconds = person.lease_seconds
+    seconds = person.seconds_to_wait
     change(statements.RENEW, participation=person.pk, n_answered=person.n_answered, lease_seconds=seconds)
 
 

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, fields
 from functools import cached_property
+from math import ceil
 from uuid import UUID
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy
 
 from annotation.giving import statements
@@ -13,6 +15,7 @@ from annotation.sql import fetch_all, fetch_one
 from datasets.refusals import Refusal
 
 N_OF_PLAN = len(fields(SessionPlan))  # columns
+TO_APPEAR_SECONDS = 300
 
 
 class ParticipationErased(Refusal):
@@ -33,6 +36,8 @@ class Person:
     annotator: int
     seed: int
     n_answered: int
+    has_seen: bool  # some pair, on their screen
+    seconds_since_consent: float
     has_ended: bool
     is_member: bool  # who may take part in other studies of the project too
     mode: str
@@ -62,6 +67,18 @@ class Person:
     @property
     def n_left(self) -> int:
         return self.n_planned - self.n_answered
+
+    @property
+    def seconds_to_wait(self) -> int:
+        """For which their pairs wait from now on: as the study says, and less while they have seen none of them.
+
+        Whoever agrees to take part and goes away keeps nobody else out for long. A pair that was just sent has time to
+        appear and, where no script says that it has, to be answered.
+        """
+        if self.n_answered or self.has_seen:
+            return self.lease_seconds
+        since_consent = settings.FIRST_PAIR_SECONDS - self.seconds_since_consent
+        return min(self.lease_seconds, max(ceil(since_consent), TO_APPEAR_SECONDS))
 
     @cached_property
     def has_few_originals(self) -> bool:

@@ -1,9 +1,12 @@
 """The pages of the person who rates."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.db.models import QuerySet
@@ -63,6 +66,8 @@ from annotation.studies.wording import supplied_texts, texts_for
 from datasets.access import LoggedIn
 from datasets.images import picture_response
 from datasets.models.projects import user_id
+from datasets.tries import Count, Limit, TooMany, give_back, look, take
+from datasets.visitors import visitor_address
 
 TRIED = "tried"  # in the address: the questions were answered, and not all of them rightly
 SOMEONE_ELSE = "someone-else"  # in the address: a new person at a browser where others have begun
@@ -99,15 +104,44 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
     elif begun := begun_here.first():  # whoever else has the link is not let in to what this person has begun
         return remember(redirect("annotation:rate", begun.public_id), begun)
     public_id = consented_id(request.POST.get("begins", ""))
-    refused = None if just_begun(invitation, public_id) else refusal(study, invitation)
-    if not refused and (agreed_to := _agreed_text(request, study)):
-        try:
-            begun = join_by_invitation(invitation, agreed_to=agreed_to, public_id=public_id, rest=(later := Later()))
-        except CannotJoin as cannot:
-            refused = cannot.code
-        else:
+    counts: list[Count] = []
+    try:
+        if not just_begun(invitation, public_id):
+            counts = _counts_of_joining(request, invitation)
+            _check(study, invitation)
+            look(counts)
+        if agreed_to := _agreed_text(request, study):
+            with _counted(counts):
+                begun = join_by_invitation(
+                    invitation, agreed_to=agreed_to, public_id=public_id, rest=(later := Later())
+                )
             return remember(later.redirect("annotation:your-data", begun.public_id), begun)
-    return _consent_page(request, study, refused=refused)
+    except (CannotJoin, TooMany) as refused:
+        return _consent_page(request, study, refused=refused)
+    return _consent_page(request, study)
+
+
+def _check(study: Study, invitation: Invitation | None = None) -> None:
+    if code := refusal(study, invitation):
+        raise CannotJoin(code)
+
+
+def _counts_of_joining(request: HttpRequest, invitation: Invitation) -> list[Count]:
+    """So that nobody takes all places of a study alone. Whoever has a link of their own takes one."""
+    if invitation.kind == Invitation.Kind.PERSONAL:
+        return []
+    return [Count("joins", visitor_address(request), Limit(*settings.JOINS_PER_ADDRESS))]
+
+
+@contextmanager
+def _counted(counts: list[Count]) -> Iterator[None]:
+    """A join counts for its address, unless it comes to nothing."""
+    counted = take(counts)
+    try:
+        yield
+    except CannotJoin:
+        give_back(counted)
+        raise
 
 
 def _begun_here(request: HttpRequest, invitation: Invitation) -> QuerySet[Participation]:
@@ -143,15 +177,16 @@ def take_part(request: LoggedIn, study: UUID) -> HttpResponse:
     mine = Participation.objects.filter(annotator__user_id=request.user.pk, campaign=found.campaign_id).first()
     if mine and mine.study_id == found.pk:
         return redirect("annotation:rate", mine.public_id)
-    refused = "other_study" if mine else refusal(found)
-    if not refused and (agreed_to := _agreed_text(request, found)):
-        try:
+    try:
+        if mine:
+            raise CannotJoin("other_study")
+        _check(found)
+        if agreed_to := _agreed_text(request, found):
             mine = join_as_member(found, request.user.pk, agreed_to=agreed_to, rest=(later := Later()))
-        except CannotJoin as cannot:
-            refused = cannot.code
-        else:
             return later.redirect("annotation:your-data", mine.public_id)
-    return _consent_page(request, found, refused=refused)
+    except CannotJoin as refused:
+        return _consent_page(request, found, refused=refused)
+    return _consent_page(request, found)
 
 
 def _agreed_text(request: HttpRequest, study: Study) -> StudyText | None:
@@ -163,11 +198,11 @@ def _agreed_text(request: HttpRequest, study: Study) -> StudyText | None:
     return next((text for text in current if text.edition == shown), None)
 
 
-def _consent_page(request: HttpRequest, study: Study, *, refused: str | None) -> HttpResponse:
+def _consent_page(request: HttpRequest, study: Study, *, refused: CannotJoin | TooMany | None = None) -> HttpResponse:
     """The consent text, or why nobody can begin; after a POST, with what kept this person from taking part."""
     error, status = None, 200
     if request.method == "POST" and refused:
-        status = 409
+        status = refused.status
     elif request.method == "POST" and not request.POST.get("agree"):
         error = gettext("Tick the box if you agree; without it you cannot take part.")
     elif request.method == "POST":
@@ -181,12 +216,21 @@ def _consent_page(request: HttpRequest, study: Study, *, refused: str | None) ->
         "n_ratings": n_ratings,
         "is_shorter": study.items.wanting_ratings()[:n_ratings].count() < n_ratings,
         "minutes": round(minutes),
-        "refused": refused,
-        "minutes_until_free": minutes_until_free(study) if refused == "held" else None,
+        "refused": refused and refused.code,
+        "wait": _minutes_to_wait(study, refused),
         "begins": consent_key(),
         "error": error,
     }
-    return render(request, "annotation/annotators/join.html", context, status=status)
+    response = render(request, "annotation/annotators/join.html", context, status=status)
+    if isinstance(refused, TooMany):
+        response.headers["Retry-After"] = str(refused.seconds)
+    return response
+
+
+def _minutes_to_wait(study: Study, refused: CannotJoin | TooMany | None) -> int | None:
+    if isinstance(refused, TooMany):
+        return refused.minutes
+    return minutes_until_free(study) if refused and refused.code == "held" else None
 
 
 @in_their_language

@@ -25,7 +25,7 @@ from annotation.studies.invitations import revoke_invitation
 from annotation.studies.setup import set_up_study
 from annotation.studies.wording import supplied_texts, write_texts
 from annotation.watching import agreement, assessment, background, connectivity, decisions, downloads, items, people
-from annotation.watching.progress import progress_of, study_progress
+from annotation.watching.progress import held_beyond_answers, progress_of, study_progress
 from datasets.access import LoggedIn, managed_project
 from datasets.forms import understood
 from datasets.models.jobs import Job
@@ -103,6 +103,7 @@ def study(request: LoggedIn, study: UUID) -> HttpResponse:
         "study": found,
         "project": found.project,
         "progress": study_progress(found),
+        "held": held_beyond_answers(found),
         "agreement": agreement.agreement(counts, groups),
         "used_agreement": agreement.agreement(*agreement.rating_counts(found, without=unused)) if unused else None,
         "n_set_aside": len(unused),

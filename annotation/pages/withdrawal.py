@@ -3,13 +3,11 @@ from their own page."""
 
 from contextlib import suppress
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext, gettext_noop, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -17,13 +15,15 @@ from annotation.access import forget, participation_required
 from annotation.languages import in_their_language
 from annotation.models.people import Participation
 from annotation.privacy import erase_participation, participation_with_code
+from datasets.tries import Count, Slowing, TooMany, give_back, take
 from datasets.visitors import visitor_address
 
 # One sentence for whatever is wrong with a code: it must not say whether a study or a person exists.
 WRONG = gettext_noop(
     "Nothing is stored under this code. Look at it again: it has twelve letters and digits, without 0, O, 1 and I."
 )
-TOO_MANY = gettext_noop("Too many wrong codes came from your network. Wait a quarter of an hour, then try again.")
+# Too long to guess, codes are slowed and never locked: whoever has one must get to erase.
+PACE = Slowing(at_once=5, longest=30, seconds=3600)
 LONGEST_CODE = 100  # characters, as typed
 
 
@@ -35,13 +35,15 @@ def withdraw(request: HttpRequest) -> HttpResponse:
     """Asks for a code, says what will go, and erases it when that is confirmed."""
     if request.method == "GET":
         return _page(request)
-    if _n_wrong(request) >= settings.AXES_FAILURE_LIMIT:
-        return _page(request, error=gettext(TOO_MANY), status=429)
     code = request.POST.get("code", "")[:LONGEST_CODE]
+    try:
+        counted = take([Count("codes", visitor_address(request), PACE)])
+    except TooMany as refused:
+        return _too_soon(request, refused.seconds, typed=code)
     participation = participation_with_code(code)
     if participation is None:
-        _count_wrong(request)
         return _page(request, error=gettext(WRONG), typed=code)
+    give_back(counted)
     if not request.POST.get("confirm"):
         return _page(request, found=participation, typed=code)
     return _erased(request, participation)
@@ -70,18 +72,12 @@ def _page(
     return render(request, "annotation/annotators/withdraw.html", context, status=status)
 
 
-# Guessing is as limited as at the log-in, and counted in memory only: no address is kept.
-
-
-def _n_wrong(request: HttpRequest) -> int:
-    return int(cache.get(_counter(request), 0))
-
-
-def _count_wrong(request: HttpRequest) -> None:
-    cache.add(_counter(request), 0, timeout=settings.AXES_COOLOFF_TIME * 3600)
-    with suppress(ValueError):  # it ran out between these two lines
-        cache.incr(_counter(request))
-
-
-def _counter(request: HttpRequest) -> str:
-    return f"withdraw:{visitor_address(request)}"
+def _too_soon(request: HttpRequest, seconds: int, *, typed: str) -> HttpResponse:
+    sentence = ngettext(
+        "Wrong codes came from your network, so each has to wait a little. Send yours again in %(n)s second.",
+        "Wrong codes came from your network, so each has to wait a little. Send yours again in %(n)s seconds.",
+        seconds,
+    )
+    response = _page(request, error=sentence % {"n": seconds}, typed=typed, status=429)
+    response.headers["Retry-After"] = str(seconds)
+    return response

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, Sum
 
+from annotation.giving.join import held_places, minutes_until_free, refusal
 from annotation.models.people import Participation
+from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
 
 
@@ -54,6 +56,30 @@ def _progress(items: Mapping[str, int], people: Mapping[str, int]) -> Progress:
         n_people=people.get("n_people", 0),
         n_finished=people.get("n_finished", 0),
     )
+
+
+@dataclass(frozen=True)
+class Held:
+    """A study whose places are all taken, some of them by people who may still answer."""
+
+    n_places: int  # that wait for an answer
+    n_people: int  # who have them
+    n_unbegun: int  # of these, who have not seen a pair yet
+    minutes: int  # until the first of the places may come free
+
+
+def held_beyond_answers(study: Study) -> Held | None:
+    """Why nobody can begin though answers are lacking; None where somebody can, or everything is answered."""
+    if refusal(study) != "held":
+        return None
+    seen = Assignment.objects.filter(participation=OuterRef("participation")).exclude(painted_at=None)
+    is_unbegun = Q(participation__n_answered=0) & ~Exists(seen)
+    counts = held_places(study).aggregate(
+        n_places=Count("pk"),
+        n_people=Count("participation", distinct=True),
+        n_unbegun=Count("participation", distinct=True, filter=is_unbegun),
+    )
+    return Held(**counts, minutes=minutes_until_free(study))
 
 
 def study_size(study: Study) -> dict[str, int]:

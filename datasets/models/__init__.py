@@ -6,6 +6,7 @@ from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, PairChange, Source
 from datasets.models.projects import Membership, Project, ProjectChange, Role
 from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, ReleaseNotice, SetAsideRating
+from datasets.models.tries import Tally
 
 __all__ = [
     "FrozenCue",
@@ -25,5 +26,6 @@ __all__ = [
     "SetAsideRating",
     "SharedFact",
     "Source",
+    "Tally",
     "Worker",
 ]

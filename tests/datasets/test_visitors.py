@@ -36,6 +36,18 @@ def address_of(connected: str, header: str | None = None) -> str | None:
         (1, EDGE, f"{VISITOR}:4711"),
         (1, EDGE, f"::ffff:{VISITOR}"),
         (1, EDGE, f"[::ffff:{VISITOR}]:4711"),
+        (1, EDGE, f"::FFFF:{VISITOR}%eth0"),
+        (1, EDGE, f"\t{VISITOR} "),
+        (0, f"64:ff9b::{VISITOR}", None),  # translated by the network in front
+        (0, "2002:cb00:7109::1", None),  # 6to4
+        (0, "2002:cb00:7109:ffff::1", None),
+        (1, VISITOR, ","),
+        (1, VISITOR, " , ,"),
+        (1, VISITOR, "[192.0.2.1"),
+        (1, VISITOR, "192.0.2.1:80:80"),
+        (1, VISITOR, "192.000.002.001"),
+        (1, VISITOR, "192.0.2.1 192.0.2.2"),
+        (2, VISITOR, "192.0.2.1;" + " " * 9000),
     ],
 )
 def test_the_address_is_the_one_that_the_first_of_our_proxies_saw(
@@ -58,20 +70,18 @@ def test_a_connection_by_a_socket_has_no_address(connected: str) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("n_proxies", [0, 1, 2])
 @pytest.mark.parametrize(
-    ("page", "wrong", "right"),
-    [
-        ("login", {"username": "alice", "password": "guess"}, {"username": "alice", "password": "a-good-password"}),
-        ("annotation:withdrawal", {"code": "wrong"}, {"code": "wrong"}),
-    ],
+    ("page", "wrong"),
+    [("login", {"username": "alice", "password": "guess"}), ("annotation:withdrawal", {"code": "wrong"})],
 )
 def test_another_forged_header_each_time_does_not_pass_a_limit(
-    settings: Any, n_proxies: int, page: str, wrong: dict[str, str], right: dict[str, str]
+    settings: Any, n_proxies: int, page: str, wrong: dict[str, str]
 ) -> None:
     settings.PROXY_COUNT = n_proxies
     make.user("alice")
     written_by_ours = ["", f", {VISITOR}", f", {VISITOR}, {EDGE}"][n_proxies]
     guesser = Client(REMOTE_ADDR=[VISITOR, EDGE, INNER][n_proxies])
-    for n in range(settings.AXES_FAILURE_LIMIT):
+    replies = [
         guesser.post(reverse(page), wrong, headers={"X-Forwarded-For": f"192.0.2.{n}{written_by_ours}"})
-    reply = guesser.post(reverse(page), right, headers={"X-Forwarded-For": f"192.0.2.99{written_by_ours}"})
-    assert reply.status_code == 429
+        for n in range(11)
+    ]
+    assert replies[-1].status_code == 429

@@ -326,7 +326,7 @@ def logged_in(name: str) -> Any:
     from django.test import Client
 
     browser = Client()
-    browser.force_login(get_user_model().objects.get(username=name), "django.contrib.auth.backends.ModelBackend")
+    browser.force_login(get_user_model().objects.get(username=name))
     return browser
 
 
