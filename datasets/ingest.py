@@ -210,7 +210,11 @@ class KnownPairs:
             return Problem(row.line, f"the same two pictures as in line {line}, with another {other}.")
         pair = stored.get((row.original, row.anonymized))
         if pair and (other := _difference(pair, row.facts)):
-            return Problem(row.line, f"the project has these two pictures with another {other}.")
+            return Problem(
+                row.line,
+                f"the project has these two pictures as pair {pair.number}, with another {other}. Write what is there into "
+                "the manifest, or change the pair on its page first; a row that says the same changes nothing.",
+            )
         return None
 
     def _stored(self, batch: list[SeenRow]) -> dict[tuple[str, str], Pair]:

@@ -20,6 +20,7 @@ _CHUNK = 1 << 16
 _NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")  # bytes that mean nothing there
 FORMULA_STARTS = ("=", "+", "-", "@", "\t")  # a spreadsheet takes what begins like this for a formula
 _FORMULA_IN_A_SPLIT = re.compile(r"(?<=[;\t])(?=[=+\-@])")  # a spreadsheet may split at these, whatever we write
+_DEFUSED_IN_A_SPLIT = re.compile(r"(?<=[;\t])'(?=[=+\-@])")
 
 
 class _Echo:
@@ -60,7 +61,8 @@ def words_cell(words: str) -> str:
 
 def path_cell(path: str) -> str:
     """The same file, by a name that is no formula."""
-    return f"./{path}" if is_like_formula(path) else path
+    safe = _FORMULA_IN_A_SPLIT.sub("'", path)
+    return f"./{safe}" if is_like_formula(safe) else safe
 
 
 def spellings(path: str) -> list[str]:
@@ -70,7 +72,8 @@ def spellings(path: str) -> list[str]:
 
 def spellings_from_here(path: str) -> list[str]:
     """These, with ./ before them and without: what `path_cell` may have made of them, or the import been given."""
-    alike = spellings(path.removeprefix("./"))
+    plain = path.removeprefix("./")
+    alike = list(dict.fromkeys([*spellings(plain), *spellings(_DEFUSED_IN_A_SPLIT.sub("", plain))]))
     return [*alike, *(f"./{each}" for each in alike)]
 
 

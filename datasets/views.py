@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from datasets.access import LoggedIn, managed_project
 from datasets.alike import examples_of, groups_alike, request_comparing, unseen_originals
-from datasets.closing import check_open
+from datasets.closing import ProjectClosed, check_open
 from datasets.export import Retracted, archive_name, request_export
 from datasets.files import file_response, media_path
 from datasets.forms import ImportForm, PairForm, RetractForm, SourceForm
@@ -140,6 +140,8 @@ def picture(request: LoggedIn, project: str, image: int) -> HttpResponseBase:
 def import_pairs(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
     form = ImportForm(request.POST or None, request.FILES or None, label_suffix="")
+    if request.method == "GET" and found.closed_at:
+        return render(request, "datasets/import.html", {"project": found, "refused": str(ProjectClosed())})
     if request.method == "POST" and form.is_valid():
         with told_in(form):
             check_open(found)  # before anything is kept

@@ -9,8 +9,10 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import IntegrityError
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext
@@ -55,6 +57,7 @@ from annotation.giving.join import (
     session_length,
 )
 from annotation.giving.leases import keep_waiting, next_pairs
+from annotation.giving.person import ParticipationErased
 from annotation.languages import in_their_language, language_now
 from annotation.models.people import Invitation, Participation
 from annotation.models.ratings import Remark, Report
@@ -94,6 +97,11 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
     by their consent; from then on it opens nothing, in whoever's hands it is.
     """
     invitation = get_object_or_404(Invitation.objects.select_related("study__campaign__project"), token=token)
+    with _not_deleted_meanwhile(invitation.study):
+        return _join(request, invitation)
+
+
+def _join(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     study = invitation.study
     if study.project.memberships.filter(user_id=user_id(request.user)).exists():
         return redirect("annotation:take-part", study.public_id)  # as a member one is the same person in every study
@@ -144,6 +152,17 @@ def _counted(counts: list[Count]) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def _not_deleted_meanwhile(study: Study) -> Iterator[None]:
+    """Whoever comes in at the moment in which their study is deleted finds what everybody finds after it: nothing."""
+    try:
+        yield
+    except (ObjectDoesNotExist, IntegrityError, ParticipationErased, KeyError) as error:  # KeyError: it has no text
+        if Study.objects.filter(pk=study.pk).exists():
+            raise
+        raise Http404("This study was deleted.") from error
+
+
 def _begun_here(request: HttpRequest, invitation: Invitation) -> QuerySet[Participation]:
     """What this browser may go on with: of a personal link only its own, whoever else sat here before."""
     here = Participation.objects.filter(public_id__in=remembered(request), withdrawn_at=None)
@@ -174,6 +193,11 @@ def take_part(request: LoggedIn, study: UUID) -> HttpResponse:
         ),
         public_id=study,
     )
+    with _not_deleted_meanwhile(found):
+        return _take_part(request, found)
+
+
+def _take_part(request: LoggedIn, found: Study) -> HttpResponse:
     mine = Participation.objects.filter(annotator__user_id=request.user.pk, campaign=found.campaign_id).first()
     if mine and mine.study_id == found.pk:
         return redirect("annotation:rate", mine.public_id)

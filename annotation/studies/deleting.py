@@ -130,12 +130,13 @@ def delete_project(attempt: Attempt) -> dict[str, Any]:
     """Ends with the row of its own job, so that nothing of the project is left to look at."""
     project = attempt.job.project
     pictures = media_path(f"pictures/{project.pk}")
+    studies = Study.objects.filter(campaign__project=project)
     with attempt.writing():
-        Project.objects.select_for_update().get(pk=project.pk)  # whoever begins a freeze waits, or is waited for
+        # Whoever begins a freeze waits, or is waited for: first the study, as they do, so that nobody waits in a circle.
+        list(studies.select_for_update(of=("self",)).order_by("pk"))
+        Project.objects.select_for_update().get(pk=project.pk)
         _refuse(attempt.job)
-        Study.objects.filter(campaign__project=project).exclude(state=Study.State.CLOSED).update(
-            state=Study.State.CLOSED, closed_at=Now()
-        )
+        studies.exclude(state=Study.State.CLOSED).update(state=Study.State.CLOSED, closed_at=Now())
         for draft in Release.objects.filter(project=project):
             discard_draft(draft)
     people = Participation.objects.filter(study__campaign__project=project)

@@ -269,7 +269,9 @@ def test_a_row_that_says_something_else_of_two_pictures_is_refused(project, fold
     from_folder(project, folder)
     write_manifest(folder, ",lone.png,alone,,,,", line)
     job = from_folder(project, folder)
-    assert f"line 3: the project has these two pictures with another {fact}." in job.error
+    assert (
+        f"line 3: the project has these two pictures as pair 1, with another {fact}. Write what is there" in job.error
+    )
     assert Pair.objects.count() == 1
 
 

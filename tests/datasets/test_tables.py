@@ -39,7 +39,7 @@ def test_a_path_is_found_however_its_letters_are_composed(form):
     assert set(spellings(unicodedata.normalize(form, "Gebäude.png"))) == {composed, apart}
 
 
-@pytest.mark.parametrize("path", [*FORMULAS, "a.png"])
+@pytest.mark.parametrize("path", [*FORMULAS, "a.png", "a;=b.png", "-a\t@b.png", "a;'=b.png"])
 def test_a_path_is_found_by_the_name_that_a_table_gives_it(path):
     assert path in spellings_from_here(path_cell(path))
     assert f"./{path}" in spellings_from_here(path)
@@ -54,3 +54,10 @@ def test_no_words_are_a_formula_where_a_spreadsheet_splits_at_another_delimiter(
 
 def test_words_that_begin_with_a_tab_are_no_formula_after_it_either():
     assert words_cell("\t=1") == "'\t'=1"
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_no_path_is_one_either(delimiter, start):
+    assert path_cell(f"a{delimiter}{start}b.png") == f"a{delimiter}'{start}b.png"
+    assert path_cell(f"{start}a{delimiter}{start}b.png") == f"./{start}a{delimiter}'{start}b.png"

@@ -104,6 +104,9 @@ def test_every_page_out_of_the_pictures_sight_offers_the_languages_by_their_own_
     mine = make.participation(study, instructed_at=None)
     browser = make.browser(mine)
     browser.force_login(make.member(study.project))
+    first = text(browser.get(page_url(mine, "your-data")))
+    assert "data-withdrawal-code" in first
+    assert "Deutsch" not in first  # the page in another language would not show the code again
     pages = [page_url(mine, name) for name in ("your-data", "instructions", "rest")]
     pages += [reverse(name) for name in ("home", "login", "annotation:withdrawal")]
     for url in pages:

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from annotation.freeze import request_freeze
 from annotation.giving.join import join_as_member
 from annotation.models.people import Annotator, Participation
 from annotation.models.ratings import Assignment, Rating
@@ -25,7 +27,7 @@ from datasets.models.releases import Release
 from datasets.refusals import Refusal
 from tests import make
 from tests.annotation.places import assert_places_add_up
-from tests.races import at_once
+from tests.races import Moment, at_once
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
@@ -109,7 +111,7 @@ def test_whoever_answers_while_their_study_is_deleted_is_heard_and_the_study_sta
 
 
 def tried(act: Callable[[], Any]) -> None:
-    with suppress(Refusal, IndexError):  # refused; or gone, so that there is no pair to answer
+    with suppress(Refusal, IndexError, Study.DoesNotExist):  # refused; or gone, so that there is no pair to answer
         act()
 
 
@@ -125,6 +127,28 @@ def test_a_study_is_deleted_once_by_two_clicks_and_both_are_told(begun: Study) -
     stranger = Client()
     stranger.force_login(make.member(make.project()))
     assert stranger.post(delete_page(begun)).status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_member", [False, True])
+def test_whoever_comes_in_while_their_study_is_deleted_finds_nothing_or_begins_and_is_gone(is_member: bool) -> None:
+    replies = []
+    for n in count():
+        study = make.study(n_pairs=2)
+        client = Client()
+        address = reverse("annotation:join", args=[make.invitation(study).token])
+        if is_member:
+            client.force_login(make.member(study.project, Role.ANNOTATOR))
+            address = reverse("annotation:take-part", args=[study.public_id])
+        agrees = {"agree": "on", "consent": current_texts(study)["consent"].edition}
+        with Moment(n, partial(delete_study, study)) as moment:
+            replies.append(client.post(address, agrees).status_code)
+        if not moment.has_come:
+            break
+        assert not Study.objects.filter(pk=study.pk).exists()
+        assert not Participation.objects.exists()
+    assert replies[0] == 404
+    assert set(replies) <= {404, 302, 409}  # 409: the text is not there any more
 
 
 # A project ----------------------------------------------------------------------------------------------------------
@@ -176,3 +200,14 @@ def test_projects_are_not_deleted_by_the_dozen_or_without_the_permission(admin: 
     staff.force_login(make.member(project, Role.ADMIN, is_staff=True))
     assert staff.get(page_of(project)).status_code == 403
     assert admin.get(reverse("admin:datasets_project_delete", args=[0])).status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_a_projects_deletion_and_a_freeze_at_once_each_waits_for_the_other_or_is_refused() -> None:
+    for _ in range(5):
+        study = make.rated_study(n_pairs=2, n_people=1)
+        deletion = jobs.queue_job("delete_project", study.project)
+        at_once(partial(tried, partial(jobs.run, deletion.pk)), partial(tried, partial(request_freeze, study)))
+        was_refused = Job.objects.filter(pk=deletion.pk, state=Job.State.FAILED).exists()
+        assert Project.objects.filter(pk=study.project.pk).exists() == was_refused
+        assert Study.objects.filter(pk=study.pk).exists() == was_refused
