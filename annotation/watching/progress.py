@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
-from django.db.models import Count, Exists, F, OuterRef, Q, Sum
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, Sum
+from django.utils import timezone
 
-from annotation.giving.join import held_places, minutes_until_free, refusal
+from annotation.giving.join import held_places
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
@@ -70,16 +72,20 @@ class Held:
 
 def held_beyond_answers(study: Study) -> Held | None:
     """Why nobody can begin though answers are lacking; None where somebody can, or everything is answered."""
-    if refusal(study) != "held":
+    if not study.is_open or study.items.wanting_ratings().exists():
         return None
     seen = Assignment.objects.filter(participation=OuterRef("participation")).exclude(painted_at=None)
-    is_unbegun = Q(participation__n_answered=0) & ~Exists(seen)
-    counts = held_places(study).aggregate(
+    is_unbegun = Q(~Exists(seen), participation__n_answered=0)
+    found = held_places(study).aggregate(
         n_places=Count("pk"),
         n_people=Count("participation", distinct=True),
         n_unbegun=Count("participation", distinct=True, filter=is_unbegun),
+        first_until=Min("participation__leased_until"),
     )
-    return Held(**counts, minutes=minutes_until_free(study))
+    first_until = found.pop("first_until")
+    if first_until is None or first_until <= timezone.now():  # what nobody came back for is given to who comes
+        return None
+    return Held(**found, minutes=ceil((first_until - timezone.now()).total_seconds() / 60))
 
 
 def study_size(study: Study) -> dict[str, int]:

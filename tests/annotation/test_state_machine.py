@@ -262,7 +262,7 @@ class Studio(RuleBasedStateMachine):
         self.send(person, [], painted=str(chosen.public_id))
         self.look()
         painted = self.now.given[chosen.pk].painted_at
-        assert (painted is not None) == (self.now.given[chosen.pk].served_at is not None)
+        assert (painted is not None) == (chosen.served_at is not None)  # before: the turn may serve it anew
         assert chosen.painted_at in (None, painted)
 
     @precondition(lambda self: self.now.people)

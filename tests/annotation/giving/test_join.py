@@ -304,7 +304,7 @@ def test_while_others_hold_all_places_it_says_when_to_try_again(client: Client) 
     study = make.study(n_pairs=1, goal=1, lease_seconds=600)
     client.post(url_of(make.invitation(study)), agreed(study))
     other = Client().get(url_of(make.invitation(study)))
-    assert (refused_as(other), other.context["minutes_until_free"]) == ("held", 10)
+    assert (refused_as(other), other.context["wait"]) == ("held", 10)
     assert "try again after 10 minutes" in other.content.decode()
     make.rate(Participation.objects.get(), 5)
     assert refused_as(Client().get(url_of(make.invitation(study)))) == "full"

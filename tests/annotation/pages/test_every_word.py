@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.template.loader import render_to_string
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import override
@@ -18,6 +18,7 @@ from annotation.models.people import Invitation, Participation
 from annotation.models.studies import Study
 from annotation.studies import invitations, life, wording
 from annotation.studies.wording import current_texts, standard_wording
+from datasets.tries import TooMany
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -136,6 +137,24 @@ def held_for_others() -> Any:
     return reply
 
 
+def many_from_one_network() -> Any:
+    link = join_url(an_arabic_study(goal=3))
+    with override_settings(JOINS_PER_ADDRESS=(1, 3600.0)):
+        consent = {"agree": "on", "consent": anybody().get(link).context["consent"].edition}
+        anybody().post(link, consent)
+        reply = anybody().post(link, consent)
+    assert reply.status_code == 429
+    return reply
+
+
+def locked_out(code: str) -> Callable[[], Any]:
+    def visit() -> Any:
+        with override("ar"):
+            return render_to_string("locked_out.html", {"refused": TooMany(code, 600)})
+
+    return visit
+
+
 def personal_link_used() -> Any:
     invitation = make.invitation(an_arabic_study(), Invitation.Kind.PERSONAL)
     join_by_invitation(invitation, agreed_to=current_texts(invitation.study)["consent"])
@@ -234,6 +253,7 @@ VISITS: dict[str, Callable[[], Any]] = {
     "study closed": refused(study={"state": "closed"}),
     "study full": refused(full=True),
     "places held for others": held_for_others,
+    "many from one network": many_from_one_network,
     "personal link used": personal_link_used,
     "forgotten by this browser": lambda: anybody().get(reverse("annotation:left")),
     "in another study": in_another_study,
@@ -259,6 +279,7 @@ VISITS: dict[str, Callable[[], Any]] = {
     "gone": own_page("rate", withdrawn_at=timezone.now()),
     "withdraw": withdrawing(),
     "wrong code": withdrawing({"code": "2222-2222-2222"}),
+    "code after many wrong ones": withdrawing(*[{"code": "2222-2222-2222"}] * 6),
     "what will go": withdrawing({}),
     "erased": withdrawing({"confirm": "yes"}),
     "home with nothing": home(),
@@ -266,11 +287,9 @@ VISITS: dict[str, Callable[[], Any]] = {
     "home with single pictures": home(mode="HA1"),
     "log in": lambda: anybody().get(reverse("login")),
     "wrong password": lambda: anybody().post(reverse("login"), {"username": "x", "password": "y"}),
+    **{f"refused for {code}": locked_out(code) for code in ("at once", "known", "address", "name")},
     "no page": lambda: anybody().get("/nothing/here/"),
-    **{
-        name: a_template(name)
-        for name in ("400.html", "403.html", "403_csrf.html", "404.html", "500.html", "locked_out.html")
-    },
+    **{name: a_template(name) for name in ("400.html", "403.html", "403_csrf.html", "404.html", "500.html")},
 }
 
 

@@ -308,7 +308,7 @@ def test_alpha_says_why_it_is_undefined(researcher: Client, project: Project) ->
 
 
 def test_the_pages_cost_the_same_for_little_and_much(researcher: Client, project: Project) -> None:
-    study = make.study(project, n_pairs=2)
+    study = make.study(project, n_pairs=2, goal=10)
     make.rate_all(make.participation(study))
     pages = [
         reverse("annotation:study", args=[study.public_id]),
