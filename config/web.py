@@ -26,8 +26,6 @@ from waitress.server import TcpWSGIServer
 from waitress.task import WSGITask
 
 from config.known import known_as
-from config.wsgi import application  # before what asks for models: it sets Django up
-from datasets.uploads import is_for_files
 
 N_THREADS = 8
 MOST_CONNECTIONS = 2000  # at a time; further ones wait to be accepted
@@ -50,7 +48,7 @@ class Request(HTTPRequestParser):
         super().parse_header(header_plus)
         strangers = self.adj.of_strangers
         is_long = self.chunked or self.content_length >= strangers.max_request_body_size
-        if is_long and not (is_for_files(self.path) and known_as(parse_cookie(self.headers.get("COOKIE", "")))):
+        if is_long and not (self.adj.is_for_files(self.path) and known_as(parse_cookie(self.headers.get("COOKIE", "")))):
             self.adj = strangers
         if self.content_length >= self.adj.max_request_body_size:
             self.expect_continue = False  # it is refused as it is
@@ -165,7 +163,7 @@ class Server(TcpWSGIServer):
         self.task_dispatcher.shutdown(timeout=1)
 
 
-def adjustments(chosen: Namespace) -> Adjustments:
+def adjustments(chosen: Namespace, is_for_files: Callable[[str], bool]) -> Adjustments:
     made = Adjustments(
         host=chosen.host,
         port=chosen.port,
@@ -179,7 +177,7 @@ def adjustments(chosen: Namespace) -> Adjustments:
         ident=None,
     )
     made.socket_options = [*made.socket_options, (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)]
-    made.shares_port = chosen.share_port
+    made.shares_port, made.is_for_files = chosen.share_port, is_for_files
     made.of_strangers = copy(made)
     made.of_strangers.max_request_body_size = settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1  # waitress means: less than
     return made
@@ -196,7 +194,10 @@ def main() -> None:
     chosen = parser.parse_args()
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # each connection is one, or two
-    server = Server(application, adj=adjustments(chosen))
+    from config.wsgi import application  # it sets Django up, and checks that this host is the site's
+    from datasets.uploads import is_for_files
+
+    server = Server(application, adj=adjustments(chosen, is_for_files))
     is_told_to_stop = False
 
     def stop(signum: int, frame: FrameType | None) -> None:

@@ -212,8 +212,8 @@ class KnownPairs:
         if pair and (other := _difference(pair, row.facts)):
             return Problem(
                 row.line,
-                f"the project has these two pictures as pair {pair.number}, with another {other}. Write what is there into "
-                "the manifest, or change the pair on its page first; a row that says the same changes nothing.",
+                f"the project has these two pictures as pair {pair.number}, with another {other}. Write what is there "
+                "into the manifest, or change the pair on its page first; a row that says the same changes nothing.",
             )
         return None
 

@@ -132,7 +132,7 @@ def delete_project(attempt: Attempt) -> dict[str, Any]:
     pictures = media_path(f"pictures/{project.pk}")
     studies = Study.objects.filter(campaign__project=project)
     with attempt.writing():
-        # Whoever begins a freeze waits, or is waited for: first the study, as they do, so that nobody waits in a circle.
+        # Whoever begins a freeze waits, or is waited for; first the study, as they do, so that none waits in a circle.
         list(studies.select_for_update(of=("self",)).order_by("pk"))
         Project.objects.select_for_update().get(pk=project.pk)
         _refuse(attempt.job)

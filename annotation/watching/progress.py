@@ -75,7 +75,7 @@ def held_beyond_answers(study: Study) -> Held | None:
     if not study.is_open or study.items.wanting_ratings().exists():
         return None
     seen = Assignment.objects.filter(participation=OuterRef("participation")).exclude(painted_at=None)
-    is_unbegun = Q(~Exists(seen), participation__n_answered=0)
+    is_unbegun = Q(participation__n_answered=0) & ~Q(Exists(seen))
     found = held_places(study).aggregate(
         n_places=Count("pk"),
         n_people=Count("participation", distinct=True),
