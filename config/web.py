@@ -48,10 +48,13 @@ class Request(HTTPRequestParser):
         super().parse_header(header_plus)
         strangers = self.adj.of_strangers
         is_long = self.chunked or self.content_length >= strangers.max_request_body_size
-        if is_long and not (self.adj.is_for_files(self.path) and known_as(parse_cookie(self.headers.get("COOKIE", "")))):
+        if is_long and not (self.adj.is_for_files(self.path) and self._account()):
             self.adj = strangers
         if self.content_length >= self.adj.max_request_body_size:
             self.expect_continue = False  # it is refused as it is
+
+    def _account(self) -> int | None:
+        return known_as(parse_cookie(self.headers.get("COOKIE", "")))
 
 
 class Task(WSGITask):
