@@ -56,7 +56,8 @@ class Site:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "TASKS_ENGINE"}}
-        return kept | BOSS | {"STUDIO_VAR": str(self.var), "PORT": str(self.port), "DEBUG": "False"}
+        of_this_site = {"STUDIO_VAR": str(self.var), "PORT": str(self.port), "DEBUG": "False"}
+        return kept | BOSS | of_this_site | {"JOINS_PER_ADDRESS": "1000/1"}  # all its people sit at this machine
 
     def manage(self, *arguments: str) -> str:
         """What the command prints, or an error with what it complains of."""
