@@ -3,6 +3,7 @@
 Every variable is named in docs/admins.md. A bad or missing value stops the start with a sentence that says what to do.
 """
 
+import os
 from pathlib import Path
 
 import environ
@@ -16,10 +17,14 @@ if (VAR_DIR / "studio.env").exists():
     env.read_env(VAR_DIR / "studio.env")
 
 
+WORDS_OF_EXAMPLES = ("change-me", "changeme", "django-insecure", "example", "password", "your-secret")
+
+
 def secret(name: str) -> str:
     """A secret of at least 32 characters: never made up here, since a new one would undo what the last one signed."""
     value = env.str(name, default="")
-    if len(value) < 32:
+    is_guessed = len(set(value)) < 10 or any(word in value.lower() for word in WORDS_OF_EXAMPLES)
+    if len(value) < 32 or is_guessed:
         raise ImproperlyConfigured(
             f"{name} must be set to at least 32 random characters. `make demo` writes one into var/studio.env; "
             """elsewhere run: python -c "import secrets; print(secrets.token_urlsafe(48))" and set it."""
@@ -54,7 +59,14 @@ def flag(name: str, *, default: bool) -> bool:
     return value in {"true", "1", "yes", "on"}
 
 
+os.umask(0o077)  # what any process of a site writes, its owner alone may read
+DEMO = flag("DEMO", default=False)  # a site to try things out on, for visitors of this machine alone
 DEBUG = flag("DEBUG", default=False)
+if DEBUG and not DEMO:
+    raise ImproperlyConfigured(
+        "DEBUG is on: errors would show code and settings to visitors. Set DEBUG=false; on a machine of your own, to "
+        "try things out, set DEMO=true beside it."
+    )
 SECRET_KEY = secret("SECRET_KEY")
 PSEUDONYM_KEY = secret("PSEUDONYM_KEY")  # names of annotators in releases; kept apart so that each can be changed alone
 if PSEUDONYM_KEY == SECRET_KEY:
@@ -80,9 +92,10 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "config.caching.not_kept",  # outermost: what the others answer themselves is for nobody else either
+    "config.headers.closed",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "annotation.languages.SpeakTheirLanguage",
     "config.known.remembered",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -186,11 +199,17 @@ FIRST_PAIR_SECONDS = 60 * number("FIRST_PAIR_MINUTES", default=10, least=1)
 PROXY_COUNT = int(number("PROXY_COUNT", default=0, least=0))
 
 HTTPS = flag("HTTPS", default=False)
+if DEMO and HTTPS:
+    raise ImproperlyConfigured(
+        "DEMO and HTTPS are both on, but a demo is for one machine. Take DEMO=true out of var/studio.env."
+    )
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 * 24 * 365 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+if HTTPS:  # a browser takes these from the site itself alone, not from its neighbours below the same domain
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -236,6 +255,7 @@ ACCEL_PREFIX = env.str("ACCEL_PREFIX", default="")
 UPLOAD_MAX_BYTES = int(number("UPLOAD_MAX_BYTES", default=4 * 1024**3, least=1))
 # Of files and folders in a zip that is imported: each takes a kilobyte and a half of a worker's memory, empty ones too.
 ZIP_MAX_FILES = int(number("ZIP_MAX_FILES", default=100_000, least=1))
+FILE_UPLOAD_PERMISSIONS = 0o600  # Django's own would let everybody on the machine read
 FILE_UPLOAD_HANDLERS = ["datasets.uploads.BoundedUpload"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bodies other than files; an answer is some 500 bytes
 

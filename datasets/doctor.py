@@ -17,6 +17,7 @@ from datasets.hosts import (
     disks,
     missing_static_files,
     no_database,
+    open_to_others,
     recorded_facts,
     unapplied_migrations,
 )
@@ -80,6 +81,11 @@ def room() -> Iterator[Finding]:
     yield from disks(folders)
 
 
+@examines()
+def readers() -> Iterator[Finding]:
+    yield from [*open_to_others()] or [Finding("who can read", "the user of this process alone.")]
+
+
 @examines(asks_database=True)
 def lanes() -> Iterator[Finding]:
     for lane, hosts in hosts_by_lane().items():
@@ -104,6 +110,9 @@ def jobs() -> Iterator[Finding]:
 def front() -> Iterator[Finding]:
     """What a web server in front has to fit."""
     local = {"localhost", "127.0.0.1", "[::1]"}
+    if settings.DEMO and set(settings.ALLOWED_HOSTS) - local:
+        says = "it is on, though the site has a name: what is asked of a real site is not asked of a demo."
+        yield Finding("DEMO", says, "Take DEMO=true out of var/studio.env.", stops=True)
     if settings.DEBUG:
         yield Finding("DEBUG", "it is on: errors show code and settings to visitors.", "Set DEBUG=false.")
     if "*" in settings.ALLOWED_HOSTS:

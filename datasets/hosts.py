@@ -7,6 +7,7 @@ would store pictures where no other host looks for them, and sign what none beli
 
 import hashlib
 import hmac
+import logging
 import os
 import shutil
 import socket
@@ -27,10 +28,13 @@ from datasets.files import media_path, store
 from datasets.models.hosts import SharedFact
 from datasets.refusals import Refusal
 
+log = logging.getLogger(__name__)
+
 STORAGE = "storage"
 KEYS = ("SECRET_KEY", "PSEUDONYM_KEY")
 SHARED = (STORAGE, *KEYS)
 MARK = "site-mark"  # below MEDIA_ROOT
+OTHERS = 0o077  # of a file's permissions: those of its group and of everybody
 LEAST_FREE_BYTES = 50 * 2**20  # with less a job is not begun: a picture and its drafts take some 30 MB
 LITTLE_FREE_BYTES = 2 * 2**30  # a training keeps three times its weights, an archive all pictures once more
 
@@ -62,6 +66,8 @@ def check_in() -> None:
         found = [*differences()]
     if found:
         raise Unfit(f"This host does not start. {' '.join(map(str, found))}")
+    for finding in open_to_others():
+        log.warning("%s", finding)
 
 
 def unfit() -> list[Finding]:
@@ -185,6 +191,17 @@ def disks(folders: Iterable[Path]) -> Iterator[Finding]:
             yield Finding("disk", f"the disk is full: {says}", "Make room there, or enlarge it.", stops=True)
         else:
             yield Finding("disk", says, "" if free > LITTLE_FREE_BYTES else "Make room there, or enlarge it.")
+
+
+def open_to_others() -> Iterator[Finding]:
+    """What this site keeps and other users of the machine can read: written by an older version, or moved here."""
+    kept = [Path(settings.VAR_DIR) / "studio.env", Path(settings.MEDIA_ROOT)]
+    if settings.DATABASES["default"]["ENGINE"] == "config.sqlite":
+        kept.append(Path(settings.DATABASES["default"]["NAME"]))
+    for path in kept:
+        if path.exists() and path.stat().st_mode & OTHERS and path.parent.stat().st_mode & OTHERS:
+            says = "other users of this machine can read it."
+            yield Finding("who can read", f"{path}: {says}", f"Run: chmod -R go-rwx {path}")
 
 
 # For jobs ---------------------------------------------------------------------------------------------------------

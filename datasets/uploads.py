@@ -82,7 +82,6 @@ def keep_upload(upload: TemporaryUploadedFile) -> str:
     try:
         shutil.move(upload.temporary_file_path(), draft)  # copies where the temporary folder is another disk
         draft.touch()  # its time is that of its arrival here
-        draft.chmod(settings.FILE_UPLOAD_PERMISSIONS)  # the worker may be another user
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -235,6 +235,21 @@ def test_every_page_has_the_strict_content_security_policy(arguments: dict[str, 
         assert "*" not in policy
 
 
+def test_every_answer_says_what_browsers_may_not_do_with_it(client: Client) -> None:
+    for url in (
+        "/static/studio.css",
+        reverse("login"),
+        reverse("health"),
+        "/nowhere/",
+        reverse("annotation:answer", args=[uuid4()]),
+    ):
+        headers = client.get(url).headers
+        assert "camera=()" in headers["Permissions-Policy"]
+        assert headers["Cross-Origin-Resource-Policy"] == headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+
+
 def test_pages_run_no_inline_script_or_style(arguments: dict[str, Any]) -> None:
     browser = make.browser(Participation.objects.latest("pk"))
     browser.force_login(make.member(Project.objects.get()))

@@ -14,7 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 ROOT = Path(__file__).resolve().parents[1]
 APPS = ("config", "annotation", "datasets", "scoring")
-SETTINGS = {"SECRET_KEY": "s" * 40, "PSEUDONYM_KEY": "p" * 40}
+ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+SETTINGS = {"SECRET_KEY": ALPHABET, "PSEUDONYM_KEY": ALPHABET[::-1]}
 
 # Runs in an interpreter of its own: imports all that the site may import, and notes who asks for torch.
 IMPORT_THE_SITE = """
@@ -87,7 +88,7 @@ def test_modules_are_named_for_what_they_do() -> None:
 
 def settings_with(monkeypatch: pytest.MonkeyPatch, folder: Path, **changes: str | None) -> dict[str, object]:
     """The settings as a fresh start would read them."""
-    for name in ("DATABASE_URL", "DEBUG", "HTTPS"):
+    for name in ("DATABASE_URL", "DEBUG", "DEMO", "HTTPS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in (SETTINGS | {"STUDIO_VAR": str(folder)} | changes).items():
         if value is None:
@@ -108,10 +109,14 @@ def test_two_secrets_are_enough_to_start(monkeypatch: pytest.MonkeyPatch, tmp_pa
         ("SECRET_KEY", None),
         ("SECRET_KEY", ""),
         ("SECRET_KEY", "too short"),
+        ("SECRET_KEY", "s" * 40),
+        ("SECRET_KEY", "django-insecure-0123456789abcdefghijklmnop"),
+        ("SECRET_KEY", "please-change-me-0123456789abcdefghijklmnop"),
         ("PSEUDONYM_KEY", None),
         ("PSEUDONYM_KEY", "too short"),
         ("PSEUDONYM_KEY", SETTINGS["SECRET_KEY"]),
         ("DEBUG", "perhaps"),
+        ("DEBUG", "true"),  # of no demo
         ("HTTPS", "2"),
         ("JOB_LEASE_SECONDS", "soon"),
         ("JOB_LEASE_SECONDS", "-1"),
@@ -135,6 +140,22 @@ def test_a_value_that_makes_no_sense_stops_the_start_by_its_name(
 ) -> None:
     with pytest.raises(ImproperlyConfigured, match=name):
         settings_with(monkeypatch, tmp_path, **{name: value})
+
+
+def test_a_demo_may_show_errors_and_may_not_stand_behind_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert settings_with(monkeypatch, tmp_path, DEBUG="true", DEMO="true")["DEBUG"] is True
+    with pytest.raises(ImproperlyConfigured, match="DEMO and HTTPS are both on"):
+        settings_with(monkeypatch, tmp_path, HTTPS="true", DEMO="true")
+
+
+def test_behind_tls_cookies_are_bound_to_the_site_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = settings_with(monkeypatch, tmp_path, HTTPS="true")
+    for cookie in ("SESSION", "CSRF"):
+        assert str(settings[f"{cookie}_COOKIE_NAME"]).startswith("__Host-")
+        assert settings[f"{cookie}_COOKIE_SECURE"] is True
+        assert (settings.get(f"{cookie}_COOKIE_DOMAIN"), settings.get(f"{cookie}_COOKIE_PATH", "/")) == (None, "/")
 
 
 def test_who_queued_jobs_in_redis_reads_what_to_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

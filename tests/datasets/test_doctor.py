@@ -50,7 +50,7 @@ def test_a_site_that_is_well_has_nothing_that_stops_it() -> None:
     said = {line[5:].partition(":")[0]: line[:4].strip() for line in lines}
     assert said.keys() == {
         *("database", "migrations", "static files", "storage", "SECRET_KEY", "PSEUDONYM_KEY", "disk", "lane short"),
-        *("lane train", "jobs", "HTTPS", "mail", "GPU", "weights"),
+        *("lane train", "jobs", "HTTPS", "mail", "GPU", "weights", "who can read"),
     }
     assert {said[what] for what in said if what not in {"weights", "disk"}} == {"ok"}
     [lane] = [line for line in lines if "lane train" in line]
@@ -64,6 +64,21 @@ def test_what_differs_stops_the_host_and_says_what_mends_it(settings: Any) -> No
     assert line.startswith("STOP")
     assert line.endswith("run: manage.py adopt PSEUDONYM_KEY")
     assert code == 1
+
+
+def test_what_other_users_of_the_machine_can_read_is_named_at_the_start_too(
+    settings: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.MEDIA_ROOT = tmp_path / "open" / "media"
+    hosts.check_in()
+    assert (tmp_path / "open").stat().st_mode & 0o777 == 0o700  # as any process of a site makes it
+    assert caplog.messages == []
+    for folder in (settings.MEDIA_ROOT, settings.MEDIA_ROOT.parent):
+        folder.chmod(0o755)
+    hosts.check_in()
+    [said] = caplog.messages
+    assert f"{settings.MEDIA_ROOT}: other users of this machine can read it. Run: chmod -R go-rwx" in said
+    assert any(said in line for line in lines_on("who can read"))
 
 
 def test_a_database_that_is_away_is_named_and_the_rest_looked_at() -> None:
