@@ -252,6 +252,8 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG
 # A web server in front may send files itself: the internal prefix that maps to MEDIA_ROOT (docs/admins.md).
 ACCEL_PREFIX = env.str("ACCEL_PREFIX", default="")
+BACKUP_DIR = env.str("BACKUP_DIR", default="")
+BACKUP_MAX_DAYS = number("BACKUP_MAX_DAYS", default=2, least=0)  # after which the doctor asks for a new one
 UPLOAD_MAX_BYTES = int(number("UPLOAD_MAX_BYTES", default=4 * 1024**3, least=1))
 # Of files and folders in a zip that is imported: each takes a kilobyte and a half of a worker's memory, empty ones too.
 ZIP_MAX_FILES = int(number("ZIP_MAX_FILES", default=100_000, least=1))

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from datasets.backup import backups
 from datasets.hosts import (
     KEYS,
     STORAGE,
@@ -84,6 +85,19 @@ def room() -> Iterator[Finding]:
 @examines()
 def readers() -> Iterator[Finding]:
     yield from [*open_to_others()] or [Finding("who can read", "the user of this process alone.")]
+
+
+@examines()
+def last_backup() -> Iterator[Finding]:
+    if not settings.BACKUP_DIR:
+        mend = "Set BACKUP_DIR, and make one every day: manage.py backup"
+        yield Finding("backup", "where backups are is not said, so none is known.", mend)
+        return
+    last = next(iter(backups(Path(settings.BACKUP_DIR))), None)
+    age = timezone.now() - last.made_at if last else None
+    says = f"the last whole one is of {last.made_at:%Y-%m-%d %H:%M} UTC." if last else "there is no whole one."
+    is_old = age is None or age > timedelta(days=settings.BACKUP_MAX_DAYS)
+    yield Finding("backup", says, "Make one: manage.py backup" if is_old else "")
 
 
 @examines(asks_database=True)

@@ -34,6 +34,7 @@ STORAGE = "storage"
 KEYS = ("SECRET_KEY", "PSEUDONYM_KEY")
 SHARED = (STORAGE, *KEYS)
 MARK = "site-mark"  # below MEDIA_ROOT
+RESTORING = "restoring"  # below MEDIA_ROOT while a backup is taken back, with its name
 OTHERS = 0o077  # of a file's permissions: those of its group and of everybody
 LEAST_FREE_BYTES = 50 * 2**20  # with less a job is not begun: a picture and its drafts take some 30 MB
 LITTLE_FREE_BYTES = 2 * 2**30  # a training keeps three times its weights, an archive all pictures once more
@@ -62,7 +63,8 @@ def check_in() -> None:
     """Before a web host or worker begins: record what no host has recorded yet. Raises Unfit where this one differs."""
     found = [*unapplied_migrations()]
     if not found:
-        _record()
+        if not media_path(RESTORING).exists():
+            _record()
         found = [*differences()]
     if found:
         raise Unfit(f"This host does not start. {' '.join(map(str, found))}")
@@ -161,6 +163,8 @@ def _storage(recorded: dict[str, str]) -> Iterator[Finding]:
 
 
 def _wrong_with_mark(recorded: str | None) -> str:
+    if media_path(RESTORING).exists():
+        return "is being restored from a backup, or that was interrupted: run the same command again"
     if recorded is None:
         return ""
     try:

@@ -94,7 +94,7 @@ def test_replies_are_as_the_schema_says_and_only_what_is_acknowledged_is_stored(
         assert Rating.objects.count() == Assignment.objects.exclude(answered_at=None).count()
 
     check()
-    assert Rating.objects.exists()
+    assert Rating.objects.exists() or mode is GenerationMode.NEGATIVE  # of which none need be an answer
 
 
 def skipping(body: Any) -> set[UUID]:
