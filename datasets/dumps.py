@@ -65,6 +65,15 @@ def is_empty() -> bool:
     return not connection.introspection.table_names()
 
 
+def drop_all() -> None:
+    """Every table, with what it holds."""
+    if is_sqlite():
+        return  # the file is replaced
+    with transaction.atomic(), connection.cursor() as cursor:
+        for table in connection.introspection.table_names():
+            cursor.execute(f"DROP TABLE {connection.ops.quote_name(table)} CASCADE")
+
+
 def _names_of_files() -> Sequence[str]:
     fields = [
         (model._meta.db_table, field.column)

@@ -14,7 +14,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from datasets import disk
 from datasets.backup import FORMAT, Backup, backups, damages, sha256_of
-from datasets.dumps import is_empty, undump
+from datasets.dumps import drop_all, is_empty, undump
 from datasets.files import DRAFTS, media_path
 from datasets.hosts import KEYS, RESTORING, fingerprint
 from datasets.refusals import Refusal
@@ -39,6 +39,8 @@ def restore(folder: Path, name: str = "") -> Backup:
         raise CannotRestore(f"This backup is not whole: {', '.join(found[:MOST_NAMED])}{more}. Choose an older one.")
     try:
         _copy_files(backup)
+        if not is_empty():  # by a restore that was interrupted
+            drop_all()
         undump(backup.folder / backup.manifest["database"]["file"])
     except OSError as error:
         if disk.is_full(error):
@@ -97,7 +99,7 @@ def _check_room_for(backup: Backup) -> None:
     begun = media_path(RESTORING)
     is_same = begun.exists() and begun.read_text().strip() == backup.folder.name
     is_new = not any(each.name != DRAFTS for each in media.glob("*"))
-    if not is_empty():
+    if not (is_empty() or is_same):
         raise CannotRestore("There is a site in this database already. Set DATABASE_URL to one that is new and empty.")
     if not (is_new or is_same):
         raise CannotRestore(f"There are files in {media} already. Move them away, or set STUDIO_VAR to a new folder.")

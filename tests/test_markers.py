@@ -21,6 +21,7 @@ ASKS_OR_LOCKS = {"select_for_update", "cursor", "raw", "RawSQL", "RunSQL"}
 LETS_THE_DATABASE_DECIDE = {"ignore_conflicts", "update_conflicts"}
 # Modules that no test imports, and the one by which tests come to all that they do.
 REACHED_BY = {
+    "datasets.dumps": "datasets.backup",
     "annotation.giving.draws": "annotation.giving.leases",
     "annotation.sql": "annotation.giving.leases",
     "annotation.answering.ratings": "annotation.answering.turn",
