@@ -18,6 +18,7 @@ DIALECTS = {
         "lease_end": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', %(lease_seconds)s || ' seconds')",
         "seconds_since_served": "(JULIANDAY('NOW') - JULIANDAY(served_at)) * 86400",
         "seconds_since_consent": "(JULIANDAY('NOW') - JULIANDAY(p.consented_at)) * 86400",
+        "seconds_since_first_sent": "(JULIANDAY('NOW') - JULIANDAY(MIN(a.served_at))) * 86400",
         "lock_participation": "",  # a transaction that writes has the database to itself from its beginning
         "lock_row": "",
         "lock_from_erasure": "",
@@ -29,6 +30,7 @@ DIALECTS = {
         "lease_end": "STATEMENT_TIMESTAMP() + %(lease_seconds)s * INTERVAL '1 second'",
         "seconds_since_served": "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - served_at)::float8",
         "seconds_since_consent": "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - p.consented_at)::float8",
+        "seconds_since_first_sent": "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - MIN(a.served_at))::float8",
         "lock_participation": "FOR NO KEY UPDATE OF p",
         "lock_row": "FOR NO KEY UPDATE",
         "lock_from_erasure": "FOR KEY SHARE",  # in the way of nobody but who deletes the row

@@ -19,6 +19,7 @@ from datasets.models.tries import Tally
 from datasets.refusals import Refusal
 
 FORGET_EVERY = 600  # seconds
+BATCH = 500  # rows in a transaction
 
 
 @dataclass(frozen=True)
@@ -113,15 +114,21 @@ def give_back(counted: Iterable[Count]) -> None:
 
 def forget_all() -> int:
     """Begin to count anew, for everybody; how many counts there were."""
-    n, _ = Tally.objects.all().delete()
-    return n
+    return sum(iter(lambda: _forget(Tally.objects.all()), 0))
 
 
 @repeats(every=FORGET_EVERY)
 def forget_what_counts_no_more() -> None:
+    while _forget(Tally.objects.filter(ends_at__lt=timezone.now())):
+        pass
+
+
+def _forget(rows: QuerySet[Tally]) -> int:
+    """A batch of them, but for those that a try is being counted in; how many."""
     with transaction.atomic():
-        over = Tally.objects.filter(ends_at__lt=timezone.now()).select_for_update(skip_locked=True)
-        Tally.objects.filter(pk__in=list(over.values_list("pk", flat=True))).delete()
+        batch = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:BATCH])
+        Tally.objects.filter(pk__in=batch).delete()
+    return len(batch)
 
 
 def _rows(counts: Iterable[Count]) -> QuerySet[Tally]:

@@ -118,6 +118,7 @@ def served(person: Person, *, may_wait: bool = False) -> Session:
         leases = _held(person, n_shown)
     if not all(lease.is_served for lease in leases):
         change(statements.SERVE, participation=person.pk, first=leases[0].position, last=leases[-1].position)
+        person.note_sent()
     _renew(person)
     return Session(person, leases, is_finished=False)
 

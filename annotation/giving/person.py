@@ -38,6 +38,7 @@ class Person:
     n_answered: int
     has_seen: bool  # some pair, on their screen
     seconds_since_consent: float
+    seconds_since_first_sent: float | None  # None before, and after the first answer
     has_ended: bool
     is_member: bool  # who may take part in other studies of the project too
     mode: str
@@ -68,17 +69,23 @@ class Person:
     def n_left(self) -> int:
         return self.n_planned - self.n_answered
 
+    def note_sent(self) -> None:
+        if self.seconds_since_first_sent is None:
+            self.seconds_since_first_sent = 0
+
     @property
     def seconds_to_wait(self) -> int:
         """For which their pairs wait from now on: as the study says, and less while they have seen none of them.
 
-        Whoever agrees to take part and goes away keeps nobody else out for long. A pair that was just sent has time to
-        appear and, where no script says that it has, to be answered.
+        Whoever agrees to take part and goes away keeps nobody else out for long, nor does asking again. The first pair
+        that is sent has time to appear and, where no script says that it has, to be answered.
         """
         if self.n_answered or self.has_seen:
             return self.lease_seconds
-        since_consent = settings.FIRST_PAIR_SECONDS - self.seconds_since_consent
-        return min(self.lease_seconds, max(ceil(since_consent), TO_APPEAR_SECONDS))
+        left = settings.FIRST_PAIR_SECONDS - self.seconds_since_consent
+        if self.seconds_since_first_sent is not None:
+            left = max(left, TO_APPEAR_SECONDS - self.seconds_since_first_sent)
+        return min(self.lease_seconds, max(0, ceil(left)))
 
     @cached_property
     def has_few_originals(self) -> bool:

@@ -12,7 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.answering.turn import take_turn
+from annotation.giving.leases import expired
 from annotation.models.people import Invitation, Participation
+from annotation.models.ratings import Assignment
 from annotation.studies.wording import current_texts
 from datasets.models.tries import Tally
 from tests import make
@@ -38,6 +40,7 @@ def page(name: str, of: Participation) -> str:
 
 def pass_minutes(n: int) -> None:
     past = timedelta(minutes=n)
+    Assignment.objects.exclude(served_at=None).update(served_at=F("served_at") - past)
     Participation.objects.update(consented_at=F("consented_at") - past, leased_until=F("leased_until") - past)
 
 
@@ -120,12 +123,27 @@ def test_places_wait_as_the_study_says_once_a_pair_was_on_the_screen() -> None:
     assert minutes_held(person) == 10
     pass_minutes(2)
     sent = rating_page(person).context["lease"]
-    assert minutes_held(person) == 8  # from the consent on: asking again and again holds nothing for longer
+    assert minutes_held(person) == 8
     take_turn(person, [], painted=sent["assignment"])
     assert minutes_held(person) == 30
     pass_minutes(20)
     assert make.browser(person).get(page("rest", person)).status_code == 200
     assert minutes_held(person) == 30
+
+
+def test_who_asks_again_and_again_and_sees_nothing_holds_places_for_no_longer() -> None:
+    join(make.invitation(make.study(n_pairs=4)))
+    person = Participation.objects.get()
+    pass_minutes(9)
+    rating_page(person)
+    assert minutes_held(person) == 5  # for the pair to appear
+    pass_minutes(4)
+    for name in ("rate", "rest", "rate"):
+        make.browser(person).get(page(name, person))
+    assert minutes_held(person) == 1
+    pass_minutes(2)
+    make.browser(person).get(page("rest", person))
+    assert expired(person.study_id).get() == person
 
 
 @pytest.mark.parametrize("said", [{"score": 5}, {"skips": "cannot_tell"}])
@@ -146,7 +164,7 @@ def test_who_reads_the_instructions_for_eleven_minutes_draws_again() -> None:
     join(link, "192.0.2.1")
     reply = rating_page(slow)
     assert reply.status_code == 200
-    assert minutes_held(slow) == 5  # for the pair to appear
+    assert minutes_held(slow) == 5
     make.rate_all(slow)
     assert_places_add_up(study)
 
