@@ -92,7 +92,7 @@ class CountedLogIns(ModelBackend):
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **others: Any
     ) -> User | None:
-        if request is None or username is None or password is None:
+        if request is None or username is None or password is None:  # nobody to count it for, or nothing to look at
             return None
         with counted_try(request, username) as tried:
             user = super().authenticate(request, username, password, **others)

@@ -132,7 +132,7 @@ def front() -> Iterator[Finding]:
     if "*" in settings.ALLOWED_HOSTS:
         yield Finding("ALLOWED_HOSTS", "any name is taken for the site's.", "Name the site's own.")
     if settings.HTTPS and not settings.PROXY_COUNT:
-        says = "it is 0 behind HTTPS: wrong passwords of all visitors are counted for the proxy's one address."
+        says = "it is 0 behind HTTPS: wrong passwords, and people who begin, are counted for the proxy's one address."
         yield Finding("PROXY_COUNT", says, "Set it to how many proxies of yours stand in front.")
     if not settings.HTTPS and set(settings.ALLOWED_HOSTS) - local:
         says = "it is off, though the site has a name: passwords and answers travel for all to read."

@@ -1,5 +1,6 @@
 """The pages of the person who rates."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -72,6 +73,7 @@ from datasets.models.projects import user_id
 from datasets.tries import Count, Limit, TooMany, give_back, look, take
 from datasets.visitors import visitor_address
 
+log = logging.getLogger(__name__)
 TRIED = "tried"  # in the address: the questions were answered, and not all of them rightly
 SOMEONE_ELSE = "someone-else"  # in the address: a new person at a browser where others have begun
 
@@ -125,6 +127,8 @@ def _join(request: HttpRequest, invitation: Invitation) -> HttpResponse:
                 )
             return remember(later.redirect("annotation:your-data", begun.public_id), begun)
     except (CannotJoin, TooMany) as refused:
+        if isinstance(refused, TooMany):
+            log.warning("study %s: many have begun from one address (a proxy's? set PROXY_COUNT)", study.pk)
         return _consent_page(request, study, refused=refused)
     return _consent_page(request, study)
 
