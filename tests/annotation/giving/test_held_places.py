@@ -146,6 +146,15 @@ def test_who_asks_again_and_again_and_sees_nothing_holds_places_for_no_longer() 
     assert expired(person.study_id).get() == person
 
 
+@pytest.mark.parametrize(("of_site", "of_study", "minutes"), [(120, 1800, 2), (3600, 300, 5)])
+def test_places_wait_for_the_first_pair_no_longer_than_site_and_study_say(
+    settings: Any, of_site: int, of_study: int, minutes: int
+) -> None:
+    settings.FIRST_PAIR_SECONDS = of_site
+    join(make.invitation(make.study(lease_seconds=of_study)))
+    assert minutes_held(Participation.objects.get()) == minutes
+
+
 @pytest.mark.parametrize("said", [{"score": 5}, {"skips": "cannot_tell"}])
 def test_an_answer_without_a_script_says_so_too(said: dict[str, Any]) -> None:
     join(make.invitation(make.study(n_pairs=4)))
