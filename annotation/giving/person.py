@@ -36,9 +36,10 @@ class Person:
     annotator: int
     seed: int
     n_answered: int
+    # Asked of those alone who have not answered yet.
     has_seen: bool  # some pair, on their screen
     seconds_since_consent: float
-    seconds_since_first_sent: float | None  # None before, and after the first answer
+    seconds_since_first_sent: float | None
     has_ended: bool
     is_member: bool  # who may take part in other studies of the project too
     mode: str

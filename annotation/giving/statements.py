@@ -166,7 +166,8 @@ SELECT p.id, p.public_id, p.study_id, p.annotator_id, p.seed, p.n_answered,
   p.n_answered = 0 AND EXISTS (
     SELECT 1 FROM annotation_assignment a
     WHERE a.participation_id = p.id AND (a.painted_at IS NOT NULL OR a.skipped_at IS NOT NULL)),
-  {seconds_since_consent}, CASE WHEN p.n_answered = 0 THEN (
+  CASE WHEN p.n_answered = 0 THEN {seconds_since_consent} ELSE 0 END,
+  CASE WHEN p.n_answered = 0 THEN (
     SELECT {seconds_since_first_sent} FROM annotation_assignment a WHERE a.participation_id = p.id) END,
   p.finished_at IS NOT NULL OR p.withdrawn_at IS NOT NULL, n.user_id IS NOT NULL,
   s.mode, s.state, s."window", s.lease_seconds, s.spacing, s.side,
