@@ -14,7 +14,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.text import slugify
 
-from annotation.models.people import Participation
+from annotation.models.people import NameInRelease, Participation
 from annotation.models.ratings import Cue, Revision
 from annotation.models.studies import Item, Study, StudyText
 from annotation.sql import fetch_all
@@ -31,6 +31,7 @@ from datasets.models.releases import OtherAnswer, Release
 from datasets.refusals import Refusal
 from datasets.releases import (
     FORMAT,
+    Names,
     ReleasedCue,
     ReleasedPair,
     ReleasedRating,
@@ -38,8 +39,6 @@ from datasets.releases import (
     begin_release,
     discard_draft,
     finish_release,
-    group_name,
-    pseudonym,
     release_agreement,
     write_labels,
     write_other_answers,
@@ -176,13 +175,18 @@ def _freeze(attempt: Attempt, study: Study) -> dict[str, Any]:
     if not used:
         raise JobFailed("No rating is left to release: everybody has withdrawn or been set aside.")
     release = _draft(attempt, study, cutoff, answers, used)
-    n_labels = _write(attempt, release, study, used)
-    _write_set_aside(attempt, release, study, answers, used)
-    _write_other_answers(attempt, release, study, cutoff, {each.participation for each in answers})
-    agreement = release_agreement(release, by_rule=_names(release, answers, out_by_rule))
+    names = Names()
+    n_labels = _write(attempt, release, study, used, names)
+    _write_set_aside(attempt, release, study, answers, used, names)
+    _write_other_answers(attempt, release, study, cutoff, {each.participation for each in answers}, names)
+    agreement = release_agreement(release, by_rule=_names(names, answers, out_by_rule))
     content = content_hash(release)
     with attempt.writing(n_done=n_labels):
         _hold(people, study)
+        NameInRelease.objects.bulk_create(
+            NameInRelease(release=release, annotator_id=annotator, name=name)
+            for annotator, name in names.people.items()
+        )
         finish_release(release, agreement=agreement, content_hash=content)
     return {"release": release.pk, "slug": release.slug, "version": release.version, "n_labels": n_labels}
 
@@ -206,7 +210,7 @@ def _hold(people: set[int], study: Study) -> None:
 
 
 def _write_set_aside(
-    attempt: Attempt, release: Release, study: Study, answers: list[_Answer], used: list[_Answer]
+    attempt: Attempt, release: Release, study: Study, answers: list[_Answer], used: list[_Answer], names: Names
 ) -> None:
     is_used = {each.participation for each in used}
     rest = iter([each for each in answers if each.participation not in is_used])
@@ -219,8 +223,8 @@ def _write_set_aside(
                 [
                     SetAside(
                         pair=items[each.item].pair.number,
-                        group=group_name(release, items[each.item].pair.group),
-                        annotator=_name(release, each),
+                        group=names.group(items[each.item].pair.group),
+                        annotator=names.person(each.person),
                         score=each.score,
                         cues=cues.get(each.revision, ()),
                     )
@@ -229,7 +233,9 @@ def _write_set_aside(
             )
 
 
-def _write_other_answers(attempt: Attempt, release: Release, study: Study, cutoff: datetime, people: set[int]) -> None:
+def _write_other_answers(
+    attempt: Attempt, release: Release, study: Study, cutoff: datetime, people: set[int], names: Names
+) -> None:
     """Of these participations: whoever gave no rating that is released, used or set aside, is not in the release."""
     asked = "rating__assignment__"
     facts = {
@@ -252,7 +258,7 @@ def _write_other_answers(attempt: Attempt, release: Release, study: Study, cutof
                 [
                     OtherAnswer(
                         release=release,
-                        annotator=pseudonym(release, f"annotator:{row['person']}"),
+                        annotator=names.person(row["person"]),
                         score=row["score"],
                         seconds=None if row["rating__seconds"] is None else round(row["rating__seconds"], 1),
                         **{name: row[name] for name in facts},
@@ -272,12 +278,8 @@ def _out_by_rule(study: Study, cutoff: datetime) -> set[int] | None:
     return {participation for participation, card in cards.items() if rule.sets_aside(card)}
 
 
-def _names(release: Release, answers: list[_Answer], people: set[int] | None) -> set[str] | None:
-    return None if people is None else {_name(release, each) for each in answers if each.participation in people}
-
-
-def _name(release: Release, each: _Answer) -> str:
-    return pseudonym(release, f"annotator:{each.person}")
+def _names(names: Names, answers: list[_Answer], people: set[int] | None) -> set[str] | None:
+    return None if people is None else {names.person(each.person) for each in answers if each.participation in people}
 
 
 def _answers(study: Study, cutoff: datetime) -> list[_Answer]:
@@ -366,17 +368,17 @@ def _preregistration(study: Study, cutoff: datetime) -> dict[str, Any] | None:
     return {"fixed": kept.fixed, "sha256": kept.sha256, "fixed_at": kept.fixed_at.isoformat(), "deviations": changes}
 
 
-def _write(attempt: Attempt, release: Release, study: Study, answers: list[_Answer]) -> int:
+def _write(attempt: Attempt, release: Release, study: Study, answers: list[_Answer], names: Names) -> int:
     n_done = 0
-    pairs = _released_pairs(release, study, answers)
+    pairs = _released_pairs(study, answers, names)
     while batch := list(islice(pairs, LABELS_AT_ONCE)):
         with attempt.writing(n_done=n_done + len(batch)):
-            write_labels(release, batch, first_number=n_done + 1)
+            write_labels(release, batch, names=names, first_number=n_done + 1)
         n_done += len(batch)
     return n_done
 
 
-def _released_pairs(release: Release, study: Study, answers: list[_Answer]) -> Iterator[ReleasedPair]:
+def _released_pairs(study: Study, answers: list[_Answer], names: Names) -> Iterator[ReleasedPair]:
     codes, items = np.unique([each.item for each in answers], return_inverse=True)
     _, people = np.unique([each.person for each in answers], return_inverse=True)
     consensus = corrected_scores(items, people, np.array([each.score for each in answers], dtype=float))
@@ -392,7 +394,7 @@ def _released_pairs(release: Release, study: Study, answers: list[_Answer]) -> I
                 pair=pair,
                 original=shown[pair.original_id] if pair.original_id else None,
                 anonymized=shown[pair.anonymized_id],
-                ratings=[_released(release, answer, cues.get(answer.revision, ())) for answer in its],
+                ratings=[_released(names, answer, cues.get(answer.revision, ())) for answer in its],
                 corrected=float(consensus.score[i]) if consensus.se is not None else None,
                 corrected_se=float(consensus.se[i]) if consensus.se is not None else None,
                 is_core=rows[item].is_core if study.has_core else None,
@@ -427,9 +429,9 @@ def _cues(
     return found
 
 
-def _released(release: Release, answer: _Answer, cues: tuple[ReleasedCue, ...]) -> ReleasedRating:
+def _released(names: Names, answer: _Answer, cues: tuple[ReleasedCue, ...]) -> ReleasedRating:
     return ReleasedRating(
-        annotator=_name(release, answer),
+        annotator=names.person(answer.person),
         score=answer.score,
         seconds=answer.seconds,
         position=answer.position,

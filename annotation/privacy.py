@@ -5,10 +5,12 @@ import re
 from django.db import transaction
 from django.db.models import F
 
-from annotation.models.people import CODE_LENGTH, Participation, hash_of_code, new_withdrawal_code
+from annotation.models.people import CODE_LENGTH, NameInRelease, Participation, hash_of_code, new_withdrawal_code
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
+from datasets import ledger
 from datasets.models.releases import ReleaseNotice
+from datasets.traces import wipe_soon
 
 
 def code_to_show(participation: Participation) -> str | None:
@@ -41,14 +43,27 @@ def erase_participation(participation: Participation) -> None:
     # In step with the person, who may be answering, or beginning in another study, at this very moment.
     held = Participation.objects.select_for_update(of=("self", "annotator")).select_related("study", "annotator")
     mine = held.get(pk=participation.pk)
+    ledger.enter(mine.public_id)
     had_ratings = mine.assignments.exclude(answered_at=None).exists()
     _give_places_back(mine)
     study, annotator = mine.study, mine.annotator
     mine.delete()
+    NameInRelease.objects.filter(annotator=annotator, release__in=study.releases()).delete()
     if not annotator.participations.exists():
         annotator.delete()
     if had_ratings:
         _note_in_releases(study)
+    wipe_soon()
+
+
+@ledger.replays
+def _erase_again(is_erased: ledger.IsErased) -> int:
+    """Whoever came back with a backup from before their erasure."""
+    known = Participation.objects.values_list("pk", "public_id").iterator()
+    back = [pk for pk, public_id in known if is_erased(public_id)]
+    for participation in Participation.objects.filter(pk__in=back):
+        erase_participation(participation)
+    return len(back)
 
 
 def _give_places_back(participation: Participation) -> None:

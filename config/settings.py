@@ -68,7 +68,7 @@ if DEBUG and not DEMO:
         "try things out, set DEMO=true beside it."
     )
 SECRET_KEY = secret("SECRET_KEY")
-PSEUDONYM_KEY = secret("PSEUDONYM_KEY")  # names of annotators in releases; kept apart so that each can be changed alone
+PSEUDONYM_KEY = secret("PSEUDONYM_KEY")  # withdrawal codes and the ledger of erasures; apart, so that each can change
 if PSEUDONYM_KEY == SECRET_KEY:
     raise ImproperlyConfigured("PSEUDONYM_KEY and SECRET_KEY must differ: one is public once it leaks by the other.")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
@@ -143,7 +143,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
             "init_command": (
-                f"PRAGMA journal_mode=WAL; PRAGMA synchronous={SQLITE_SYNCHRONOUS}; PRAGMA cache_size=-32000;"
+                f"PRAGMA journal_mode=WAL; PRAGMA synchronous={SQLITE_SYNCHRONOUS}; PRAGMA cache_size=-32000; "
+                "PRAGMA secure_delete=ON;"  # what is deleted is overwritten, not only forgotten
             ),
         },
         # A file, not memory: threads and worker processes of the tests must share it.
@@ -252,6 +253,8 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG
 # A web server in front may send files itself: the internal prefix that maps to MEDIA_ROOT (docs/admins.md).
 ACCEL_PREFIX = env.str("ACCEL_PREFIX", default="")
+# Keyed hashes of whoever was erased; by default a file beside the media folder. On several hosts one that all share.
+ERASURE_LEDGER = env.str("ERASURE_LEDGER", default="")
 BACKUP_DIR = env.str("BACKUP_DIR", default="")
 BACKUP_MAX_DAYS = number("BACKUP_MAX_DAYS", default=2, least=0)  # after which the doctor asks for a new one
 UPLOAD_MAX_BYTES = int(number("UPLOAD_MAX_BYTES", default=4 * 1024**3, least=1))

@@ -125,7 +125,6 @@ class ReleaseAdmin(ReadOnly):
     list_filter = ["mode", "simulated", "project"]
     list_select_related = ["project"]
     search_fields = ["title", "slug", "content_hash"]
-    exclude = ["pseudonym_key"]  # with the setting, it would join a person's names in two releases
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Release]:
         return super().get_queryset(request).exclude(frozen_at=None)

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from django.conf import settings
 from django.db.models import Max
 from django.db.models.functions import Now
 
@@ -96,32 +95,37 @@ def begin_release(
         simulated=simulated,
         origins=origins,
         counting_rule=counting_rule,
-        pseudonym_key=secrets.token_hex(16),
         format=FORMAT,
     )
 
 
-def pseudonym(release: Release, person: str) -> str:
-    """A name for this person in this release only. Without PSEUDONYM_KEY nobody can join the names of two releases."""
-    return "R-" + _keyed(release, person)
+class Names:
+    """What people and groups are called in one release, and nowhere else.
+
+    They are made under a key that is drawn with this object and kept nowhere: once the freeze is over nobody can make
+    them again, or tell by them who is who in two releases.
+    """
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self.people: dict[int, str] = {}  # those that were asked for, by the id of the annotator
+
+    def person(self, annotator: int) -> str:
+        return self.people.setdefault(annotator, f"R-{self._drawn(f'annotator:{annotator}')}")
+
+    def group(self, group: str) -> str:
+        """What was imported may be the hash of an original that does not leave, or the name of a person."""
+        return f"G-{self._drawn(f'group:{group}')}"
+
+    def _drawn(self, what: str) -> str:
+        return hmac.new(self._key, what.encode(), hashlib.sha256).hexdigest()[:12]
 
 
-def group_name(release: Release, group: str) -> str:
-    """A name for this group in this release only: what was imported may be the hash of an original that does not leave,
-    or the name of a person."""
-    return "G-" + _keyed(release, f"group:{group}")
-
-
-def _keyed(release: Release, what: str) -> str:
-    message = f"{release.pseudonym_key}:{what}".encode()
-    return hmac.new(settings.PSEUDONYM_KEY.encode(), message, hashlib.sha256).hexdigest()[:12]
-
-
-def write_labels(release: Release, pairs: Iterable[ReleasedPair], *, first_number: int) -> None:
+def write_labels(release: Release, pairs: Iterable[ReleasedPair], *, names: Names, first_number: int) -> None:
     """Add labels, their ratings and the cues beside them to a draft. Call it in a transaction."""
     released = list(pairs)
     labels = Label.objects.bulk_create(
-        [_label(release, each, number) for number, each in enumerate(released, start=first_number)]
+        [_label(release, each, names, number) for number, each in enumerate(released, start=first_number)]
     )
     FrozenRating.objects.bulk_create(
         [
@@ -147,7 +151,7 @@ def write_labels(release: Release, pairs: Iterable[ReleasedPair], *, first_numbe
     )
 
 
-def _label(release: Release, released: ReleasedPair, number: int) -> Label:
+def _label(release: Release, released: ReleasedPair, names: Names, number: int) -> Label:
     pair, scores = released.pair, [rating.score for rating in released.ratings]
     shown = released.original if release.mode == "HA2" else None
     return Label(
@@ -161,7 +165,7 @@ def _label(release: Release, released: ReleasedPair, number: int) -> Label:
         original_file=pair.original_path if release.names_files and shown else "",
         anonymized_file=pair.anonymized_path if release.names_files else "",
         group=pair.group,
-        public_group=group_name(release, pair.group),
+        public_group=names.group(pair.group),
         part=part_of(pair.group),
         source=pair.source.name,
         method=pair.method,

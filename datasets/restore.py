@@ -17,6 +17,7 @@ from datasets.backup import FORMAT, Backup, backups, damages, sha256_of
 from datasets.dumps import drop_all, is_empty, undump
 from datasets.files import DRAFTS, media_path
 from datasets.hosts import KEYS, RESTORING, fingerprint
+from datasets.ledger import ledger_file, replay
 from datasets.refusals import Refusal
 
 MOST_NAMED = 5  # damages
@@ -26,11 +27,15 @@ class CannotRestore(Refusal):
     pass
 
 
-def restore(folder: Path, name: str = "") -> Backup:
+def restore(folder: Path, name: str = "", *, ledger: Path | None = None) -> tuple[Backup, int | None]:
     """The newest backup in this folder, or the one of this name. Everything is looked at before anything is written.
 
-    Where it is interrupted, the site does not start; the same command goes on. Raises CannotRestore.
+    Where it is interrupted, the site does not start; the same command goes on. Gives how many people were erased again
+    by the ledger, None where there is none. Raises CannotRestore.
     """
+    erased = ledger or ledger_file()
+    if ledger and not ledger.exists():
+        raise CannotRestore(f"There is no ledger of erasures at {ledger}.")
     backup = chosen(folder, name)
     _check_fits(backup)
     _check_room_for(backup)
@@ -48,8 +53,9 @@ def restore(folder: Path, name: str = "") -> Backup:
         raise
     call_command("migrate", verbosity=0)
     Session.objects.all().delete()  # of whoever was logged in then
+    n_erased = replay(erased) if erased.exists() else None
     media_path(RESTORING).unlink()
-    return backup
+    return backup, n_erased
 
 
 def chosen(folder: Path, name: str = "") -> Backup:

@@ -100,14 +100,6 @@ def test_a_notice_beside_a_release_is_read_there_and_a_release_retracted_by_its_
     assert admin.post(reverse("admin:datasets_releasenotice_delete", args=[notice.pk])).status_code == 403
 
 
-def test_the_admin_of_a_release_does_not_show_its_pseudonym_key(admin: Client) -> None:
-    release = make.release(make.rated_study(n_pairs=3, n_people=2))
-    page = admin.get(reverse("admin:datasets_release_change", args=[release.pk])).content.decode()
-    assert release.content_hash in page
-    assert release.pseudonym_key not in page
-    assert "seudonym key" not in page
-
-
 def test_the_admins_log_in_is_the_sites(client: Client) -> None:
     response = client.get("/admin/", follow=True)
     assert response.redirect_chain[-1][0].startswith("/login/?next=")

@@ -4,6 +4,7 @@ The dumps are those of tests/upgrades/VERSION, made by tests/upgrades/make_dump.
 """
 
 import hashlib
+import hmac
 import re
 import sqlite3
 import zipfile
@@ -16,13 +17,14 @@ from typing import Any
 import psycopg
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client, override_settings
 from django.urls import reverse
 
-from annotation.models.people import Invitation, Participation
+from annotation.models.people import Invitation, NameInRelease, Participation
 from annotation.models.ratings import Rating
 from annotation.models.studies import Study, StudyText
 from annotation.privacy import participation_with_code
@@ -42,6 +44,7 @@ VERSIONS = sorted(path.parent.name for path in UPGRADES.glob("*/sqlite.sql"))
 GONE = {
     "annotation_study.reserves_session": "a session is always set aside; what is left of one, at the next turn",
     "annotation_participation.withdrawal_code": "only its hash is kept",
+    "datasets_release.pseudonym_key": "names in releases are kept, so nobody can make them again",
 }
 # Tables and values that a later version calls otherwise.
 MOVED = {"annotation_studyplan": "annotation_preregistration"}
@@ -161,6 +164,18 @@ def test_withdrawal_codes_that_people_have_go_on_working(upgrade: Upgrade) -> No
     codes = upgrade.before["annotation_participation.withdrawal_code"]
     found = [participation_with_code(code) for code in codes]
     assert [person and person.pk for person in found] == upgrade.before["annotation_participation.id"]
+
+
+def test_names_in_releases_are_kept_for_the_people_who_have_them(upgrade: Upgrade) -> None:
+    kept = {(each.annotator_id, each.name) for each in NameInRelease.objects.all()}
+    [key] = upgrade.before["datasets_release.pseudonym_key"]
+
+    def name(person: int) -> str:
+        made = hmac.new(settings.PSEUDONYM_KEY.encode(), f"{key}:annotator:{person}".encode(), "sha256")
+        return f"R-{made.hexdigest()[:12]}"
+
+    assert {name for _, name in kept} == set(upgrade.before["datasets_frozenrating.annotator"])
+    assert kept == {(person, name(person)) for person, _ in kept}
 
 
 def is_lost(name: str, values: list[Any], upgrade: Upgrade) -> bool:

@@ -8,6 +8,7 @@ from django.utils.crypto import salted_hmac
 
 from annotation.models.studies import Campaign, Study, StudyText, new_seed
 from datasets.models.projects import Project
+from datasets.models.releases import Release
 
 
 def new_token() -> str:
@@ -53,6 +54,23 @@ class Annotator(models.Model):
 
     def __str__(self) -> str:
         return self.pseudonym
+
+
+class NameInRelease(models.Model):
+    """What a person is called in a frozen release. The row goes with them; there, the name is nobody's from then on."""
+
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="names")
+    annotator = models.ForeignKey(Annotator, on_delete=models.CASCADE, related_name="names_in_releases")
+    name = models.CharField(max_length=24)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["annotator", "release"], name="one_name_per_release"),
+            models.UniqueConstraint(fields=["release", "name"], name="one_person_per_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Invitation(models.Model):

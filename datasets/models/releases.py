@@ -44,8 +44,6 @@ class Release(models.Model):
     simulated = models.BooleanField(default=False)
     origins = models.JSONField(default=dict)  # the study, its wording with hashes, and the cut-off time
     counting_rule = models.TextField()
-    # The public half of the pseudonyms' key; the secret half is the setting PSEUDONYM_KEY.
-    pseudonym_key = models.CharField(max_length=64)
     agreement = models.JSONField(default=dict)
     content_hash = models.CharField(max_length=64, blank=True)
     format = models.PositiveSmallIntegerField(default=1)  # of its files (datasets/content.py)

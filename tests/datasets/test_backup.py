@@ -22,9 +22,11 @@ from psycopg.sql import SQL, Identifier
 
 from annotation.models.ratings import Revision
 from annotation.models.studies import Study
+from annotation.privacy import erase_participation
 from datasets.backup import MANIFEST, CannotBackUp, back_up, backups, damages
 from datasets.files import media_path
 from datasets.hosts import RESTORING, Unfit, check_in
+from datasets.ledger import ledger_file
 from datasets.models.pictures import Image
 from datasets.restore import CannotRestore, restore
 from tests import make
@@ -133,11 +135,19 @@ def test_what_was_acknowledged_before_a_backup_is_on_the_empty_machine_that_take
         made = back_up(folder)
     assert [*damages(made)] == []
     assert made.manifest["missing"] == []
-    done = run(elsewhere, "restore", str(folder))
+    gone = study.participations.latest("pk")
+    theirs = {
+        str(key)
+        for key in Revision.objects.filter(rating__assignment__participation=gone).values_list("key", flat=True)
+    }
+    erase_participation(gone)
+    done = run(elsewhere, "restore", str(folder), "--ledger", str(ledger_file()))
     assert done.returncode == 0, done.stderr
+    assert "1 who were erased since are erased again." in done.stdout
     assert "Everybody logs in anew." in done.stdout
     found = looked_at(elsewhere)
-    assert {*found["answers"]} >= before | said
+    assert {*found["answers"]} >= (before | said) - theirs
+    assert not theirs & {*found["answers"]}
     assert found["pictures"] == [hashlib.sha256(each.display.read()).hexdigest() for each in Image.objects.all()]
     assert (found["turn"], found["sessions"], found["archive"]) == (200, 0, archive)
 

@@ -15,7 +15,6 @@ from django.urls import reverse
 
 from annotation.models.quality import Decision
 from datasets.models.releases import Release
-from datasets.releases import group_name
 from datasets.rows import LABEL_COLUMNS
 from tests import make
 
@@ -50,7 +49,8 @@ def test_labels_say_which_pairs_are_of_the_core(rule: str, tmp_path: Path) -> No
     labels = rows(unzipped(release, tmp_path), "labels.csv")
     assert list(labels[0]) == [*LABEL_COLUMNS, "is_core"]
     core = set(study.items.filter(is_core=True).values_list("group", flat=True))
-    assert {row["group"] for row in labels if row["is_core"] == "1"} == {group_name(release, name) for name in core}
+    public = {label.group: label.public_group for label in release.labels.all()}
+    assert {row["group"] for row in labels if row["is_core"] == "1"} == {public[name] for name in core}
     assert [row["is_core"] for row in labels].count("1") == 2
     assert {row["is_core"] for row in labels} == {"0", "1"}
 

@@ -1,10 +1,9 @@
 import pytest
-from django.conf import settings as site
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from datasets.models.releases import FrozenRating, Release
-from datasets.releases import begin_release, discard_draft, finish_release, pseudonym
+from datasets.releases import Names, begin_release, discard_draft, finish_release
 from tests import make
 from tests.races import at_once
 
@@ -57,14 +56,11 @@ def test_freezes_that_begin_at_the_same_moment_take_different_versions():
     assert sorted(at_once(*[begin] * 6)) == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_pseudonym_is_the_same_within_a_release_and_another_in_the_next():
-    first, second = draft(), draft()
-    assert pseudonym(first, "annotator:1") == pseudonym(first, "annotator:1")
-    assert len({pseudonym(release, f"annotator:{n}") for release in (first, second) for n in (1, 2)}) == 4
-
-
-def test_a_pseudonym_cannot_be_made_without_the_sites_secret(settings):
-    release = draft()
-    ours = pseudonym(release, "annotator:1")
-    settings.PSEUDONYM_KEY = site.SECRET_KEY
-    assert pseudonym(release, "annotator:1") != ours
+def test_a_name_is_the_same_within_a_release_and_another_in_the_next():
+    first, second = Names(), Names()
+    assert first.person(1) == first.person(1)
+    assert first.group("g") == first.group("g")
+    assert (
+        len({name for names in (first, second) for name in (names.person(1), names.person(2), names.group("1"))}) == 6
+    )
+    assert first.people == {1: first.person(1), 2: first.person(2)}

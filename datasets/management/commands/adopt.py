@@ -9,7 +9,7 @@ class Command(TellingCommand):
     help = (
         "After a deliberate change: take this host's media folder (storage) or key as the site's. Hosts that have "
         "another do not start from then on. Another SECRET_KEY ends sessions and return addresses; another "
-        "PSEUDONYM_KEY gives the people of later releases other names."
+        "PSEUDONYM_KEY voids withdrawal codes and the ledger of erasures."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

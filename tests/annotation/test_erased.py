@@ -1,0 +1,157 @@
+"""Erased is gone: from the database's files, from what names people in releases, and from a backup that comes back."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from io import StringIO
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from annotation.models.people import Annotator, NameInRelease, Participation
+from annotation.models.ratings import Remark
+from annotation.privacy import erase_participation
+from datasets import ledger
+from datasets.files import media_path
+from datasets.models.releases import FrozenRating, Release
+from datasets.traces import empty_log, empty_what_was_busy
+from tests import make
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.postgres,
+    pytest.mark.usefixtures("media_of_its_own"),
+]
+on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="the files of a PostgreSQL server are its own")
+
+
+@pytest.fixture
+def mark() -> str:
+    """What somebody wrote, unlike anything else that was ever written here."""
+    return f"Her name is on the door, {uuid4().hex}."
+
+
+@pytest.fixture
+def person(mark: str) -> Participation:
+    made = make.participation(make.study(n_pairs=2))
+    make.rating(make.leases(made)[0], 5, note=mark)
+    assert Remark.objects.get().note == mark
+    return made
+
+
+def files_of_the_site() -> Iterator[Path]:
+    database = Path(connection.settings_dict["NAME"])
+    yield from database.parent.glob(f"{database.name}*")
+    yield from (path for path in media_path("..").rglob("*") if path.is_file())
+
+
+def told_by(mark: str) -> list[Path]:
+    return [path for path in files_of_the_site() if mark.encode() in path.read_bytes()]
+
+
+@on_sqlite
+def test_what_somebody_wrote_is_in_no_file_of_the_site_once_they_are_erased(person: Participation, mark: str) -> None:
+    assert told_by(mark)
+    code = make.code(person)
+    browser = Client()
+    browser.post(reverse("annotation:withdrawal"), {"code": code})
+    browser.post(reverse("annotation:withdrawal"), {"code": code, "confirm": "on"})
+    assert not Participation.objects.exists()
+    assert told_by(mark) == []
+
+
+@on_sqlite
+def test_whoever_erases_waits_for_no_reader_and_the_log_is_emptied_after_them(person: Participation, mark: str) -> None:
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM annotation_participation").fetchone() == (1,)
+        erase_participation(person)
+        assert not Participation.objects.exists()
+        assert empty_log() is False
+        assert told_by(mark)
+        reader.execute("COMMIT")
+    empty_what_was_busy()
+    assert told_by(mark) == []
+
+
+# Releases ----------------------------------------------------------------------------------------------------------
+
+
+def test_names_in_a_release_are_kept_beside_it_and_one_goes_with_its_person() -> None:
+    study = make.rated_study(n_pairs=3, n_people=3)
+    release = make.release(study)
+    released = set(FrozenRating.objects.values_list("annotator", flat=True))
+    assert {each.name for each in release.names.all()} == released
+    assert len(released) == 3
+    gone, stays = Annotator.objects.order_by("pk")[:2]
+    theirs = release.names.get(annotator=gone).name
+    erase_participation(gone.participations.get())
+    assert not release.names.filter(name=theirs).exists()
+    assert release.names.filter(annotator=stays).exists()
+    assert set(FrozenRating.objects.values_list("annotator", flat=True)) == released  # its bytes stay
+
+
+def test_a_person_who_stays_in_another_study_keeps_the_names_in_its_releases_alone() -> None:
+    first = make.rated_study(n_pairs=2, n_people=1)
+    member = make.participation(first, by=make.member(first.project))
+    second = make.study(first.project, n_pairs=0, goal=5)
+    make.more_wanted(first)
+    make.rate_all(member)
+    again = make.participation(second, annotator=member.annotator)
+    make.rate_all(again)
+    named = {study: make.release(study) for study in (first, second)}
+    erase_participation(member)
+    left = NameInRelease.objects.filter(annotator=again.annotator)
+    assert [each.release for each in left] == [named[second]]
+
+
+def test_the_next_version_has_other_names_and_no_key_is_left_to_make_them_by() -> None:
+    study = make.rated_study(n_pairs=3, n_people=2)
+    first, second = make.release(study), make.release(study)
+    names = [{each.name for each in release.names.all()} for release in (first, second)]
+    groups = [set(release.labels.values_list("public_group", flat=True)) for release in (first, second)]
+    assert not names[0] & names[1]
+    assert not groups[0] & groups[1]
+    assert [field.name for field in Release._meta.get_fields() if "key" in field.name] == []
+
+
+def test_whoever_asks_is_told_what_they_are_called_in_releases() -> None:
+    study = make.rated_study(n_pairs=3, n_people=1)
+    [person] = Annotator.objects.all()
+    name = f"{study.project.slug}/{study.campaign.slug}/HA2"
+    said = StringIO()
+    call_command("names_in_releases", name, person.pseudonym, stdout=said)
+    assert said.getvalue() == f"{person.pseudonym} is in no release of {name}.\n"
+    release = make.release(study)
+    call_command("names_in_releases", name, person.pseudonym, stdout=(said := StringIO()))
+    assert said.getvalue() == f"{release.slug}/1  {release.names.get().name}\n"
+
+
+# The ledger --------------------------------------------------------------------------------------------------------
+
+
+def test_who_was_erased_stands_in_the_ledger_and_nobody_can_read_who(person: Participation) -> None:
+    file = ledger.ledger_file()
+    assert not file.is_relative_to(media_path("."))
+    erase_participation(person)
+    assert file.stat().st_mode & 0o077 == 0
+    said = file.read_text()
+    assert len(said) == 65
+    assert person.public_id.hex not in said
+
+
+def test_whoever_comes_back_with_an_old_backup_is_erased_again_and_nobody_else(
+    person: Participation, tmp_path: Path
+) -> None:
+    other = make.participation(person.study)
+    ledger.enter(person.public_id)
+    file = tmp_path / "ledger"
+    file.write_text(ledger.ledger_file().read_text() + "0123abcd")  # and half a line, of a power cut
+    assert ledger.replay(file) == 1
+    assert list(Participation.objects.all()) == [other]
+    assert ledger.replay(file) == 0
