@@ -27,7 +27,26 @@ FULL = gettext_noop(
     "A disk of the server is full. What you sent just now was not stored; please keep this page open and try again "
     "in a few minutes."
 )
-_said_at = -float(SAY_EVERY_SECONDS)
+
+
+class Seldom:
+    """Says a thing at most once in so many seconds, however often it happens: one line for all requests of a while."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        self._last = -self._seconds
+
+    def is_due(self) -> bool:
+        is_due = monotonic() - self._last >= self._seconds
+        if is_due:
+            self._last = monotonic()
+        return is_due
+
+
+said = Seldom(SAY_EVERY_SECONDS)
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
@@ -40,7 +59,8 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
 
 
 def unavailable(request: HttpRequest, error: BaseException | None, detail: str, reason: str) -> HttpResponse:
-    _say(reason, error)
+    if said.is_due():  # without a traceback: no code is at fault
+        log.error("%s, requests are answered 503: %s", reason, " ".join(str(error).split()))
     response: HttpResponse
     if request.get_preferred_type(["text/plain", "application/json"]) == "application/json":
         response = JsonResponse({"detail": gettext(detail)}, status=503)
@@ -49,11 +69,3 @@ def unavailable(request: HttpRequest, error: BaseException | None, detail: str, 
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     response["Cache-Control"] = "no-store"
     return response
-
-
-def _say(reason: str, error: BaseException | None) -> None:
-    """One line for all requests of some seconds, without a traceback: no code is at fault."""
-    global _said_at
-    if monotonic() - _said_at >= SAY_EVERY_SECONDS:
-        _said_at = monotonic()
-        log.error("%s, requests are answered 503: %s", reason, " ".join(str(error).split()))

@@ -255,6 +255,8 @@ WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG
 ACCEL_PREFIX = env.str("ACCEL_PREFIX", default="")
 # Keyed hashes of whoever was erased; by default a file beside the media folder. On several hosts one that all share.
 ERASURE_LEDGER = env.str("ERASURE_LEDGER", default="")
+# With less a job is not begun: a picture and its drafts take some 30 MB.
+DISK_LEAST_FREE_BYTES = int(number("DISK_LEAST_FREE_BYTES", default=50 * 1024**2, least=0))
 BACKUP_DIR = env.str("BACKUP_DIR", default="")
 BACKUP_MAX_DAYS = number("BACKUP_MAX_DAYS", default=2, least=0)  # after which the doctor asks for a new one
 UPLOAD_MAX_BYTES = int(number("UPLOAD_MAX_BYTES", default=4 * 1024**3, least=1))

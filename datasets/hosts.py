@@ -36,7 +36,6 @@ SHARED = (STORAGE, *KEYS)
 MARK = "site-mark"  # below MEDIA_ROOT
 RESTORING = "restoring"  # below MEDIA_ROOT while a backup is taken back, with its name
 OTHERS = 0o077  # of a file's permissions: those of its group and of everybody
-LEAST_FREE_BYTES = 50 * 2**20  # with less a job is not begun: a picture and its drafts take some 30 MB
 LITTLE_FREE_BYTES = 2 * 2**30  # a training keeps three times its weights, an archive all pictures once more
 
 
@@ -191,7 +190,7 @@ def disks(folders: Iterable[Path]) -> Iterator[Finding]:
         says = f"{free / 1e9:.1f} GB are free in {folder}."
         if not os.access(there, os.W_OK):
             yield Finding("disk", f"{folder} cannot be written to.", "Give it to the user of this process.", stops=True)
-        elif free < LEAST_FREE_BYTES:
+        elif free < settings.DISK_LEAST_FREE_BYTES:
             yield Finding("disk", f"the disk is full: {says}", "Make room there, or enlarge it.", stops=True)
         else:
             yield Finding("disk", says, "" if free > LITTLE_FREE_BYTES else "Make room there, or enlarge it.")

@@ -24,8 +24,8 @@ JSON = "application/json"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outage, "_said_at", -float(outage.SAY_EVERY_SECONDS))
+def _nothing_was_said() -> None:
+    outage.said.begin_anew()
 
 
 @pytest.fixture

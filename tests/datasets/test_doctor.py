@@ -148,6 +148,6 @@ def test_settings_that_do_not_fit_are_named(
     assert says in line
 
 
-def test_a_disk_without_room_stops_the_site(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "LEAST_FREE_BYTES", 2**80)
+def test_a_disk_without_room_stops_the_site(settings: Any) -> None:
+    settings.DISK_LEAST_FREE_BYTES = 2**80
     assert lines_on("disk")[0].startswith("STOP disk: the disk is full: ")
