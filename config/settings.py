@@ -257,6 +257,12 @@ ACCEL_PREFIX = env.str("ACCEL_PREFIX", default="")
 ERASURE_LEDGER = env.str("ERASURE_LEDGER", default="")
 # With less a job is not begun: a picture and its drafts take some 30 MB.
 DISK_LEAST_FREE_BYTES = int(number("DISK_LEAST_FREE_BYTES", default=50 * 1024**2, least=0))
+# Of one import, and of one job: more than any that we know of, and little enough for others to get their turn.
+MANIFEST_MAX_BYTES = int(number("MANIFEST_MAX_BYTES", default=150_000_000, least=1))
+IMPORT_MAX_ROWS = int(number("IMPORT_MAX_ROWS", default=1_000_000, least=1))
+IMPORT_MAX_PIXELS = int(number("IMPORT_MAX_PIXELS", default=1_000_000_000_000, least=1))  # decoded
+IMPORT_MAX_BYTES = int(number("IMPORT_MAX_BYTES", default=200 * 1024**3, least=1))  # of pictures, as they come
+JOB_MAX_SECONDS = number("JOB_MAX_SECONDS", default=12 * 3600, least=1)  # trainings are not meant
 BACKUP_DIR = env.str("BACKUP_DIR", default="")
 BACKUP_MAX_DAYS = number("BACKUP_MAX_DAYS", default=2, least=0)  # after which the doctor asks for a new one
 UPLOAD_MAX_BYTES = int(number("UPLOAD_MAX_BYTES", default=4 * 1024**3, least=1))
@@ -295,6 +301,9 @@ LOGGING = {
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["without_tokens"]},
     },
-    "loggers": {"django.request": {"filters": ["without_outages"]}},
+    "loggers": {
+        "django.request": {"filters": ["without_outages"]},
+        "waitress.queue": {"level": "ERROR"},  # that a request waits a moment for a thread is the rule on a busy site
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="WARNING").upper()},
 }

@@ -10,6 +10,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from django.conf import settings
+
 from datasets.alike import compare_originals
 from datasets.files import discard_old_drafts
 from datasets.images import image_rows, store_files
@@ -57,10 +59,10 @@ def _uploads(arguments: dict[str, Any]) -> list[Path]:
 
 
 @contextmanager
-def opened_manifest(root: Root) -> Iterator[tuple[Manifest, str]]:
-    """A root's manifest with its header read, and as what it is read, in words."""
+def opened_manifest(root: Root, look: Callable[[], None] = lambda: None) -> Iterator[tuple[Manifest, str]]:
+    """A root's manifest with its header read, and as what it is read, in words; `look` is called for each line."""
     with root.manifest_text() as text:
-        manifest = Manifest(text)
+        manifest = Manifest(text, look)
         yield (
             manifest,
             "its layout" if root.is_by_layout else f"{ENCODINGS[text.encoding]}, {DELIMITERS[manifest.delimiter]}",
@@ -74,14 +76,32 @@ def preview(root: Root) -> list[list[str]]:
     return [[row.anonymized, row.original, row.source, row.scope, row.method] for row in rows]
 
 
-def _reader(root: Root) -> Callable[[str], Picture]:
-    """Opens pictures by the safe door; an original beside its many versions is opened once."""
+def _reader(root: Root, attempt: Attempt) -> Callable[[str], Picture]:
+    """Opens pictures by the safe door; an original beside its many versions is opened once.
+
+    Raises JobFailed where they are more than one import may be, however often the same ones are named.
+    """
+    n_pixels = n_bytes = 0
 
     @lru_cache(maxsize=2)
     def picture(name: str) -> Picture:
-        return inspect(root.read(name))
+        nonlocal n_pixels, n_bytes
+        attempt.look()
+        opened = inspect(root.read(name))
+        n_pixels, n_bytes = n_pixels + opened.width * opened.height, n_bytes + len(opened.original)
+        _refuse_beyond("IMPORT_MAX_PIXELS", n_pixels, f"{n_pixels / 1e9:,.1f} gigapixels")
+        _refuse_beyond("IMPORT_MAX_BYTES", n_bytes, f"{n_bytes / 1e9:,.1f} GB")
+        return opened
 
     return picture
+
+
+def _refuse_beyond(setting: str, n: int, said: str) -> None:
+    if n > getattr(settings, setting):
+        raise JobFailed(
+            f"One import may not be as large as this one, {said} so far. Import it in parts, or ask an admin of the "
+            f"site to raise {setting}."
+        )
 
 
 def check(attempt: Attempt, root: Root) -> int:
@@ -89,13 +109,14 @@ def check(attempt: Attempt, root: Root) -> int:
 
     All problems stand in the job's report.
     """
-    picture, known, n_rows = _reader(root), KnownPairs(attempt.job.project), 0
+    picture, known, n_rows = _reader(root, attempt), KnownPairs(attempt.job.project), 0
     merged = MergedGroups(attempt.job.project)
-    with Report(attempt.job) as report, opened_manifest(root) as (manifest, read_as):
+    with Report(attempt.job) as report, opened_manifest(root, attempt.look) as (manifest, read_as):
         report.add(_doubts(manifest, attempt.arguments))
         rows = manifest.rows()
         while batch := list(islice(rows, PAIRS_AT_ONCE)):
             n_rows += len(batch)
+            _refuse_beyond("IMPORT_MAX_ROWS", n_rows, f"{n_rows:,} rows")
             report.add(known.problems([each for row in batch for each in _seen(row, picture, merged)]))
             attempt.progress(0, n_rows)
         report.add(_ratings(manifest, attempt.arguments))
@@ -235,7 +256,7 @@ def _difference(pair: Pair, facts: dict[str, Any]) -> str:
 
 
 def store(attempt: Attempt, root: Root, n_rows: int) -> dict[str, Any]:
-    project, picture = attempt.job.project, _reader(root)
+    project, picture = attempt.job.project, _reader(root, attempt)
     sources, merged = dict[str, Source](), MergedGroups(project)
     n_new, n_done = attempt.job.result.get("n_new", 0), 0  # new by an attempt that died or was cancelled, too
     batch: list[tuple[ManifestRow, dict[str, Any], Picture | None, Picture]] = []
@@ -252,7 +273,7 @@ def store(attempt: Attempt, root: Root, n_rows: int) -> dict[str, Any]:
             attempt.note(n_new=n_new)
         batch.clear()
 
-    with opened_manifest(root) as (manifest, read_as):
+    with opened_manifest(root, attempt.look) as (manifest, read_as):
         for row in manifest.rows():
             if isinstance(row, BadRow):
                 raise JobFailed(f"The manifest changed while it was imported: {row} Import it again.")

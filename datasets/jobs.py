@@ -38,6 +38,7 @@ STAY_AWAY_SECONDS = 10.0  # so long whoever gave a job back leaves it to others
 FORGOTTEN_AFTER = 10  # seconds: queued rows that no worker took are handed to the queue again
 FORGOTTEN_IN_BUSY_LANE_AFTER = 120
 LOOK_EVERY_SECONDS = 0.5
+LOOK_WITHIN_SECONDS = 1.0  # of a job that was cancelled
 
 stopping = threading.Event()  # set when this worker is told to stop; a long job then raises SystemExit
 
@@ -181,6 +182,7 @@ class Attempt:
         self.arguments: dict[str, Any] = job.arguments
         self.no_longer_needed: list[Path] = []  # files to remove once the job is done; until then it may start anew
         self._lost = threading.Event()
+        self._begun = self._looked = time.monotonic()
 
     @property
     def _row(self) -> Any:
@@ -219,6 +221,22 @@ class Attempt:
             raise LostLease(f"{self.job} attempt {self.number}")
         if mine:
             raise JobCancelled
+
+    def look(self) -> None:
+        """The same, from within work that goes on for long: however often it is called, it asks once a second.
+
+        Raises JobFailed too where the job takes longer than the site allows.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK_WITHIN_SECONDS:
+            return
+        self._looked = now
+        self.check()
+        if self.job.lane == "short" and now - self._begun > settings.JOB_MAX_SECONDS:
+            raise JobFailed(
+                f"This took longer than {settings.JOB_MAX_SECONDS / 3600:g} hours and was ended, so that others get "
+                "their turn. Do it in parts, or ask an admin of the site to raise JOB_MAX_SECONDS."
+            )
 
     def renew(self) -> None:
         if not self._row.update(leased_until=in_seconds(settings.JOB_LEASE_SECONDS)):

@@ -28,7 +28,7 @@ from datasets.names import (
 )
 from datasets.pictures import MAX_BYTES
 from datasets.refusals import Refusal
-from datasets.rows import MANIFEST_BYTES, BadManifest, ManifestRow, manifest_rows
+from datasets.rows import BadManifest, ManifestRow, manifest_rows
 from datasets.tables import encoding_of
 from datasets.uploads import is_upload
 from datasets.zips import check_directory
@@ -61,7 +61,7 @@ class Folder:
             return
         try:
             with self.manifest.open("rb") as file:
-                encoding = encoding_of(file, MANIFEST_BYTES)
+                encoding = encoding_of(file, settings.MANIFEST_MAX_BYTES)
                 file.seek(0)
                 yield io.TextIOWrapper(file, encoding=encoding, newline="")
         except OSError as error:
@@ -120,7 +120,7 @@ class Archive:
             return
         try:
             with self.zip.open(self.manifest) as file:
-                encoding = encoding_of(file, MANIFEST_BYTES)
+                encoding = encoding_of(file, settings.MANIFEST_MAX_BYTES)
             with self.zip.open(self.manifest) as file:
                 yield io.TextIOWrapper(file, encoding=encoding, newline="")
         except _UNREADABLE as error:

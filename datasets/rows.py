@@ -4,13 +4,15 @@ import csv
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain
 from math import isfinite
 from typing import Any, TextIO
+
+from django.conf import settings
 
 from datasets.refusals import Refusal
 from datasets.tables import DELIMITERS, column_names, delimiter_of, is_like_formula, said_delimiter
@@ -35,7 +37,6 @@ UNFIT = {"Cc", "Cs", "Zl", "Zp"}
 LENGTHS = {"original": 400, "anonymized": 400, "group": 120, "source": 80, "method": 40, "scope": 20}
 
 FORMULA_COLUMNS = ("source", "method", "scope", "group")  # every release carries them on: none may be a formula
-MANIFEST_BYTES = 150_000_000  # read line by line; more than a million rows
 ROW_LENGTH = 64_000  # characters, however many lines the row goes over
 PARAMETER_LEVELS = 20  # objects and lists within each other; hundreds can be read in one place and not in another
 
@@ -101,14 +102,15 @@ class LabelRow:
 class _Lines:
     """A manifest's lines for csv, which by itself would take a row of any length into memory."""
 
-    def __init__(self, file: TextIO) -> None:
-        self.file = file
+    def __init__(self, file: TextIO, look: Callable[[], None]) -> None:
+        self.file, self._look = file, look
         self.n_lines = self.n_bytes = self.row_length = 0
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
+        self._look()
         line = self.file.readline(ROW_LENGTH + 1)
         if not line:
             raise StopIteration
@@ -117,8 +119,11 @@ class _Lines:
         self.row_length += len(line)
         if self.row_length > ROW_LENGTH:
             raise BadManifest(f"line {self.n_lines}: the row is longer than {ROW_LENGTH} characters.")
-        if self.n_bytes > MANIFEST_BYTES:
-            raise BadManifest(f"the manifest is larger than {MANIFEST_BYTES / 1e6:g} MB; import it in parts.")
+        if self.n_bytes > settings.MANIFEST_MAX_BYTES:
+            raise BadManifest(
+                f"the manifest is larger than {settings.MANIFEST_MAX_BYTES / 1e6:g} MB (MANIFEST_MAX_BYTES); import it "
+                "in parts."
+            )
         return line
 
 
@@ -154,9 +159,9 @@ class _Unread:
 class Manifest:
     """A manifest whose header is read: how its cells are separated, and which of its columns nobody reads."""
 
-    def __init__(self, file: TextIO) -> None:
-        """Raises BadManifest where the file as a whole is none."""
-        self._lines = _Lines(file)
+    def __init__(self, file: TextIO, look: Callable[[], None] = lambda: None) -> None:
+        """`look` is called for each line, whatever is in it. Raises BadManifest where the file as a whole is none."""
+        self._lines = _Lines(file, look)
         with self._in_words():
             first = next(self._lines, "")
             if said := said_delimiter(first):

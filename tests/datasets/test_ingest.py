@@ -8,6 +8,7 @@ import unicodedata
 import zipfile
 from datetime import timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ from datasets.pair_changes import merge_groups
 from datasets.pictures import inspect
 from datasets.reports import report_name
 from datasets.roots import Archive, opened_root
-from datasets.rows import BadManifest, ManifestRow, manifest_rows
+from datasets.rows import BadManifest, Manifest, ManifestRow, manifest_rows
 from datasets.tables import DELIMITERS
 from datasets.uploads import BoundedUpload
 from tests import make
@@ -551,11 +552,64 @@ def test_a_manifest_that_unpacks_to_hundreds_of_megabytes_is_refused_in_little_m
     assert most < 5_000_000
 
 
-def test_a_manifest_in_a_folder_has_the_same_bounds(project, folder, monkeypatch):
-    monkeypatch.setattr("datasets.rows.MANIFEST_BYTES", 100)
+def test_a_manifest_in_a_folder_has_the_same_bounds(project, folder, settings):
+    settings.MANIFEST_MAX_BYTES = 100
     job = from_folder(project, folder)
     assert "the manifest is larger than" in job.error
     assert_nothing_was_imported(project, job)
+
+
+@pytest.mark.parametrize(
+    ("setting", "at_most"), [("IMPORT_MAX_ROWS", 1), ("IMPORT_MAX_PIXELS", 48 * 32), ("IMPORT_MAX_BYTES", 1)]
+)
+def test_an_import_that_is_larger_than_the_site_allows_says_which_setting_and_keeps_nothing(
+    project, folder, settings, setting, at_most
+):
+    setattr(settings, setting, at_most)
+    job = from_folder(project, folder)
+    assert "One import may not be as large as this one" in job.error
+    assert job.error.endswith(f"ask an admin of the site to raise {setting}.")
+    assert_nothing_was_imported(project, job)
+
+
+def test_a_small_zip_that_names_large_pictures_again_and_again_is_refused_at_the_limit(project, tmp_path, settings):
+    """Each by names of its own and in turn, so that none is opened once for all rows."""
+    settings.IMPORT_MAX_PIXELS = 50_000_000
+    flat = io.BytesIO()
+    PillowImage.new("RGB", (3000, 3000)).save(flat, "PNG")
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for n in range(5):
+            archive.writestr(f"{n}.png", flat.getvalue())
+        archive.writestr("manifest.csv", manifest_of(*(f"{n % 5}.png" for n in range(20_000))))
+    assert (tmp_path / "bomb.zip").stat().st_size < 300_000
+    job = imported(project, archive=str(tmp_path / "bomb.zip"))
+    assert "0.1 gigapixels so far" in job.error
+    assert not Pair.objects.exists()
+
+
+def test_whoever_cancels_is_heard_at_every_line_a_blank_one_too():
+    heard = []
+    manifest = Manifest(io.StringIO("anonymized,group\n" + "\n" * 500 + "a.png,g\n"), look=lambda: heard.append(1))
+    assert len([*manifest.rows()]) == 1
+    assert len(heard) == 503  # with the end
+
+
+def test_a_job_looks_up_once_a_second_from_long_work_and_ends_at_the_sites_limit(project, settings):
+    attempt = claim(queue_job("import_pairs", project, root="x", manifest="y").pk)
+    jobs.cancel_job(attempt.job)
+    with CaptureQueriesContext(connection) as asked:
+        for _ in range(1000):
+            attempt.look()
+    assert len(asked) == 0
+    sleep(jobs.LOOK_WITHIN_SECONDS)
+    with pytest.raises(jobs.JobCancelled):
+        attempt.look()
+    settings.JOB_MAX_SECONDS = 1
+    attempt.job.cancel_requested = False
+    attempt.job.save()
+    sleep(jobs.LOOK_WITHIN_SECONDS)
+    with pytest.raises(jobs.JobFailed, match="raise JOB_MAX_SECONDS"):
+        attempt.look()
 
 
 @pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
