@@ -88,7 +88,10 @@ def compare_pictures(attempt: Attempt) -> dict[str, Any]:
     unseen = unseen_originals(attempt.job.project)
     n_done, n_total = 0, unseen.count()
     for batch in in_batches(unseen, at_once=LOOKED_AT_ONCE):
-        looks = {image.pk: _look(image) for image in batch}
+        looks = {}
+        for image in batch:
+            attempt.look()
+            looks[image.pk] = _look(image)
         n_done += len(batch)
         with attempt.writing(n_done=n_done, n_total=n_total):
             for pk, look in looks.items():

@@ -71,7 +71,12 @@ def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile)
     sums: dict[str, dict[str, Any]] = {}
 
     def add(name: str, chunks: Iterator[bytes], *, compressed: bool = True) -> None:
-        sums[name] = _add(archive, name, chunks, compressed=compressed)
+        sums[name] = _add(archive, name, heeded(chunks), compressed=compressed)
+
+    def heeded(chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            attempt.look()
+            yield chunk
 
     for name, chunks in content_of(release).items():
         add(name, chunks(release))

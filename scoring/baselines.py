@@ -45,7 +45,10 @@ def score_labels(attempt: Attempt, labels: QuerySet[Label]) -> int:
     n_total, n_done = waiting.count(), 0
     found = iter(list(waiting))
     while batch := list(islice(found, LABELS_AT_ONCE)):
-        scores = [score for label in batch for score in _scores(label)]
+        scores = []
+        for label in batch:
+            attempt.look()
+            scores += _scores(label)
         n_done += len(batch)
         with attempt.writing(n_done=n_done, n_total=n_total):
             # Two comparisons on one release may score the same pair at once: they find the same.
