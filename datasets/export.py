@@ -71,12 +71,7 @@ def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile)
     sums: dict[str, dict[str, Any]] = {}
 
     def add(name: str, chunks: Iterator[bytes], *, compressed: bool = True) -> None:
-        sums[name] = _add(archive, name, heeded(chunks), compressed=compressed)
-
-    def heeded(chunks: Iterator[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            attempt.look()
-            yield chunk
+        sums[name] = _add(archive, name, _heeded(attempt, chunks), compressed=compressed)
 
     for name, chunks in content_of(release).items():
         add(name, chunks(release))
@@ -100,6 +95,12 @@ def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile)
     lines = "".join(f"{entry['sha256']}  {name}\n" for name, entry in sorted(sums.items()))
     _add(archive, "SHA256SUMS", iter([lines.encode()]), compressed=True)
     return len(sums) + 1
+
+
+def _heeded(attempt: Attempt, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        attempt.look()
+        yield chunk
 
 
 def _add(archive: zipfile.ZipFile, name: str, chunks: Iterator[bytes], *, compressed: bool) -> dict[str, Any]:
