@@ -20,7 +20,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, close_old_connections, connection, transaction
-from django.db.models import DateTimeField, ExpressionWrapper, F, Q
+from django.db.models import Count, DateTimeField, ExpressionWrapper, F, Max, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Now
 from django_tasks import task
 
@@ -319,21 +319,41 @@ def claim(job_id: int) -> Attempt | None:
     return Attempt(Job.objects.select_related("project").get(pk=job_id)) if claimed else None
 
 
-def run(job_id: int) -> None:
-    """Claim a job and do it to its end, whatever that is."""
-    if attempt := claim(job_id):
-        log.info("job %s attempt %s started: %s", job_id, attempt.number, attempt.job.kind)
-        with _heartbeat(attempt):
-            try:
-                _do(attempt)
-            except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or a worker that is told to stop for the second time
-                attempt.give_back()
-                raise
+def run(job_id: int) -> bool:
+    """Claim a job and do it to its end, whatever that is; False where another worker was faster."""
+    attempt = claim(job_id)
+    if attempt is None:
+        return False
+    log.info("job %s attempt %s started: %s", job_id, attempt.number, attempt.job.kind)
+    with _heartbeat(attempt):
+        try:
+            _do(attempt)
+        except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or a worker that is told to stop for the second time
+            attempt.give_back()
+            raise
+    return True
+
+
+def in_turn(lane: str) -> JobQuerySet:
+    """The queued jobs of a lane in the order in which they are done.
+
+    Round by round between projects, so that the many of one hold up nobody's first; the oldest of each project first.
+    """
+    of_project = Job.objects.filter(lane=lane, project=OuterRef("project")).order_by().values("project")
+    running = of_project.filter(state=Job.State.RUNNING).annotate(n=Count("pk")).values("n")
+    begun = of_project.annotate(last=Max("started_at")).values("last")
+    queued = Job.objects.filter(lane=lane, state=Job.State.QUEUED)
+    return queued.annotate(n_running=Coalesce(Subquery(running), 0), last_begun=Subquery(begun)).order_by(
+        "n_running", F("last_begun").asc(nulls_first=True), "created_at", "pk"
+    )
 
 
 @task(queue_name="short")
 def run_job(job_id: int) -> None:
-    """What the queue calls. A worker whose host is unfit takes no job: it leaves it to others, and waits."""
+    """What the queue calls: it is the turn of a job of this one's lane, whichever is next.
+
+    A worker whose host is unfit takes no job: it leaves it to others, and waits.
+    """
     waiting = Job.objects.filter(pk=job_id, state=Job.State.QUEUED)
     if trouble := trouble_for_jobs():
         log.error("No jobs are done here until this is mended (manage.py doctor): %s", trouble)
@@ -342,9 +362,14 @@ def run_job(job_id: int) -> None:
         while trouble_for_jobs() and not stopping.wait(LOOK_EVERY_SECONDS):
             close_old_connections()
         return
-    run(job_id)
-    if waiting.filter(n_returns__gt=0).exists():
-        stopping.wait(STAY_AWAY_SECONDS)
+    lane = Job.objects.filter(pk=job_id).values_list("lane", flat=True).first()
+    if lane is None:  # it went with its project; whoever waits for this turn is handed to the queue again
+        return
+    for job in in_turn(lane):
+        if run(job.pk):
+            if Job.objects.filter(pk=job.pk, state=Job.State.QUEUED, n_returns__gt=0).exists():
+                stopping.wait(STAY_AWAY_SECONDS)
+            return
 
 
 def finish(job: Job, *, while_waiting: Callable[[Job], None] = lambda job: None) -> None:
@@ -423,6 +448,6 @@ def reap() -> None:
         ~Q(lane__in=busy) | Q(queued_at__lt=in_seconds(-FORGOTTEN_IN_BUSY_LANE_AFTER))
     )
     for job in Job.objects.filter(forgotten):
-        # Should it not be forgotten after all, its second ticket finds it claimed and does nothing.
+        # Should it not be forgotten after all, its second ticket is a turn of whichever job is next.
         if Job.objects.filter(forgotten, pk=job.pk).update(queued_at=Now()):
             _hand_to_queue(job)

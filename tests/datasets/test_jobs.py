@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from socket import gethostname
 from time import monotonic, sleep
@@ -393,6 +394,36 @@ def test_a_full_disk_is_called_so_and_ends_a_job_after_five_returns(a_host, proj
     jobs.retry_job(job)
     job.refresh_from_db()
     assert job.n_returns == 0
+
+
+def test_projects_take_turns_however_many_jobs_one_of_them_has(a_host):
+    many, few, later = (make.project() for _ in range(3))
+    queued = [queue_job("count", project) for project in (many, many, many, many, few, later, few)]
+    named = {job.pk: f"{('many', 'few', 'later')[(many, few, later).index(job.project)]}" for job in queued}
+    done = []
+    for ticket in queued:
+        before = {*Job.objects.exclude(state=State.QUEUED).values_list("pk", flat=True)}
+        jobs.run_job.call(ticket.pk)
+        [ran] = {*Job.objects.exclude(state=State.QUEUED).values_list("pk", flat=True)} - before
+        done.append(named[ran])
+    assert done == ["many", "few", "later", "many", "few", "many", "many"]
+    of_many = Job.objects.filter(project=many).order_by("started_at")
+    assert [job.pk for job in of_many] == [job.pk for job in queued[:4]]  # the oldest first
+
+
+def test_a_project_with_a_job_at_work_comes_after_one_without(a_host):
+    busy, idle = make.project(), make.project()
+    assert claim(queue_job("count", busy).pk)
+    waiting, fresh = queue_job("count", busy), queue_job("count", idle)
+    assert [job.pk for job in jobs.in_turn("short")] == [fresh.pk, waiting.pk]
+    assert not jobs.in_turn("train").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tickets_that_are_taken_at_the_same_moment_do_each_job_once(a_host):
+    queued = [queue_job("count", make.project()) for _ in range(6)]
+    at_once(*[partial(jobs.run_job.call, job.pk) for job in queued])
+    assert {(job.state, job.attempt) for job in Job.objects.all()} == {(State.DONE, 1)}
 
 
 def test_a_worker_on_an_unfit_host_leaves_a_job_to_others(a_host, told_to_stop, project):
