@@ -11,6 +11,7 @@ from django.contrib.auth import user_logged_in
 from django.core import signing
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.crypto import constant_time_compare, salted_hmac
 
 COOKIE = "known-as"
 AGE_SECONDS = 365 * 24 * 3600
@@ -36,13 +37,28 @@ def remembered(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Calla
 
 
 def remember(response: HttpResponseBase, account: int) -> None:
-    value = signing.dumps(account, salt=_SALT)
+    value = signing.dumps(_name(account), salt=_SALT)
     response.set_cookie(COOKIE, value, max_age=AGE_SECONDS, secure=settings.HTTPS, httponly=True, samesite="Lax")
 
 
-def known_as(cookies: Mapping[str, str]) -> int | None:
-    """The primary key of whoever logged in here last, and None in a stranger's browser."""
+def is_known(cookies: Mapping[str, str]) -> bool:
+    """Whether anybody has logged in with this browser."""
+    return _kept(cookies) is not None
+
+
+def is_known_as(cookies: Mapping[str, str], account: int) -> bool:
+    """Whether it was this account that logged in last."""
+    kept = _kept(cookies)
+    return kept is not None and constant_time_compare(kept, _name(account))
+
+
+def _name(account: int) -> str:
+    """No number of ours: it would tell how many accounts there are."""
+    return salted_hmac(_SALT, str(account), algorithm="sha256").hexdigest()[:32]
+
+
+def _kept(cookies: Mapping[str, str]) -> str | None:
     try:
-        return int(signing.loads(cookies.get(COOKIE, ""), salt=_SALT, max_age=AGE_SECONDS))
+        return str(signing.loads(cookies.get(COOKIE, ""), salt=_SALT, max_age=AGE_SECONDS))
     except signing.BadSignature:
         return None

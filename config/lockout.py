@@ -18,7 +18,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from config.known import known_as
+from config.known import is_known, is_known_as
 from datasets.tries import Count, Limit, TooMany, give_back, look, take
 from datasets.visitors import visitor_address
 
@@ -51,9 +51,8 @@ STRANGERS, KNOWN = Line(places=3, patience=2), Line(places=2, patience=2)  # of 
 
 def counts_of(request: HttpRequest, name: str) -> list[Count]:
     """What a try to log in as somebody counts for."""
-    known = known_as(request.COOKIES)
-    if known is not None and get_user_model().objects.filter(pk=known, username=name).exists():
-        return [Count("known", known, Limit(*settings.WRONG_PER_KNOWN_BROWSER))]
+    if is_known(request.COOKIES) and (account := _account(name)) and is_known_as(request.COOKIES, account):
+        return [Count("known", account, Limit(*settings.WRONG_PER_KNOWN_BROWSER))]
     address, name = visitor_address(request), name.casefold()
     both = Count("name and address", f"{address} {name}", Limit(*settings.WRONG_PER_NAME_AND_ADDRESS))
     return [
@@ -62,6 +61,10 @@ def counts_of(request: HttpRequest, name: str) -> list[Count]:
         Count("address", address, Limit(*settings.WRONG_PER_ADDRESS)),
         Count("names", address, Limit(*settings.WRONG_NAMES_PER_ADDRESS), first_of=both),
     ]
+
+
+def _account(name: str) -> int | None:
+    return get_user_model().objects.filter(username=name).values_list("pk", flat=True).first()
 
 
 class Try:

@@ -25,7 +25,7 @@ from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import WSGITask
 
-from config.known import known_as
+from config.known import is_known
 
 N_THREADS = 8
 MOST_CONNECTIONS = 2000  # at a time; further ones wait to be accepted
@@ -48,13 +48,13 @@ class Request(HTTPRequestParser):
         super().parse_header(header_plus)
         strangers = self.adj.of_strangers
         is_long = self.chunked or self.content_length >= strangers.max_request_body_size
-        if is_long and not (self.adj.is_for_files(self.path) and self._account()):
+        if is_long and not (self.adj.is_for_files(self.path) and self._is_known()):
             self.adj = strangers
         if self.content_length >= self.adj.max_request_body_size:
             self.expect_continue = False  # it is refused as it is
 
-    def _account(self) -> int | None:
-        return known_as(parse_cookie(self.headers.get("COOKIE", "")))
+    def _is_known(self) -> bool:
+        return is_known(parse_cookie(self.headers.get("COOKIE", "")))
 
 
 class Task(WSGITask):

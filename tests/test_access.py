@@ -13,7 +13,7 @@ from annotation.models.people import Invitation, Participation
 from annotation.models.quality import Decision, Preregistration
 from annotation.models.ratings import Assignment, Rating
 from annotation.models.studies import Study, StudyChange
-from config.known import COOKIE, known_as
+from config.known import COOKIE, is_known, is_known_as
 from datasets.models.jobs import Job
 from datasets.models.projects import Membership, Project, Role
 from datasets.models.releases import Release
@@ -188,11 +188,12 @@ def test_the_admins_log_in_is_the_sites_log_in() -> None:
 def test_a_browser_remembers_who_has_logged_in_with_it(client: Client) -> None:
     alice = make.user("alice")
     client.post(reverse("login"), {"username": "alice", "password": "wrong"})
-    assert known_as(values_of(client)) is None
+    assert not is_known(values_of(client))
     client.post(reverse("login"), {"username": "alice", "password": "a-good-password"})
     client.post(reverse("logout"))
-    assert known_as(values_of(client)) == alice.pk
-    assert known_as({COOKIE: values_of(client)[COOKIE].replace(":", "x:", 1)}) is None
+    assert is_known_as(values_of(client), alice.pk)
+    assert not is_known_as(values_of(client), make.user().pk)
+    assert not is_known({COOKIE: values_of(client)[COOKIE].replace(":", "x:", 1)})
 
 
 def values_of(browser: Client) -> dict[str, str]:

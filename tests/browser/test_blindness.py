@@ -61,7 +61,7 @@ KEPT = """async () => JSON.stringify({
   databases: await indexedDB.databases(), caches: await caches.keys(),
 })"""
 MAY_KEEP = re.compile(r"perceptanon\.(keys|(outbox|rating)\.[0-9a-f-]{36}(\.\d{6}\.[0-9a-f-]{36})?)")
-MAY_SET = re.compile(r"(csrftoken|sessionid|messages|participation_[0-9a-f]{32})=")
+MAY_SET = re.compile(r"(csrftoken|sessionid|known-as|messages|participation_[0-9a-f]{32})=")
 FINGERPRINTS = ("ETag", "Last-Modified", "Content-Disposition", "Content-Location", "X-Accel-Redirect")
 SCHEMA = "/api/schema/"
 ANSWER = {"key", "assignment", "score", "seconds", "hidden_seconds", "viewing", "note", "knows", "revises", "skips"}
