@@ -175,6 +175,7 @@ if JOB_HEARTBEAT_SECONDS * 2 > JOB_LEASE_SECONDS:
     raise ImproperlyConfigured("JOB_LEASE_SECONDS must be at least twice JOB_HEARTBEAT_SECONDS.")
 
 TRAIN_DEVICE = env.str("TRAIN_DEVICE", default="auto")  # cpu, cuda, cuda:1; auto: a GPU where there is one
+TRAIN_MEMORY_BYTES = int(number("TRAIN_MEMORY_BYTES", default=0, least=0))  # 0: four fifths of the host's
 WEIGHTS_DIR = env.str("WEIGHTS_DIR", default="")  # torchvision's ImageNet weights, by their own file names
 if WEIGHTS_DIR and not Path(WEIGHTS_DIR).is_dir():
     raise ImproperlyConfigured(f"WEIGHTS_DIR must be a folder; there is none at {WEIGHTS_DIR!r}.")

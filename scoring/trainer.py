@@ -132,10 +132,23 @@ def _command(folder: Path) -> list[str]:
     command = [sys.executable, "-m", "scoring.perceptanon.train", str(folder)]
     command += ["--pictures", str(settings.MEDIA_ROOT), "--device", settings.TRAIN_DEVICE]
     command += ["--locks", str(settings.VAR_DIR / "locks")]
+    if n_bytes := settings.TRAIN_MEMORY_BYTES or memory_for_training():
+        command += ["--memory", str(n_bytes)]
     if settings.WEIGHTS_DIR:
         command += ["--weights", settings.WEIGHTS_DIR]
     # A worker that stands still as long as its lease has lost the job: nor may its child go on.
     return [*command, "--exit-when-silent", f"{settings.JOB_LEASE_SECONDS:g}", "--nice", str(NICE)]
+
+
+def memory_for_training() -> int:
+    """Bytes: four fifths of what this host, or the worker's control group, has at all; 0 where that cannot be told."""
+    found = []
+    with suppress(OSError, ValueError):
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with suppress(OSError, ValueError):
+        group = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip()
+        found.append(int(Path(f"/sys/fs/cgroup{group}/memory.max").read_text()))  # "max" where there is no limit
+    return min(found) * 4 // 5 if found else 0
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

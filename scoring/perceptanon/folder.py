@@ -18,6 +18,7 @@ from scoring.perceptanon.checkpoint import save_model, sha256_of, write_json
 from scoring.perceptanon.data import Examples, Pictures, read_labels
 from scoring.perceptanon.failures import CannotTrain
 from scoring.perceptanon.loop import train
+from scoring.perceptanon.memory import check_fits, told_in_words
 from scoring.perceptanon.networks import PerceptAnon, network
 from scoring.perceptanon.predict import predictions, write_predictions
 from scoring.perceptanon.turns import turn_on
@@ -39,7 +40,7 @@ def train_folder(
     recipe = read_recipe(folder)
     rows = read_labels(folder, recipe)
     where = _device(device)
-    with turn_on(where, locks, say):
+    with turn_on(where, locks, say), told_in_words(recipe, where):
         _train_on(where, folder, recipe, rows, pictures=pictures, weights=weights, say=say)
 
 
@@ -60,6 +61,7 @@ def _train_on(
     shown = Pictures(pictures, recipe.size)
     parts = {part: Examples([row for row in rows if row.split == part], recipe, shown) for part in PARTS}
     say(f"{recipe.mode} {recipe.backbone} on {where}: " + ", ".join(f"{len(parts[part])} {part}" for part in PARTS))
+    check_fits(net, recipe, len(parts["train"]), where)
     (folder / "result.json").unlink(missing_ok=True)  # of an earlier training: it would vouch for this one
     origin = {name: sha256_of(folder / name) for name in ("recipe.json", "labels.csv")}
     facts = _facts(recipe, rows, origin, weights_file, where)

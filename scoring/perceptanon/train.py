@@ -26,7 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
     os.nice(options.nice)
     # Only now: importing torch takes seconds, in which the worker may die.
     from scoring.perceptanon.folder import train_folder
+    from scoring.perceptanon.memory import first_to_die, limit_memory
 
+    if options.exit_when_silent:  # it works for a site
+        first_to_die()
+    if options.memory:
+        limit_memory(options.memory)
     failed = options.folder / "failed.json"
     failed.unlink(missing_ok=True)
     try:
@@ -71,6 +76,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         help="end when standard input ends or is silent for so long",
     )
+    parser.add_argument("--memory", type=int, metavar="BYTES", help="take no more: what does not fit fails")
     parser.add_argument("--nice", type=int, default=0, metavar="N", help="give way to other processes, from 0 to 19")
     return parser.parse_args(arguments)
 

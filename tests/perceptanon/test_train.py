@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -191,6 +192,24 @@ def test_a_full_disk_ends_a_training_by_its_own_status(folder, capsys):
     assert main([str(folder), "--device", "cpu"]) == DISK_FULL
     assert capsys.readouterr().err.startswith("The disk is full: ")
     assert not (folder / "result.json").exists()
+
+
+def test_a_recipe_that_does_not_fit_into_memory_is_refused_before_its_first_epoch(tmp_path):
+    folder = folder_to_train(tmp_path / "run", n_pairs=110, backbone="mobilenet_v2", size=512, batch_size=64)
+    options = ["--device", "cpu", "--memory", str(2 * 10**9), "--exit-when-silent", "100"]
+    process = subprocess.Popen([*COMMAND, str(folder), *options], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    own, adjusted = Path(f"/proc/{process.pid}/oom_score_adj"), set()
+    while process.poll() is None:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            adjusted.add(own.read_text().strip())
+        time.sleep(0.05)
+    assert process.returncode == FAILED
+    assert reason(folder) == (
+        "This recipe does not fit into the memory of cpu: 64 pairs at a time of 512 pixels, mobilenet_v2. Halve the "
+        "batch size, or take smaller pictures or a smaller network."
+    )
+    assert not (folder / "epochs.jsonl").exists()
+    assert "1000" in adjusted  # where the host has no memory left, this one ends first
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "", "hpu", "meta"])
