@@ -62,7 +62,7 @@ def _uploads(arguments: dict[str, Any]) -> list[Path]:
 def opened_manifest(root: Root, look: Callable[[], None] = lambda: None) -> Iterator[tuple[Manifest, str]]:
     """A root's manifest with its header read, and as what it is read, in words; `look` is called for each line."""
     with root.manifest_text() as text:
-        manifest = Manifest(text, look)
+        manifest = Manifest(text, at_most=settings.MANIFEST_MAX_BYTES, look=look)
         yield (
             manifest,
             "its layout" if root.is_by_layout else f"{ENCODINGS[text.encoding]}, {DELIMITERS[manifest.delimiter]}",

@@ -167,7 +167,9 @@ class Archive:
         if self.manifest is None:
             return settled_code_page(self.members, [])
         with self.manifest_text() as text:
-            rows = (row for row in manifest_rows(text) if isinstance(row, ManifestRow))
+            rows = (
+                row for row in manifest_rows(text, at_most=settings.MANIFEST_MAX_BYTES) if isinstance(row, ManifestRow)
+            )
             names = (name for row in rows for name in (row.original, row.anonymized) if not name.isascii())
             return settled_code_page(self.members, names)
 

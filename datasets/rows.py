@@ -9,10 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, TextIO
-
-from django.conf import settings
 
 from datasets.refusals import Refusal
 from datasets.tables import DELIMITERS, column_names, delimiter_of, is_like_formula, said_delimiter
@@ -102,8 +100,8 @@ class LabelRow:
 class _Lines:
     """A manifest's lines for csv, which by itself would take a row of any length into memory."""
 
-    def __init__(self, file: TextIO, look: Callable[[], None]) -> None:
-        self.file, self._look = file, look
+    def __init__(self, file: TextIO, at_most: float, look: Callable[[], None]) -> None:
+        self.file, self._at_most, self._look = file, at_most, look
         self.n_lines = self.n_bytes = self.row_length = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -119,10 +117,9 @@ class _Lines:
         self.row_length += len(line)
         if self.row_length > ROW_LENGTH:
             raise BadManifest(f"line {self.n_lines}: the row is longer than {ROW_LENGTH} characters.")
-        if self.n_bytes > settings.MANIFEST_MAX_BYTES:
+        if self.n_bytes > self._at_most:
             raise BadManifest(
-                f"the manifest is larger than {settings.MANIFEST_MAX_BYTES / 1e6:g} MB (MANIFEST_MAX_BYTES); import it "
-                "in parts."
+                f"the manifest is larger than {self._at_most / 1e6:g} MB (MANIFEST_MAX_BYTES); import it in parts."
             )
         return line
 
@@ -159,9 +156,12 @@ class _Unread:
 class Manifest:
     """A manifest whose header is read: how its cells are separated, and which of its columns nobody reads."""
 
-    def __init__(self, file: TextIO, look: Callable[[], None] = lambda: None) -> None:
-        """`look` is called for each line, whatever is in it. Raises BadManifest where the file as a whole is none."""
-        self._lines = _Lines(file, look)
+    def __init__(self, file: TextIO, *, at_most: float = inf, look: Callable[[], None] = lambda: None) -> None:
+        """`at_most` is in bytes; `look` is called for each line, whatever is in it.
+
+        Raises BadManifest where the file as a whole is none.
+        """
+        self._lines = _Lines(file, at_most, look)
         with self._in_words():
             first = next(self._lines, "")
             if said := said_delimiter(first):
@@ -221,9 +221,9 @@ class Manifest:
             raise BadManifest("the manifest is not UTF-8 text; save it as CSV in UTF-8.") from error
 
 
-def manifest_rows(file: TextIO) -> Iterator[ManifestRow | BadRow]:
+def manifest_rows(file: TextIO, *, at_most: float = inf) -> Iterator[ManifestRow | BadRow]:
     """The rows of a manifest of which nothing else matters."""
-    yield from Manifest(file).rows()
+    yield from Manifest(file, at_most=at_most).rows()
 
 
 def _columns(header: list[str]) -> dict[str, int]:
