@@ -2,12 +2,14 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.decorators import method_decorator
 
 from annotation.models.people import Participation
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Campaign, Study
 from annotation.privacy import erase_participation
 from datasets.admin import ReadOnly
+from datasets.confirm import confirmed
 from datasets.forms import TypedName
 from datasets.models.projects import Role
 
@@ -51,6 +53,7 @@ class ParticipationAdmin(ReadOnly):
         return request.user.has_perm("annotation.delete_participation")
 
     @admin.action(description="Erase the chosen people's participations for good", permissions=["erase"])
+    @method_decorator(confirmed)
     def erase(self, request: HttpRequest, participations: QuerySet[Participation]) -> HttpResponse | None:
         """Asks first, on a page of its own; done once the study's name is typed there."""
         chosen = list(participations.select_related("annotator", "study__campaign"))

@@ -8,6 +8,8 @@ from django.db.models import Model
 
 from datasets.guarded import Guarded
 
+OF_ACCOUNTS = {"account", "mfa", "usersessions"}  # everybody's own, secrets among them: not for looking at
+
 
 class GuardedSite(admin.AdminSite):
     def register(
@@ -16,6 +18,8 @@ class GuardedSite(admin.AdminSite):
         admin_class: type[admin.ModelAdmin[Any]] | None = None,
         **options: Any,
     ) -> None:
+        models = [model_or_iterable] if isinstance(model_or_iterable, type) else [*model_or_iterable]
+        shown = [model for model in models if model._meta.app_label not in OF_ACCOUNTS]
         given = admin_class or admin.ModelAdmin
         guarded = given if issubclass(given, Guarded) else type(given.__name__, (Guarded, given), {})
-        super().register(model_or_iterable, guarded, **options)
+        super().register(shown, guarded, **options)

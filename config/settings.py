@@ -60,6 +60,7 @@ def flag(name: str, *, default: bool) -> bool:
 
 
 os.umask(0o077)  # what any process of a site writes, its owner alone may read
+HTTPS = flag("HTTPS", default=False)
 DEMO = flag("DEMO", default=False)  # a site to try things out on, for visitors of this machine alone
 DEBUG = flag("DEBUG", default=False)
 if DEBUG and not DEMO:
@@ -80,7 +81,12 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "config.statics.Collected",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "django_tasks",
     "django_tasks_db",
     "rest_framework",
@@ -99,6 +105,7 @@ MIDDLEWARE = [
     "annotation.languages.SpeakTheirLanguage",
     "config.known.remembered",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "config.sessions.limited",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     # Before the search for a CSRF token, which reads the body: whoever must log in first has sent it for nothing.
@@ -106,6 +113,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "config.second_factor.AskForSecondFactor",
     "config.lockout.TellWhy",
 ]
 ROOT_URLCONF = "config.urls"
@@ -180,6 +189,18 @@ WEIGHTS_DIR = env.str("WEIGHTS_DIR", default="")  # torchvision's ImageNet weigh
 if WEIGHTS_DIR and not Path(WEIGHTS_DIR).is_dir():
     raise ImproperlyConfigured(f"WEIGHTS_DIR must be a folder; there is none at {WEIGHTS_DIR!r}.")
 
+# As in smtp+tls://user:password@mail.example.org:587. Without it nothing is sent, and whoever has forgotten a password
+# must ask an admin. A demo prints its mails.
+EMAIL_URL = env.str("EMAIL_URL", default="consolemail://" if DEMO else "")
+try:
+    vars().update(env.email_url_config(EMAIL_URL or "dummymail://"))
+except (KeyError, ValueError) as error:
+    raise ImproperlyConfigured(
+        "EMAIL_URL cannot be read. Write it like smtp+tls://user:password@mail.example.org:587."
+    ) from error
+EMAIL_TIMEOUT = 10  # seconds
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="studio@localhost")
+
 AUTHENTICATION_BACKENDS = ["config.lockout.CountedLogIns"]
 _VALIDATORS = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [
@@ -190,17 +211,44 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
+SESSION_LONGEST_SECONDS = 24 * 3600 * number("SESSION_LONGEST_DAYS", default=14, least=0.01)
+SESSION_IDLE_SECONDS = 3600 * number("SESSION_IDLE_HOURS", default=12, least=0.1)
+SESSION_COOKIE_AGE = int(SESSION_LONGEST_SECONDS)
+CONFIRMED_SECONDS = 60 * number("CONFIRMED_MINUTES", default=10, least=1)
+# Of superusers and of those who administer projects. Set to false only where nobody but you reaches the site.
+SECOND_FACTOR_REQUIRED = flag("SECOND_FACTOR_REQUIRED", default=not DEMO)
+# Of django-allauth: what differs from its own choices (config/accounts.py has what is more than a value).
+ACCOUNT_ADAPTER = "config.accounts.Accounts"
+ACCOUNT_FORMS = {"login": "config.accounts.LogInForm"}
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_RATE_LIMITS = False  # ours are shared by all processes (config/lockout.py)
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_VERIFICATION = "optional"
+ACCOUNT_EMAIL_NOTIFICATIONS = bool(EMAIL_URL)
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "PerceptAnon Studio: "
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # nobody is written to because a stranger has typed their address
+ACCOUNT_REAUTHENTICATION_TIMEOUT = int(CONFIRMED_SECONDS)
+ACCOUNT_AUTHENTICATED_LOGIN_REDIRECTS = False  # whoever may not open a page can log in as somebody else
+MFA_ADAPTER = "config.accounts.SecondFactors"
+MFA_FORMS = {"authenticate": "config.accounts.CodeForm", "reauthenticate": "config.accounts.CodeAgainForm"}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # accounts may have no address at all
+MFA_RATE_LIMITS = False
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers have keys on their own machine's sites alone, then
+USERSESSIONS_TRACK_ACTIVITY = False  # config/sessions.py notes it more rarely
 # How many wrong passwords there may be, and in how many minutes (datasets/tries.py counts them).
 WRONG_PER_NAME_AND_ADDRESS = rate("WRONG_PER_NAME_AND_ADDRESS", default="10/15")
 WRONG_PER_NAME = rate("WRONG_PER_NAME", default="50/60")  # more than one address may make, else one locks anybody out
 WRONG_PER_ADDRESS = rate("WRONG_PER_ADDRESS", default="50/15")
 WRONG_NAMES_PER_ADDRESS = rate("WRONG_NAMES_PER_ADDRESS", default="20/60")
 WRONG_PER_KNOWN_BROWSER = rate("WRONG_PER_KNOWN_BROWSER", default="10/15")
+MAILS_PER_ADDRESS = rate("MAILS_PER_ADDRESS", default="5/60")  # of e-mail, so that nobody has another's box filled
 JOINS_PER_ADDRESS = rate("JOINS_PER_ADDRESS", default="20/60")  # by links for many people
 FIRST_PAIR_SECONDS = 60 * number("FIRST_PAIR_MINUTES", default=10, least=1)
 PROXY_COUNT = int(number("PROXY_COUNT", default=0, least=0))
 
-HTTPS = flag("HTTPS", default=False)
 if DEMO and HTTPS:
     raise ImproperlyConfigured(
         "DEMO and HTTPS are both on, but a demo is for one machine. Take DEMO=true out of var/studio.env."

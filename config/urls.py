@@ -1,10 +1,13 @@
+from collections.abc import Callable
+
+from allauth.account import views as account_views
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required, login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.urls import include, path, reverse
+from django.urls import URLPattern, include, path, reverse
+from django.views.decorators.http import require_POST
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView
 
@@ -39,14 +42,20 @@ def ready(request: HttpRequest) -> HttpResponse:
     return HttpResponse("\n".join(names or ["ok"]) + "\n", content_type="text/plain", status=503 if names else 200)
 
 
+def named(route: str, view: Callable[..., HttpResponseBase], name: str) -> list[URLPattern]:
+    """By our name, and by the one that django-allauth looks for."""
+    return [path(route, view, name=name), path(route, view, name=f"account_{name}")]
+
+
 handler500 = "config.outage.server_error"
 
 urlpatterns = [
     path("", home, name="home"),
     path("health/", health, name="health"),
     path("ready/", ready, name="ready"),
-    path("login/", in_their_language(auth_views.LoginView.as_view(template_name="login.html")), name="login"),
-    path("logout/", in_their_language(auth_views.LogoutView.as_view()), name="logout"),
+    *named("login/", in_their_language(account_views.LoginView.as_view(template_name="login.html")), "login"),
+    *named("logout/", in_their_language(login_required(require_POST(account_views.logout))), "logout"),
+    path("account/", include("config.account_urls")),
     path("api/schema/", login_required(SpectacularJSONAPIView.as_view()), name="schema"),
     path("admin/login/", login_not_required(AdminLogin.as_view()), name="admin-login"),
     path("admin/", admin.site.urls),

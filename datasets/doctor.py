@@ -140,3 +140,13 @@ def front() -> Iterator[Finding]:
     else:
         yield Finding("HTTPS", "it is on." if settings.HTTPS else "it is off, for visitors of this machine alone.")
     yield Finding("mail", "the site sends none.")
+
+
+@examines()
+def mail() -> Iterator[Finding]:
+    if settings.EMAIL_URL:
+        yield Finding("mail", f"it comes from {settings.DEFAULT_FROM_EMAIL}.")
+    else:
+        yield Finding(
+            "mail", "none is sent: who forgets a password must ask an admin.", "Set EMAIL_URL, and EMAIL_FROM."
+        )

@@ -6,11 +6,16 @@ from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth.models import Group, User
 from django.db.models import ForeignKey, Model, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
+from django.urls import URLPattern
 
+from datasets.confirm import confirmed
 from datasets.models.projects import MANAGING_ROLES, Project, is_superuser
+
+GIVES_ACCESS = (User, Group, Project)  # on whose pages is said who may do what
 
 
 class AskedByItsFilters(ChangeList):
@@ -41,6 +46,12 @@ class Guarded(admin.ModelAdmin[Any]):
 
     path_to_project: str | None = None  # of foreign keys, from the model
     roles: tuple[str, ...] = MANAGING_ROLES  # of staff in the project
+
+    def get_urls(self) -> list[URLPattern]:
+        urls = super().get_urls()
+        for each in urls if self.model in GIVES_ACCESS else []:
+            each.callback = confirmed(each.callback)
+        return urls
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return AskedByItsFilters

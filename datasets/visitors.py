@@ -1,11 +1,12 @@
 """From where a request comes, as far as that can be believed: what limits are counted by."""
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from django.conf import settings
 from django.http import HttpRequest
 
 LINE_BITS = 64  # of an IPv6 address: the rest of it whoever has the line chooses freely
+NEIGHBOURS_BITS = 24  # of an IPv4 address: what is kept where it should tell little of somebody
 TRANSLATED = IPv6Network("64:ff9b::/96")  # by NAT64: all of IPv4 on one line
 
 
@@ -21,6 +22,13 @@ def visitor_address(request: HttpRequest) -> str | None:
     if settings.PROXY_COUNT and len(named) >= settings.PROXY_COUNT:
         return _line(named[-settings.PROXY_COUNT]) or connected
     return connected
+
+
+def network_of(request: HttpRequest) -> str:
+    """The visitor's network, by its first address: of IPv4 the 256 around theirs. `::` where there is none."""
+    address = ip_address(visitor_address(request) or "::")
+    bits = LINE_BITS if isinstance(address, IPv6Address) else NEIGHBOURS_BITS
+    return str(ip_network((address, bits), strict=False).network_address)
 
 
 def _line(written: str) -> str | None:

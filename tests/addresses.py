@@ -14,6 +14,8 @@ from tests.scoring import trained
 
 PUBLIC = {"health", "ready", "login", "admin-login"}
 PUBLIC |= {f"annotation:{name}" for name in ("join", "resume", "left", "withdrawal", "language", "words")}
+PUBLIC |= {f"account_{name}" for name in ("reset_password", "reset_password_done", "confirm_email")}
+PUBLIC |= {"account_reset_password_from_key", "account_reset_password_from_key_done"}
 LEADS_ON = {"admin-login", "annotation:resume", "annotation:language"}
 # Open to the person whose participation it is, logged in or not.
 PERSONAL = {
@@ -25,6 +27,16 @@ PERSONAL = {
 }  # fmt: skip
 # Open to everybody with a log-in.
 COMMON = {"home", "logout", "schema"}
+# Of one's own account, and of nobody else's.
+COMMON |= {"account", "account_reauthenticate", "account_email", "account_change_password", "usersessions_list"}
+COMMON |= {
+    f"mfa_{name}"
+    for name in (
+        "index", "authenticate", "reauthenticate", "activate_totp", "deactivate_totp", "view_recovery_codes",
+        "generate_recovery_codes", "download_recovery_codes", "list_webauthn", "add_webauthn", "edit_webauthn",
+        "remove_webauthn", "reauthenticate_webauthn",
+    )
+}  # fmt: skip
 # Open to every member of the project.
 MEMBERS = {"annotation:take-part"}
 # Open to the project's researchers alone: an annotator must learn nothing of what stands there.
@@ -83,6 +95,9 @@ def something_for_everything(**fields: Any) -> dict[str, Any]:
         "id": make.user().pk,
         "content_type_id": 1,
         "url": "nothing/here",
+        # Of accounts.
+        "uidb36": "1",
+        "pk": 1,
     }
 
 
@@ -111,6 +126,7 @@ def addresses(arguments: dict[str, Any]) -> dict[str, str]:
     known, found = tokens(), {}
     for template, names in templates():
         token = next((token for start, token in known.items() if template.startswith(start)), None)
-        url = "/" + template % {name: token if name == "token" else arguments[name] for name in names}
+        given = arguments | {"token": token} | ({"key": "no-key"} if template.startswith("account/") else {})
+        url = "/" + template % {name: given[name] for name in names}
         found[url] = resolve(url).view_name
     return found

@@ -13,6 +13,8 @@ os.environ |= {
     "PSEUDONYM_KEY": "a-pseudonym-key-for-tests-only-0123456789",
     "DEBUG": "false",
     "HTTPS": "false",
+    "SECOND_FACTOR_REQUIRED": "false",  # but in the tests of it
+    "EMAIL_URL": "memorymail://",
 }
 
 from config.settings import *  # noqa: E402, F403

@@ -16,6 +16,7 @@ from annotation.models.studies import Study
 from annotation.studies import closing, deleting, life, opening
 from annotation.watching.progress import study_progress
 from datasets.access import LoggedIn, managed_project
+from datasets.confirm import confirmed
 from datasets.forms import TypedName
 from datasets.models.projects import Project, ProjectChange
 from datasets.once import once
@@ -65,6 +66,7 @@ def _under_way(study: Study) -> dict[str, Any]:
 
 
 @never_cache
+@confirmed
 @require_http_methods(["GET", "POST"])
 def delete_study(request: LoggedIn, study: UUID) -> HttpResponseBase:
     """A click that comes when another one has deleted the study is told what came of it."""
@@ -97,6 +99,7 @@ def _delete_study(request: LoggedIn, study: UUID) -> HttpResponse:
 
 
 @never_cache
+@confirmed
 @require_http_methods(["GET", "POST"])
 @told_on("annotation:project")
 @once

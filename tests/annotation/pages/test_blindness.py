@@ -144,7 +144,7 @@ def everything(of: Participation) -> dict[str, Any]:
         "image": held.item.pair.anonymized_id, "slug": release.slug, "version": release.version,
         "job": Job.objects.order_by("pk")[0].public_id, "run": run.public_id,
         "app_label": "datasets", "object_id": study.project.pk, "id": make.user().pk, "content_type_id": 1,
-        "url": "nothing/here",
+        "url": "nothing/here", "uidb36": "1", "pk": 1,
     }  # fmt: skip
 
 
