@@ -139,7 +139,6 @@ def front() -> Iterator[Finding]:
         yield Finding("HTTPS", says, "Put a proxy with TLS in front and set HTTPS=true.")
     else:
         yield Finding("HTTPS", "it is on." if settings.HTTPS else "it is off, for visitors of this machine alone.")
-    yield Finding("mail", "the site sends none.")
 
 
 @examines()

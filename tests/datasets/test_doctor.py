@@ -50,7 +50,7 @@ def test_a_site_that_is_well_has_nothing_that_stops_it() -> None:
     said = {line[5:].partition(":")[0]: line[:4].strip() for line in lines}
     assert said.keys() == {
         *("database", "migrations", "static files", "storage", "SECRET_KEY", "PSEUDONYM_KEY", "disk", "lane short"),
-        *("lane train", "jobs", "HTTPS", "mail", "GPU", "weights", "who can read", "backup"),
+        *("lane train", "jobs", "HTTPS", "mail", "GPU", "weights", "who can read", "backup", "second factors"),
     }
     assert {said[what] for what in said if what not in {"weights", "disk", "backup"}} == {"ok"}
     [lane] = [line for line in lines if "lane train" in line]
