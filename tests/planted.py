@@ -33,8 +33,8 @@ from scoring.models import Checkpoint
 from tests import make
 from tests.scoring import trained
 
-METHOD, SCOPE, SOURCE, PARAMETER = "okapi", "tapir", "quokka", "dugong"
-FILE, GROUP, CAMERA, NOTE = "axolotl", "numbat", "aardwolf", "narwhal"
+METHOD, SCOPE, SOURCE, PARAMETER = "pangolin", "capybara", "wallaroo", "flamingo"
+FILE, GROUP, CAMERA, NOTE = "axolotl", "platypus", "aardwolf", "narwhal"
 WORDS = (METHOD, SCOPE, SOURCE, PARAMETER, FILE, GROUP, CAMERA, NOTE)
 # Others' times, how they looked and where they drew boxes, what the model predicts, and the order that it proposes.
 SECONDS, PIXEL_RATIO, BOX, PREDICTION, PRIORITY = 86.4173, 3.7157, 60_417_313, 7.73193, 0.61737

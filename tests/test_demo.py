@@ -192,7 +192,13 @@ def test_a_web_server_that_cannot_start_ends_the_site(environment: dict[str, str
     assert "The web server ended; stopping the workers." in ended.stdout
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "end",
+    [
+        *[signal.SIGINT, signal.SIGKILL],
+        *[pytest.param(end, marks=pytest.mark.long) for end in (signal.SIGTERM, signal.SIGHUP)],
+    ],
+)
 def test_web_server_and_workers_end_with_whoever_started_them(
     environment: dict[str, str], site: subprocess.Popen[bytes], end: signal.Signals
 ) -> None:

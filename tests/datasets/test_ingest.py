@@ -298,7 +298,7 @@ def test_a_check_asks_the_database_as_often_for_many_rows_of_one_batch_as_for_fe
 
 
 def test_a_check_keeps_less_than_250_bytes_of_a_row(project):
-    known, n_rows = KnownPairs(project), 20_000
+    known, n_rows = KnownPairs(project), 10_000
     facts = {"group": "g", "source": "s", "method": "m", "scope": "face", "parameters": {"r": 9}}
     tracemalloc.start()
     for number in range(0, n_rows, PAIRS_AT_ONCE):

@@ -526,7 +526,11 @@ print(json.dumps([peak, picture.width, picture.height, picture.changes, picture.
 """
 
 
-@pytest.mark.parametrize("kind", [("JPEG",), ("JPEG", "progressive"), ("PNG",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "kind",
+    [("JPEG", "progressive"), *[pytest.param(kind, marks=pytest.mark.long) for kind in (("JPEG",), ("PNG",))]],
+    ids=" ".join,
+)
 def test_a_telephones_largest_photo_comes_in_within_a_gigabyte_and_at_a_size_to_show(
     kind: tuple[str, ...], tmp_path: Path
 ) -> None:
