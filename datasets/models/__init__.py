@@ -1,5 +1,6 @@
 """Django looks for models here; everything else imports from the module that owns the model."""
 
+from datasets.models.audit import AuditEntry
 from datasets.models.forms import SentForm
 from datasets.models.hosts import SharedFact, Worker
 from datasets.models.jobs import Job
@@ -9,6 +10,7 @@ from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, Re
 from datasets.models.tries import Tally
 
 __all__ = [
+    "AuditEntry",
     "FrozenCue",
     "FrozenRating",
     "Image",
