@@ -269,6 +269,14 @@ BACKUP_MAX_DAYS = number("BACKUP_MAX_DAYS", default=2, least=0)  # after which t
 UPLOAD_MAX_BYTES = int(number("UPLOAD_MAX_BYTES", default=4 * 1024**3, least=1))
 # Of files and folders in a zip that is imported: each takes a kilobyte and a half of a worker's memory, empty ones too.
 ZIP_MAX_FILES = int(number("ZIP_MAX_FILES", default=100_000, least=1))
+# Empty: the site sends no mail, and says so where one could be asked for. A demo prints its mails.
+EMAIL_URL = env.str("EMAIL_URL", default="consolemail://" if DEMO else "")
+if EMAIL_URL and not EMAIL_URL.startswith(("smtp://", "smtp+tls://", "smtp+ssl://", "consolemail://")):
+    raise ImproperlyConfigured("EMAIL_URL must begin with smtp://, smtp+tls:// or smtp+ssl://.")
+if EMAIL_URL:
+    vars().update(env.email_url_config(EMAIL_URL))
+EMAIL_TIMEOUT = 4  # seconds: whoever has pressed a button waits for it, and a proxy in front for five
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="studio@localhost")
 FILE_UPLOAD_PERMISSIONS = 0o600  # Django's own would let everybody on the machine read
 FILE_UPLOAD_HANDLERS = ["datasets.uploads.BoundedUpload"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bodies other than files; an answer is some 500 bytes

@@ -3,6 +3,7 @@
 from datasets.models.audit import AuditEntry
 from datasets.models.forms import SentForm
 from datasets.models.hosts import SharedFact, Worker
+from datasets.models.invitations import ProjectInvitation
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, PairChange, Source
 from datasets.models.projects import Membership, Project, ProjectChange, Role
@@ -21,6 +22,7 @@ __all__ = [
     "PairChange",
     "Project",
     "ProjectChange",
+    "ProjectInvitation",
     "Release",
     "ReleaseNotice",
     "Role",
