@@ -171,7 +171,7 @@ class JobAdmin(ReadOnly):
     def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         unfinished = list(jobs.unfinished())  # type: ignore[attr-defined]
         for job in unfinished:
-            cancel_job(job)
+            cancel_job(job, by=cast("User", request.user))
         self.message_user(request, f"{len(unfinished)} jobs cancelled; a running one stops at its next step.")
 
     @admin.action(description="Try the chosen jobs again", permissions=["manage"])
@@ -179,7 +179,7 @@ class JobAdmin(ReadOnly):
         n_queued = 0
         for job in jobs:
             try:
-                retry_job(job)
+                retry_job(job, by=cast("User", request.user))
                 n_queued += 1
             except Refusal as refusal:
                 self.message_user(request, str(refusal), messages.WARNING)

@@ -16,6 +16,7 @@ class What(models.TextChoices):
     ROLE_TAKEN = "role taken"
     ERASED = "person erased"
     DECIDED = "decision"
+    STUDY_MADE = "study made"
     STUDY_OPENED = "study opened"
     STUDY_PAUSED = "study paused"
     STUDY_CLOSED = "study closed"
