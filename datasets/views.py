@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import Q
 from django.forms import modelformset_factory
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -17,6 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from datasets.access import LoggedIn, managed_project
 from datasets.alike import examples_of, groups_alike, request_comparing, unseen_originals
 from datasets.audit import record, record_hourly
+from datasets.audited_forms import record_form
 from datasets.closing import ProjectClosed, check_open
 from datasets.export import Retracted, archive_name, request_export
 from datasets.files import file_response, media_path
@@ -97,7 +99,10 @@ def sources(request: LoggedIn, project: str) -> HttpResponse:
     formset = modelformset_factory(Source, form=SourceForm, extra=0, edit_only=True)
     forms = formset(request.POST or None, queryset=found.sources.order_by("name"), form_kwargs={"label_suffix": ""})
     if request.method == "POST" and forms.is_valid():
-        forms.save()
+        with transaction.atomic():
+            forms.save()
+            for form in forms:
+                record_form(form, by=request.user, project=found)
         messages.success(request, "Saved. Releases frozen from now on say so.")
         return redirect("datasets:sources", project)
     return render(request, "datasets/sources.html", {"project": found, "forms": forms})

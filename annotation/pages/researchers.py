@@ -59,6 +59,7 @@ def project(request: LoggedIn, project: str) -> HttpResponse:
         "releases": found.releases.exclude(frozen_at=None),
         "jobs": found.jobs.exclude(kind__in=UNASKED)[:8],
         "changes": found.changes.select_related("by")[:CHANGES_SHOWN],
+        "is_administered": found.is_administered_by(request.user),
     }
     return render(request, "annotation/researchers/project.html", context)
 
