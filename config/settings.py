@@ -265,6 +265,8 @@ IMPORT_MAX_PIXELS = int(number("IMPORT_MAX_PIXELS", default=1_000_000_000_000, l
 IMPORT_MAX_BYTES = int(number("IMPORT_MAX_BYTES", default=200 * 1024**3, least=1))  # of pictures, as they come
 JOB_MAX_SECONDS = number("JOB_MAX_SECONDS", default=12 * 3600, least=1)  # trainings are not meant
 BACKUP_DIR = env.str("BACKUP_DIR", default="")
+# So long the audit log is kept; the database keeps each entry for 30 days in any case (datasets/migrations/0022).
+AUDIT_KEEP_DAYS = number("AUDIT_KEEP_DAYS", default=730, least=30)
 BACKUP_MAX_DAYS = number("BACKUP_MAX_DAYS", default=2, least=0)  # after which the doctor asks for a new one
 UPLOAD_MAX_BYTES = int(number("UPLOAD_MAX_BYTES", default=4 * 1024**3, least=1))
 # Of files and folders in a zip that is imported: each takes a kilobyte and a half of a worker's memory, empty ones too.

@@ -41,6 +41,13 @@ def record_hourly(what: What, *, by: By, on: Model | None = None, project: Proje
         AuditEntry.objects.bulk_create([entry], ignore_conflicts=True)  # another request may be as early
 
 
+def record_role(project: Project, user: AbstractBaseUser, *, before: str | None, after: str | None, by: By) -> None:
+    """Somebody's role in a project was given, changed or taken. Nothing where it is as it was."""
+    if before != after:
+        what, (was, becomes) = What.ROLE_GIVEN if after else What.ROLE_TAKEN, ({"role": before}, {"role": after})
+        record(what, by=by, on=user, project=project, before=was, after=becomes)
+
+
 def _of_the_hour(entry: AuditEntry) -> str:
     same = (entry.what, entry.role, entry.user_number, entry.kind, entry.object_id, entry.project_number)
     return sha256(repr((*same, _hour(entry.at))).encode()).hexdigest()

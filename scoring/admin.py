@@ -156,7 +156,7 @@ class TrainingRunAdmin(ReadOnly):
             check_deletable(run)
             form = TypedName(str(run.public_id)[:8], request.POST if request.method == "POST" else None)
             if request.method == "POST" and form.is_valid():
-                delete_run(run)
+                delete_run(run, by=cast("User", request.user))
                 self.message_user(request, f"Deleted: {run}.")
                 return redirect("admin:scoring_trainingrun_changelist")
         except RunIsNeeded as refusal:
@@ -191,7 +191,7 @@ class TrainingRunAdmin(ReadOnly):
         if run.job.is_finished:
             self.message_user(request, f"This run is {run.job.get_state_display()} already.", messages.INFO)
         else:
-            cancel_job(run.job)
+            cancel_job(run.job, by=request.user)
             self.message_user(request, "Cancelling: a running training stops within a step.")
         return run_page(run)
 
@@ -202,7 +202,7 @@ class TrainingRunAdmin(ReadOnly):
     @method_decorator([require_POST, told_on(RUN_PAGE)])
     def go_on_view(self, request: LoggedIn, object_id: int) -> HttpResponse:
         run = self._permitted(request, object_id)
-        retry_job(run.job)
+        retry_job(run.job, by=request.user)
         self.message_user(request, "Queued again: it goes on after its last whole epoch.")
         return run_page(run)
 
@@ -220,7 +220,7 @@ class TrainingRunAdmin(ReadOnly):
     def use_view(self, request: LoggedIn, object_id: int) -> HttpResponse:
         run = self._permitted(request, object_id)
         if hasattr(run, "checkpoint"):
-            run.checkpoint.use()
+            run.checkpoint.use(by=request.user)
             self.message_user(request, f"In use for {run.checkpoint.mode} in {run.project} from now on.")
         else:
             self.message_user(request, "This run has no model to use.", messages.ERROR)
@@ -230,7 +230,7 @@ class TrainingRunAdmin(ReadOnly):
     def cancel(self, request: LoggedIn, runs: QuerySet[TrainingRun]) -> None:
         unfinished = [run for run in runs.select_related("job") if not run.job.is_finished]
         for run in unfinished:
-            cancel_job(run.job)
+            cancel_job(run.job, by=request.user)
         self.message_user(request, f"{len(unfinished)} runs cancelled; a running one stops within a step.")
 
     @admin.action(description="Run the chosen runs again", permissions=["train"])
@@ -272,7 +272,7 @@ class CheckpointAdmin(ReadOnly):
         if len(chosen) != 1:
             self.message_user(request, "Choose one checkpoint: one is in use per project and mode.", messages.WARNING)
             return
-        chosen[0].use()
+        chosen[0].use(by=request.user)
         self.message_user(request, f"In use for {chosen[0].mode} in {chosen[0].project}: {chosen[0].sha256}")
 
 

@@ -10,6 +10,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from datasets.access import LoggedIn, managed_project
+from datasets.audit import record
+from datasets.models.audit import What
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
 from scoring import charts
@@ -95,6 +97,7 @@ def predictions(request: LoggedIn, run: UUID) -> StreamingHttpResponse:
     found = managed_run(request, run)
     if not hasattr(found, "checkpoint"):
         raise Http404("This run has no predictions yet.")
+    record(What.DOWNLOADED, by=request.user, on=found, project=found.project, after={"table": "predictions"})
     response = StreamingHttpResponse(prediction_lines(found), content_type="text/csv")
     name = f"{found.release.slug}-v{found.release.version}-{str(found.public_id)[:8]}-predictions.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -27,6 +27,9 @@ PERSONAL = {
 COMMON = {"home", "logout", "schema"}
 # Open to every member of the project.
 MEMBERS = {"annotation:take-part"}
+# Open to the project's admins alone.
+ADMINS = {"datasets:log", "datasets:log-csv"}
+SUPERUSERS = {"datasets:site-log", "datasets:site-log-csv"}
 # Open to the project's researchers alone: an annotator must learn nothing of what stands there.
 RESEARCHERS = {
     f"{app}:{name}"

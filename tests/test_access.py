@@ -20,12 +20,14 @@ from datasets.models.releases import Release
 from scoring.models import Checkpoint, TrainingRun
 from tests import make
 from tests.addresses import (
+    ADMINS,
     COMMON,
     LEADS_ON,
     MEMBERS,
     PERSONAL,
     PUBLIC,
     RESEARCHERS,
+    SUPERUSERS,
     addresses,
     is_of_the_admin,
     something_for_everything,
@@ -95,7 +97,7 @@ def test_the_walk_finds_pages_of_all_apps(arguments: dict[str, Any]) -> None:
 def test_of_every_address_it_is_said_who_may_open_it(arguments: dict[str, Any]) -> None:
     """A new one fails here until it is: tests/addresses.py."""
     found = {name for url, name in addresses(arguments).items() if not is_of_the_admin(url, name)}
-    assert found == PUBLIC | PERSONAL | COMMON | MEMBERS | RESEARCHERS
+    assert found == PUBLIC | PERSONAL | COMMON | MEMBERS | RESEARCHERS | ADMINS | SUPERUSERS
 
 
 def test_nobody_without_a_log_in_opens_anything_but_the_public_pages(arguments: dict[str, Any]) -> None:
@@ -162,8 +164,22 @@ def test_a_participant_by_link_opens_no_page_of_researchers(arguments: dict[str,
 
 def test_the_researcher_opens_every_page_of_the_project(arguments: dict[str, Any]) -> None:
     browser = logged_in(make.member(Project.objects.get()))
-    pages = researcher_pages(arguments)
+    pages = {url for url, name in researcher_pages(arguments).items() if name in RESEARCHERS}
     assert {browser.get(url).status_code for url in pages} <= {200, 302, 405}
+
+
+def test_the_pages_of_admins_and_superusers_do_not_exist_for_those_below_them(arguments: dict[str, Any]) -> None:
+    project, pages = Project.objects.get(), researcher_pages(arguments)
+    people = {
+        "researcher": make.member(project),
+        "admin": make.member(project, Role.ADMIN),
+        "superuser": make.user(is_superuser=True),
+    }
+    opened = {
+        who: {name for url, name in pages.items() if name not in RESEARCHERS and browser.get(url).status_code == 200}
+        for who, browser in ((who, logged_in(user)) for who, user in people.items())
+    }
+    assert opened == {"researcher": set(), "admin": ADMINS, "superuser": ADMINS | SUPERUSERS}
 
 
 def test_the_admin_opens_to_staff_only(arguments: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ class What(models.TextChoices):
     INVITATION_WITHDRAWN = "invitation withdrawn"
     ERASED = "person erased"
     DECIDED = "decision"
+    STUDY_MADE = "study made"
     STUDY_OPENED = "study opened"
     STUDY_PAUSED = "study paused"
     STUDY_CLOSED = "study closed"
