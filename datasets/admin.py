@@ -155,8 +155,7 @@ class ReleaseAdmin(ReadOnly):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         """With the way to a training for those who may ask for one."""
-        may_ask = request.user.has_perm("scoring.add_trainingrun")
-        may_train = may_ask and context["original"].project.is_administered_by(request.user)
+        may_train = context["original"].project.is_administered_by(request.user)
         return super().render_change_form(request, context | {"may_train": may_train}, *args, **kwargs)
 
 

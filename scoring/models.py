@@ -106,6 +106,12 @@ class Checkpoint(models.Model):
         was, becomes = {"sha256": before}, {"sha256": self.sha256}
         record(What.CHECKPOINT_USED, by=by, on=self, project=self.project, before=was, after=becomes)
 
+    @transaction.atomic
+    def take_out_of_use(self, *, by: AbstractBaseUser | None = None) -> None:
+        """No model is in use for its mode then; where this one was not, nothing is changed."""
+        if Checkpoint.objects.filter(pk=self.pk, in_use=True).update(in_use=False):
+            record(What.CHECKPOINT_RESTED, by=by, on=self, project=self.project, before={"sha256": self.sha256})
+
 
 class Prediction(models.Model):
     """What a run's model says of a label, and what it was to learn there, in the release's scale."""

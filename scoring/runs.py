@@ -60,6 +60,10 @@ def run_again(run: TrainingRun, *, by: AbstractBaseUser | None = None) -> Traini
         raise CannotQueue(f"The recipe is no longer possible: {error}") from error
 
 
+class NoModel(Refusal):
+    sentence = "This run has no model to compare or to use."
+
+
 class RunIsNeeded(Refusal):
     """The run is at work, or its model is in use."""
 

@@ -13,7 +13,6 @@ from datasets.access import LoggedIn, managed_project
 from datasets.audit import record
 from datasets.models.audit import What
 from datasets.models.jobs import Job
-from datasets.models.projects import Project
 from scoring import charts
 from scoring.compare import prediction_lines, rows_of
 from scoring.models import Comparison, TrainingRun
@@ -28,7 +27,7 @@ def managed_run(request: LoggedIn, public_id: UUID) -> TrainingRun:
 
 
 def run_context(run: TrainingRun, user: User | AnonymousUser) -> dict[str, Any]:
-    """What the run's page shows, on the site and in the admin."""
+    """What the run's page shows."""
     epochs = list(run.epochs.all())
     comparing = Job.objects.filter(kind="compare_run", project=run.project, arguments__run=run.pk).first()
     return {
@@ -43,13 +42,8 @@ def run_context(run: TrainingRun, user: User | AnonymousUser) -> dict[str, Any]:
         "meta": lineage(run),
         "checkpoint": getattr(run, "checkpoint", None),
         "figures": Comparison.objects.filter(run=run).values_list("figures", flat=True).first(),
-        "may_train": may_train(user, run.project),
+        "may_train": run.project.is_administered_by(user),
     }
-
-
-def may_train(user: User | AnonymousUser, project: Project) -> bool:
-    """Training is the admins': its buttons lead into the admin, which asks again."""
-    return user.is_staff and user.has_perm("scoring.add_trainingrun") and project.is_administered_by(user)
 
 
 @never_cache
@@ -59,6 +53,7 @@ def runs(request: LoggedIn, project: str) -> HttpResponse:
     context = {
         "project": found,
         "runs": found.runs.with_lineage().select_related("comparison"),
+        "trainable": found.releases.frozen() if found.is_administered_by(request.user) else None,
         "in_use": found.checkpoints.filter(in_use=True).select_related("run__release").order_by("mode"),
     }
     return render(request, "scoring/runs.html", context)
