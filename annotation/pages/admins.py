@@ -95,12 +95,12 @@ def invite(request: LoggedIn, project: str) -> HttpResponse:
 def link(request: LoggedIn, project: str, invited: int) -> HttpResponse:
     """To whoever made the invitation, at their first look; then it is mailed too, where that was asked for."""
     found = administered_project(request, project)
-    invitation = get_object_or_404(found.invitations.waiting().filter(made_by=request.user), pk=invited)
+    invitation = get_object_or_404(found.invitations.waiting(), pk=invited)
 
     def address(token: str) -> str:
         return request.build_absolute_uri(reverse("annotation:invited", args=[token]))
 
-    shown = verbs.link_to_show(invitation, address)
+    shown = verbs.link_to_show(invitation, address) if invitation.made_by_id == request.user.pk else None
     context = {
         "project": found,
         "invitation": invitation,

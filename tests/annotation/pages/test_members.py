@@ -132,8 +132,13 @@ def test_the_link_is_shown_once_and_to_whoever_made_it(project: Project, admin: 
     assert link.startswith("http://testserver/invited/")
     assert link in shown.content.decode()
     address = shown.redirect_chain[-1][0]
-    assert "The link was shown before" in admin.get(address).content.decode()
-    assert logged_in(make.member(project, Role.ADMIN)).get(address).status_code == 404
+    assert "The link is shown once" in admin.get(address).content.decode()
+
+
+def test_another_admin_is_not_shown_the_link_and_does_not_use_it_up(project: Project, admin: Client) -> None:
+    address = admin.post(page("member-invite", project), {"role": "researcher"}).url  # type: ignore[attr-defined]
+    assert logged_in(make.member(project, Role.ADMIN)).get(address).context["link"] is None
+    assert admin.get(address).context["link"]
 
 
 def test_where_mail_is_set_up_the_link_is_sent_too(project: Project, admin: Client, settings: Any) -> None:
