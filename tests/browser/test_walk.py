@@ -198,7 +198,7 @@ def train_on_the_release(page: Page, seeds: dict[int, bool]) -> None:
     page.get_by_label("Size", exact=True).fill("48")
     page.get_by_label("Batch size").fill("4")
     for seed, splits_well in seeds.items():
-        page.get_by_label("Split seed").fill(str(seed))
+        page.get_by_label("Split seed", exact=True).fill(str(seed))
         page.get_by_role("button", name="Train", exact=True).click()
         if not splits_well:
             expect(
