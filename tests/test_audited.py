@@ -45,8 +45,8 @@ class Site:
     def project(self) -> Project:
         return self.study.project
 
-    def post(self, name: str, *arguments: Any, by: str = "researcher", **data: Any) -> Any:
-        return self._browser(by).post(reverse(name, args=arguments), data)
+    def post(self, page: str, /, *arguments: Any, by: str = "researcher", **data: Any) -> Any:
+        return self._browser(by).post(reverse(page, args=arguments), data)
 
     def get(self, name: str, *arguments: Any, by: str = "researcher") -> Any:
         reply = self._browser(by).get(reverse(name, args=arguments))
@@ -57,11 +57,11 @@ class Site:
         browser.force_login(getattr(self, by))
         return browser
 
-    def admin(self, name: str, *arguments: Any, **data: Any) -> Any:
-        return self.post(f"admin:{name}", *arguments, by="root", **data)
+    def admin(self, page: str, /, *arguments: Any, **data: Any) -> Any:
+        return self.post(f"admin:{page}", *arguments, by="root", **data)
 
-    def chosen(self, name: str, action: str, row: Model, **data: Any) -> Any:
-        return self.admin(f"{name}_changelist", action=action, _selected_action=[row.pk], **data)
+    def chosen(self, model: str, action: str, row: Model, **data: Any) -> Any:
+        return self.admin(f"{model}_changelist", action=action, _selected_action=[row.pk], **data)
 
 
 @pytest.fixture
@@ -105,7 +105,8 @@ def make_project_form(site: Site, **changes: Any) -> dict[str, Any]:
 
 
 def user_form(user: User, **changes: Any) -> dict[str, Any]:
-    joined = {"date_joined_0": f"{user.date_joined:%Y-%m-%d}", "date_joined_1": f"{user.date_joined:%H:%M:%S}"}
+    day, time = f"{user.date_joined:%Y-%m-%d}", f"{user.date_joined:%H:%M:%S}"
+    joined = {f"{before}date_joined_{n}": part for before in ("", "initial-") for n, part in enumerate((day, time))}
     return {"username": user.username, "is_active": "on", **joined} | changes
 
 
@@ -121,6 +122,10 @@ def archive(site: Site) -> None:
 def freeze(site: Site) -> None:
     site.post("annotation:freeze", site.study.public_id, confirmed="on")
     make.done(Job.objects.get(kind="freeze_study", created_by=site.researcher))
+
+
+def decide_on_pay(site: Site) -> None:
+    site.post("annotation:decide", site.study.public_id, person(site).public_id, decision="pay-no", reason="R")
 
 
 def erase_oneself(site: Site) -> None:
@@ -213,7 +218,7 @@ ON_PAGES = {
     ),
     "a release is retracted": Case(
         What.RETRACTED,
-        lambda site: site.post("datasets:retract", *of_release(site), typed=f"{site.release.slug}-v1", reason="Wrong."),
+        lambda site: site.post("datasets:retract", *of_release(site), name=f"{site.release.slug}-v1", reason="Wrong."),
         on="release",
     ),
     "a release is downloaded": Case(What.DOWNLOADED, archive, on="release"),

@@ -46,5 +46,5 @@ def _logged(kind: str, value: Any) -> dict[str, Any]:
     """What the audit log says of it: of codes and addresses for those who have finished only that they were changed, of
     many pairs their numbers."""
     if kind in {Kind.COMPLETION, Kind.ROLES}:
-        return {Kind(kind).label: sorted(value)}
-    return {Kind(kind).label: value}
+        value = sorted(value)
+    return {Kind(kind).label.lower(): value}
