@@ -50,7 +50,7 @@ class Actor(models.TextChoices):
     """From which role somebody acted. Of annotators the log never says which."""
 
     SUPERUSER = "superuser"
-    ADMIN = "admin", "project admin"
+    ADMIN = "admin", "Project admin"
     RESEARCHER = "researcher"
     STAFF = "staff"
     USER = "user"  # with a log-in and none of these roles here
