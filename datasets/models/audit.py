@@ -1,5 +1,7 @@
 """Who did what, kept for a set time and changed by nobody: the database refuses to (migration 0022)."""
 
+from typing import Any
+
 from django.db import models
 from django.utils import timezone
 
@@ -60,6 +62,16 @@ class Actor(models.TextChoices):
     WORKER = "worker"
 
 
+def in_words(facts: dict[str, Any] | None) -> list[tuple[str, str]]:
+    return [(name, _in_words(value)) for name, value in (facts or {}).items()]
+
+
+def _in_words(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 class AuditEntry(models.Model):
     """Names and ids as they were, and no foreign key: an entry outlasts what it tells of."""
 
@@ -89,3 +101,9 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.user_name or self.get_role_display()}: {self.get_what_display()}"
+
+    def told_before(self) -> list[tuple[str, str]]:
+        return in_words(self.before)
+
+    def told_after(self) -> list[tuple[str, str]]:
+        return in_words(self.after)

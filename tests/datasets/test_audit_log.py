@@ -54,12 +54,18 @@ def lines(browser: Client, project: Project, **asked: Any) -> list[dict[str, str
 def test_an_admin_reads_what_was_done_in_their_project_and_nothing_of_another(
     browser: Client, project: Project
 ) -> None:
-    record(What.FROZEN, by=make.member(project, name="rosa"), on=project, project=project, after={"labels": 12})
+    record(
+        What.FROZEN,
+        by=make.member(project, name="rosa"),
+        on=project,
+        project=project,
+        after={"labels": 12, "in use": False},
+    )
     entry(make.project())
     [found] = shown(browser, project)
     page = browser.get(reverse("datasets:log", args=[project.slug])).content.decode()
     assert found.project_number == project.pk
-    for words in ("rosa", "Researcher", "release frozen", "labels: 12"):
+    for words in ("rosa", "Researcher", "release frozen", "labels: 12", "in use: no"):
         assert words in page
 
 
