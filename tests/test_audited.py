@@ -17,6 +17,7 @@ from django.urls import reverse
 
 from annotation.models.people import Participation
 from annotation.models.studies import Study
+from annotation.studies.wording import current_texts
 from datasets import jobs
 from datasets.jobs import queue_job
 from datasets.models.audit import Actor, AuditEntry, What
@@ -74,6 +75,10 @@ def site(tmp_path: Path, settings: Any) -> Site:
     return Site(study, release, run, researcher, root, tmp_path)
 
 
+def run(*arguments: str) -> None:
+    call_command(*arguments, stdout=StringIO(), stderr=StringIO())
+
+
 def person(site: Site) -> Participation:
     return site.study.participations.order_by("pk")[0]
 
@@ -117,6 +122,11 @@ def train(site: Site) -> Job:
 def archive(site: Site) -> None:
     make.archive(site.release)
     site.get("datasets:download", *of_release(site))
+
+
+def reword(site: Site) -> None:
+    texts = {kind: text.body for kind, text in current_texts(site.study).items()}
+    site.post("annotation:wording", site.study.public_id, **texts | {"question": "Who is it?"})
 
 
 def freeze(site: Site) -> None:
@@ -189,6 +199,29 @@ ON_PAGES = {
         What.STUDY_CHANGED,
         lambda site: site.post("annotation:revoke", site.study.public_id, make.invitation(site.study).pk),
         after={"link taken back": "many"},
+    ),
+    "a study is reworded": Case(
+        What.STUDY_CHANGED,
+        reword,
+        after={"texts": ["question"], "language": "en"},
+    ),
+    "pairs are added": Case(
+        What.STUDY_CHANGED,
+        lambda site: (make.pairs(site.project, 3), site.post("annotation:more-pairs", site.study.public_id)),
+        before={"pairs added": 12},
+        after={"pairs added": "more"},
+    ),
+    "a pair is taken out": Case(
+        What.STUDY_CHANGED,
+        lambda site: site.post("annotation:withdraw", site.study.public_id, site.study.items.all()[0].pk, reason="R"),
+    ),
+    "a project is opened again": Case(
+        What.PROJECT_REOPENED,
+        lambda site: (
+            run("close_project", site.project.slug),
+            site.post("annotation:reopen-project", site.project.slug),
+        ),
+        on="project",
     ),
     "a study is deleted": Case(
         What.STUDY_DELETED,
@@ -380,10 +413,6 @@ OF_THE_SITE = {
         after={"name": "helpers"},
     ),
 }
-
-
-def run(*arguments: str) -> None:
-    call_command(*arguments, stdout=StringIO(), stderr=StringIO())
 
 
 BY_COMMANDS = {

@@ -36,6 +36,8 @@ def record_change(
 ) -> StudyChange:
     what = STEPS[after] if kind == Kind.STATE else What.STUDY_CHANGED
     was, becomes = _logged(kind, before), _logged(kind, after)
+    if kind == Kind.PAIRS:  # batch by batch, of which this is the first
+        becomes = {Kind.PAIRS.label: "more"}
     record(what, by=by, on=study, project=study.project, before=was, after=becomes)
     return StudyChange.objects.create(
         study=study, kind=kind, before=before, after=after, reason=reason, changed_by_id=by.pk if by else None
