@@ -219,7 +219,7 @@ ON_PAGES = {
         What.PROJECT_REOPENED,
         lambda site: (
             run("close_project", site.project.slug),
-            site.post("annotation:reopen-project", site.project.slug),
+            site.post("annotation:reopen-project", site.project.slug, typed=site.project.slug),
         ),
         on="project",
     ),
