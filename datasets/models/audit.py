@@ -52,14 +52,13 @@ class Actor(models.TextChoices):
     """From which role somebody acted. Of annotators the log never says which."""
 
     SUPERUSER = "superuser"
-    ADMIN = "admin", "Project admin"
+    ADMIN = "project admin"
     RESEARCHER = "researcher"
     STAFF = "staff"
     USER = "user"  # with a log-in and none of these roles here
     ANNOTATOR = "annotator"
     VISITOR = "visitor"  # who is not logged in
     COMMAND = "command"
-    WORKER = "worker"
 
 
 def in_words(facts: dict[str, Any] | None) -> list[tuple[str, str]]:
@@ -77,7 +76,7 @@ class AuditEntry(models.Model):
 
     at = models.DateTimeField(default=timezone.now, editable=False)
     what = models.CharField(max_length=40, choices=whats)
-    role = models.CharField(max_length=12, choices=Actor)
+    role = models.CharField(max_length=20, choices=Actor)
     user_number = models.PositiveBigIntegerField(null=True)
     user_name = models.CharField(max_length=150, blank=True)
     kind = models.CharField(max_length=60, blank=True)  # of the object

@@ -65,7 +65,7 @@ def test_an_admin_reads_what_was_done_in_their_project_and_nothing_of_another(
     [found] = shown(browser, project)
     page = browser.get(reverse("datasets:log", args=[project.slug])).content.decode()
     assert found.project_number == project.pk
-    for words in ("rosa", "Researcher", "release frozen", "labels: 12", "in use: no"):
+    for words in ("rosa", "researcher", "release frozen", "labels: 12", "in use: no"):
         assert words in page
 
 
