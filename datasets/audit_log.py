@@ -89,11 +89,13 @@ def _row(entry: AuditEntry) -> list[Any]:
         words_cell(entry.object_name),
         entry.project_number,
         words_cell(entry.project_name),
-        *(
-            "" if each is None else words_cell(json.dumps(each, ensure_ascii=False))
-            for each in (entry.before, entry.after)
-        ),
+        _facts(entry.before),
+        _facts(entry.after),
     ]
+
+
+def _facts(facts: dict[str, Any] | None) -> str:
+    return "" if facts is None else words_cell(json.dumps(facts, ensure_ascii=False))
 
 
 @repeats(every=3600)

@@ -36,6 +36,8 @@ def record_change(
 ) -> StudyChange:
     what = STEPS[after] if kind == Kind.STATE else What.STUDY_CHANGED
     was, becomes = _logged(kind, before), _logged(kind, after)
+    if kind == Kind.PAIRS:  # batch by batch, of which this is the first
+        becomes = {Kind.PAIRS.label: "more"}
     record(what, by=by, on=study, project=study.project, before=was, after=becomes)
     return StudyChange.objects.create(
         study=study, kind=kind, before=before, after=after, reason=reason, changed_by_id=by.pk if by else None
@@ -46,5 +48,5 @@ def _logged(kind: str, value: Any) -> dict[str, Any]:
     """What the audit log says of it: of codes and addresses for those who have finished only that they were changed, of
     many pairs their numbers."""
     if kind in {Kind.COMPLETION, Kind.ROLES}:
-        return {Kind(kind).label: sorted(value)}
-    return {Kind(kind).label: value}
+        value = sorted(value)
+    return {Kind(kind).label.lower(): value}

@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('what', models.CharField(choices=datasets.models.audit.whats, max_length=40)),
-                ('role', models.CharField(choices=[('superuser', 'Superuser'), ('admin', 'project admin'), ('researcher', 'Researcher'), ('staff', 'Staff'), ('user', 'User'), ('annotator', 'Annotator'), ('visitor', 'Visitor'), ('command', 'Command'), ('worker', 'Worker')], max_length=12)),
+                ('role', models.CharField(choices=[('superuser', 'Superuser'), ('project admin', 'Admin'), ('researcher', 'Researcher'), ('staff', 'Staff'), ('user', 'User'), ('annotator', 'Annotator'), ('visitor', 'Visitor'), ('command', 'Command')], max_length=20)),
                 ('user_number', models.PositiveBigIntegerField(null=True)),
                 ('user_name', models.CharField(blank=True, max_length=150)),
                 ('kind', models.CharField(blank=True, max_length=60)),

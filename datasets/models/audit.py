@@ -1,5 +1,7 @@
 """Who did what, kept for a set time and changed by nobody: the database refuses to (migration 0022)."""
 
+from typing import Any
+
 from django.db import models
 from django.utils import timezone
 
@@ -53,14 +55,23 @@ class Actor(models.TextChoices):
     """From which role somebody acted. Of annotators the log never says which."""
 
     SUPERUSER = "superuser"
-    ADMIN = "admin", "project admin"
+    ADMIN = "project admin"
     RESEARCHER = "researcher"
     STAFF = "staff"
     USER = "user"  # with a log-in and none of these roles here
     ANNOTATOR = "annotator"
     VISITOR = "visitor"  # who is not logged in
     COMMAND = "command"
-    WORKER = "worker"
+
+
+def in_words(facts: dict[str, Any] | None) -> list[tuple[str, str]]:
+    return [(name, _in_words(value)) for name, value in (facts or {}).items()]
+
+
+def _in_words(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 class AuditEntry(models.Model):
@@ -68,7 +79,7 @@ class AuditEntry(models.Model):
 
     at = models.DateTimeField(default=timezone.now, editable=False)
     what = models.CharField(max_length=40, choices=whats)
-    role = models.CharField(max_length=12, choices=Actor)
+    role = models.CharField(max_length=20, choices=Actor)
     user_number = models.PositiveBigIntegerField(null=True)
     user_name = models.CharField(max_length=150, blank=True)
     kind = models.CharField(max_length=60, blank=True)  # of the object
@@ -92,3 +103,9 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.user_name or self.get_role_display()}: {self.get_what_display()}"
+
+    def told_before(self) -> list[tuple[str, str]]:
+        return in_words(self.before)
+
+    def told_after(self) -> list[tuple[str, str]]:
+        return in_words(self.after)
