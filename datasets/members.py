@@ -14,10 +14,10 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from datasets.audit import record
+from datasets.audit import record, record_role
 from datasets.models.audit import What
 from datasets.models.invitations import ProjectInvitation, hash_of_token, new_token
-from datasets.models.projects import MANAGING_ROLES, Membership, Project, Role
+from datasets.models.projects import Membership, Project, Role
 from datasets.refusals import Refusal
 
 LASTS = timedelta(days=7)
@@ -62,7 +62,7 @@ def give_role(member: Membership, role: str, *, by: AbstractBaseUser | None) -> 
         _check_another_admin(held)
     held.role = role
     held.save(update_fields=["role"])
-    _record(What.ROLE_GIVEN, held, by=by, before=before, after=role)
+    record_role(held.project, held.user, before=before, after=role, by=by)
 
 
 @transaction.atomic
@@ -71,7 +71,7 @@ def take_out(member: Membership, *, by: AbstractBaseUser | None) -> None:
     held = _held(member, by=by)
     if held.role == Role.ADMIN:
         _check_another_admin(held)
-    _record(What.ROLE_TAKEN, held, by=by, before=held.role)
+    record_role(held.project, held.user, before=held.role, after=None, by=by)
     held.delete()
 
 
@@ -95,21 +95,6 @@ def _check_another_admin(member: Membership) -> None:
     admins = member.project.memberships.filter(role=Role.ADMIN, user__is_active=True)
     if not admins.exclude(pk=member.pk).exists():
         raise LastAdmin
-
-
-def _record(
-    what: What, member: Membership, *, by: AbstractBaseUser | None, before: str | None = None, after: str | None = None
-) -> None:
-    """Of annotators the log does not say which."""
-    runs_studies = before in MANAGING_ROLES or after in MANAGING_ROLES
-    record(
-        what,
-        by=by,
-        on=member.user if runs_studies else None,
-        project=member.project,
-        before={"role": before} if before else None,
-        after={"role": after} if after else None,
-    )
 
 
 # Invitations -------------------------------------------------------------------------------------------------------
@@ -172,7 +157,7 @@ def accept(invitation: ProjectInvitation, *, by: AbstractBaseUser) -> Membership
     if not ProjectInvitation.objects.good().filter(pk=invitation.pk).update(used_at=Now()):
         raise InvitationOver
     member = project.memberships.create(user_id=by.pk, role=invitation.role)
-    _record(What.ROLE_GIVEN, member, by=by, after=member.role)
+    record_role(project, by, before=None, after=member.role, by=by)
     return member
 
 

@@ -97,7 +97,7 @@ def test_who_was_taken_out_a_moment_ago_is_given_no_role() -> None:
         give_role(Membership(pk=person.pk, project=project), Role.ADMIN, by=by)
 
 
-def test_the_log_keeps_who_gave_which_role_and_of_annotators_not_to_whom() -> None:
+def test_the_log_keeps_who_gave_or_took_which_role() -> None:
     project = make.project()
     by = make.member(project, Role.ADMIN)
     give_role(membership(project, Role.ANNOTATOR, name="ann"), Role.RESEARCHER, by=by)
@@ -105,7 +105,7 @@ def test_the_log_keeps_who_gave_which_role_and_of_annotators_not_to_whom() -> No
     given, taken = AuditEntry.objects.order_by("pk")
     assert (given.what, given.object_name, given.user_name) == (What.ROLE_GIVEN, "ann", by.username)
     assert (given.before, given.after) == ({"role": "annotator"}, {"role": "researcher"})
-    assert (taken.what, taken.object_name, taken.before) == (What.ROLE_TAKEN, "", {"role": "annotator"})
+    assert (taken.what, taken.object_name, taken.before) == (What.ROLE_TAKEN, "bob", {"role": "annotator"})
 
 
 # Invitations -------------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from django.core.validators import validate_slug
 from django.db import transaction
 
 from datasets.audit import record, record_role
+from datasets.members import give_role, take_out
 from datasets.models.audit import What
-from datasets.models.projects import Membership, Project, Role
+from datasets.models.projects import Project, Role
 from datasets.telling import TellingCommand
 
 
@@ -48,13 +49,14 @@ class Command(TellingCommand):
             raise CommandError(
                 f"There is no user {username!r}; make one with manage.py createsuperuser or in the admin."
             )
-        had = project.memberships.filter(user=user).values_list("role", flat=True).first()
-        Membership.objects.update_or_create(project=project, user=user, defaults={"role": role})
-        record_role(project, user, before=had, after=role, by=None)
+        if had := project.memberships.filter(user=user).first():
+            give_role(had, role, by=None)
+        else:
+            project.memberships.create(user=user, role=role)
+            record_role(project, user, before=None, after=role, by=None)
 
     def remove(self, project: Project, username: str) -> None:
-        membership = project.memberships.filter(user__username=username).select_related("user").first()
+        membership = project.memberships.filter(user__username=username).first()
         if membership is None:
             raise CommandError(f"{username!r} is no member of {project.slug}.")
-        membership.delete()
-        record_role(project, membership.user, before=membership.role, after=None, by=None)
+        take_out(membership, by=None)
