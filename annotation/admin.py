@@ -64,7 +64,7 @@ class ParticipationAdmin(ReadOnly):
         form = TypedName(study.short_name, request.POST if "typed" in request.POST else None)
         if form.is_valid():
             for participation in chosen:
-                erase_participation(participation)
+                erase_participation(participation, by=request.user)
             self.message_user(request, f"{len(chosen)} participations erased, with all their ratings.")
             return None
         answered = Assignment.objects.filter(participation__in=chosen).exclude(answered_at=None)

@@ -22,9 +22,11 @@ from annotation.studies.displays import shown_pictures
 from annotation.studies.preregistration import ExclusionRule, deviations, preregistration_of
 from annotation.watching.assessment import assess
 from annotation.watching.decisions import set_aside
+from datasets.audit import record
 from datasets.batches import in_batches
 from datasets.content import content_hash
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
+from datasets.models.audit import What
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Source
 from datasets.models.releases import OtherAnswer, Release
@@ -188,6 +190,8 @@ def _freeze(attempt: Attempt, study: Study) -> dict[str, Any]:
             for annotator, name in names.people.items()
         )
         finish_release(release, agreement=agreement, content_hash=content)
+        after = {"study": str(study.public_id), "labels": n_labels, "content hash": content}
+        record(What.FROZEN, by=attempt.job.created_by, on=release, project=study.project, after=after)
     return {"release": release.pk, "slug": release.slug, "version": release.version, "n_labels": n_labels}
 
 

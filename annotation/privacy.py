@@ -9,6 +9,8 @@ from annotation.models.people import CODE_LENGTH, NameInRelease, Participation, 
 from annotation.models.ratings import Assignment
 from annotation.models.studies import Item, Study
 from datasets import ledger
+from datasets.audit import By, record
+from datasets.models.audit import What
 from datasets.models.releases import ReleaseNotice
 from datasets.traces import wipe_soon
 
@@ -35,7 +37,7 @@ def participation_with_code(code: str) -> Participation | None:
 
 
 @transaction.atomic
-def erase_participation(participation: Participation) -> None:
+def erase_participation(participation: Participation, *, by: By = None) -> None:
     """Delete a participation with all it holds; its places go back to others, and releases of its study say so.
 
     The annotator goes too when this was their last participation in the project.
@@ -44,6 +46,7 @@ def erase_participation(participation: Participation) -> None:
     held = Participation.objects.select_for_update(of=("self", "annotator")).select_related("study", "annotator")
     mine = held.get(pk=participation.pk)
     ledger.enter(mine.public_id)
+    record(What.ERASED, by=by, on=mine.study, project=mine.study.project)  # never who
     had_ratings = mine.assignments.exclude(answered_at=None).exists()
     _give_places_back(mine)
     study, annotator = mine.study, mine.annotator

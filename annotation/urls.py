@@ -6,7 +6,7 @@ from django.views.i18n import set_language
 
 from annotation.answering.api import AnswerView
 from annotation.languages import in_their_language, words
-from annotation.pages import annotators, planning, researchers, steps, watching, withdrawal
+from annotation.pages import admins, annotators, invited, planning, researchers, steps, watching, withdrawal
 
 
 class PassedOn:
@@ -39,6 +39,7 @@ urlpatterns = [
     path("words/<slug:language>/<slug:version>/", words, name="words"),
     path("join/<passed-on:token>/", annotators.join, name="join"),
     path("resume/<passed-on:token>/", annotators.resume, name="resume"),
+    path("invited/<passed-on:token>/", invited.invited, name="invited"),
     path("withdraw/", withdrawal.withdraw, name="withdrawal"),
     path("studies/<uuid:study>/take-part/", annotators.take_part, name="take-part"),
     path("rate/<uuid:participation>/", annotators.rate, name="rate"),
@@ -58,6 +59,17 @@ urlpatterns = [
     path("projects/<slug:project>/studies/new/", researchers.study_new, name="study-new"),
     path("projects/<slug:project>/close/", steps.close_project, name="close-project"),
     path("projects/<slug:project>/reopen/", steps.reopen_project, name="reopen-project"),
+    path("projects/<slug:project>/settings/", admins.settings, name="project-settings"),
+    path("projects/<slug:project>/members/", admins.members, name="members"),
+    path("projects/<slug:project>/members/<int:member>/role/", admins.give_role, name="member-role"),
+    path("projects/<slug:project>/members/<int:member>/take-out/", admins.take_out, name="member-out"),
+    path("projects/<slug:project>/members/invite/", admins.invite, name="member-invite"),
+    path("projects/<slug:project>/members/invitations/<int:invited>/", admins.link, name="member-link"),
+    path(
+        "projects/<slug:project>/members/invitations/<int:invited>/withdraw/",
+        admins.withdraw_invitation,
+        name="member-withdraw",
+    ),
     path("projects/<slug:project>/forecast/", planning.forecast, name="forecast"),
     path("studies/<uuid:study>/", researchers.study, name="study"),
     path("studies/<uuid:study>/wording/", researchers.wording, name="wording"),

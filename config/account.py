@@ -9,8 +9,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
-from config.second_factor import has_second_factor, needs_second_factor
 from datasets.models.projects import user_id
+from datasets.second_factor import has_second_factor, needs_second_factor
 
 
 def account_page(request: HttpRequest) -> HttpResponse:

@@ -21,7 +21,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config.lockout import counted_try
-from config.second_factor import needs_second_factor
+from datasets.second_factor import needs_second_factor
 from datasets.tries import Count, Limit, TooMany, take
 from datasets.visitors import network_of
 

@@ -1,8 +1,8 @@
 import logging
 import re
 
-# Whoever has one of these addresses takes part, or goes on as somebody: a log must not be a way in.
-_SECRET = re.compile(r"/(join|resume)/[^/\s]+")
+# Whoever has one of these addresses takes part, goes on as somebody or joins a project: a log must not be a way in.
+_SECRET = re.compile(r"/(join|resume|invited)/[^/\s]+")
 
 
 class WithoutTokens(logging.Filter):

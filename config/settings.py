@@ -114,7 +114,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "config.second_factor.AskForSecondFactor",
+    "datasets.second_factor.AskForSecondFactor",
     "config.lockout.TellWhy",
 ]
 ROOT_URLCONF = "config.urls"
@@ -192,14 +192,11 @@ if WEIGHTS_DIR and not Path(WEIGHTS_DIR).is_dir():
 # As in smtp+tls://user:password@mail.example.org:587. Without it nothing is sent, and whoever has forgotten a password
 # must ask an admin. A demo prints its mails.
 EMAIL_URL = env.str("EMAIL_URL", default="consolemail://" if DEMO else "")
-try:
-    vars().update(env.email_url_config(EMAIL_URL or "dummymail://"))
-except (KeyError, ValueError) as error:
-    raise ImproperlyConfigured(
-        "EMAIL_URL cannot be read. Write it like smtp+tls://user:password@mail.example.org:587."
-    ) from error
-EMAIL_TIMEOUT = 10  # seconds
-DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="studio@localhost")
+if EMAIL_URL and not EMAIL_URL.startswith(("smtp://", "smtp+tls://", "smtp+ssl://", "consolemail://", "memorymail://")):
+    raise ImproperlyConfigured("EMAIL_URL must begin with smtp://, smtp+tls:// or smtp+ssl://.")
+vars().update(env.email_url_config(EMAIL_URL or "dummymail://"))
+EMAIL_TIMEOUT = 4  # seconds: whoever has pressed a button waits for it, and a proxy in front for five
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="studio@localhost")
 
 AUTHENTICATION_BACKENDS = ["config.lockout.CountedLogIns"]
 _VALIDATORS = "django.contrib.auth.password_validation"
@@ -313,6 +310,8 @@ IMPORT_MAX_PIXELS = int(number("IMPORT_MAX_PIXELS", default=1_000_000_000_000, l
 IMPORT_MAX_BYTES = int(number("IMPORT_MAX_BYTES", default=200 * 1024**3, least=1))  # of pictures, as they come
 JOB_MAX_SECONDS = number("JOB_MAX_SECONDS", default=12 * 3600, least=1)  # trainings are not meant
 BACKUP_DIR = env.str("BACKUP_DIR", default="")
+# So long the audit log is kept; the database keeps each entry for 30 days in any case (datasets/migrations/0022).
+AUDIT_KEEP_DAYS = number("AUDIT_KEEP_DAYS", default=730, least=30)
 BACKUP_MAX_DAYS = number("BACKUP_MAX_DAYS", default=2, least=0)  # after which the doctor asks for a new one
 UPLOAD_MAX_BYTES = int(number("UPLOAD_MAX_BYTES", default=4 * 1024**3, least=1))
 # Of files and folders in a zip that is imported: each takes a kilobyte and a half of a worker's memory, empty ones too.

@@ -15,3 +15,7 @@ class LoggedIn(HttpRequest):
 
 def managed_project(request: LoggedIn, slug: str) -> Project:
     return get_object_or_404(Project.objects.managed_by(request.user), slug=slug)
+
+
+def administered_project(request: LoggedIn, slug: str) -> Project:
+    return get_object_or_404(Project.objects.administered_by(request.user), slug=slug)

@@ -1,16 +1,22 @@
 from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Count, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils.decorators import method_decorator
 
+from datasets.audit import record
+from datasets.audited_forms import CHANGED
 from datasets.forms import TypedName
 from datasets.guarded import Guarded
 from datasets.jobs import cancel_job, queue_job, retry_job
+from datasets.models.audit import What
 from datasets.models.jobs import Job
 from datasets.models.pictures import Source
 from datasets.models.projects import Membership, Project, Role, is_superuser
@@ -32,6 +38,22 @@ class ReadOnly(Guarded):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class AccountAdmin(Guarded, UserAdmin):
+    @method_decorator(transaction.atomic)
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002  Django's
+        return super().user_change_password(request, id, form_url)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """A new password has a page of its own, without formsets, which tells of it by this alone."""
+        if formsets is None:
+            record(What.USER_CHANGED, by=request.user, on=form.user, after={"password": CHANGED})
+        return super().construct_change_message(request, form, formsets, add)
 
 
 class MembershipInline(admin.TabularInline[Membership, Project]):
@@ -133,8 +155,7 @@ class ReleaseAdmin(ReadOnly):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         """With the way to a training for those who may ask for one."""
-        may_ask = request.user.has_perm("scoring.add_trainingrun")
-        may_train = may_ask and context["original"].project.is_administered_by(request.user)
+        may_train = context["original"].project.is_administered_by(request.user)
         return super().render_change_form(request, context | {"may_train": may_train}, *args, **kwargs)
 
 
@@ -171,7 +192,7 @@ class JobAdmin(ReadOnly):
     def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         unfinished = list(jobs.unfinished())  # type: ignore[attr-defined]
         for job in unfinished:
-            cancel_job(job)
+            cancel_job(job, by=cast("User", request.user))
         self.message_user(request, f"{len(unfinished)} jobs cancelled; a running one stops at its next step.")
 
     @admin.action(description="Try the chosen jobs again", permissions=["manage"])
@@ -179,7 +200,7 @@ class JobAdmin(ReadOnly):
         n_queued = 0
         for job in jobs:
             try:
-                retry_job(job)
+                retry_job(job, by=cast("User", request.user))
                 n_queued += 1
             except Refusal as refusal:
                 self.message_user(request, str(refusal), messages.WARNING)

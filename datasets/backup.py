@@ -28,9 +28,11 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from datasets import disk
+from datasets.audit import record
 from datasets.dumps import dump_name, dumped
 from datasets.files import CHUNK, DRAFTS, media_path
 from datasets.hosts import KEYS, fingerprint
+from datasets.models.audit import What
 from datasets.refusals import Refusal
 
 FORMAT = 1
@@ -110,6 +112,7 @@ def back_up(folder: Path, *, keep: int | None = None, keys: Path | None = None) 
         made = backups(folder)
         if keep:
             _forget(folder, made[keep:], made[:keep])
+    record(What.BACKED_UP, by=None, after={"backup": made[0].folder.name, "with keys": keys is not None})
     return made[0]
 
 

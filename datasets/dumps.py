@@ -66,12 +66,13 @@ def is_empty() -> bool:
 
 
 def drop_all() -> None:
-    """Every table, with what it holds."""
+    """Every table, with what it holds, and what keeps the audit log's entries."""
     if is_sqlite():
         return  # the file is replaced
     with transaction.atomic(), connection.cursor() as cursor:
         for table in connection.introspection.table_names():
             cursor.execute(f"DROP TABLE {connection.ops.quote_name(table)} CASCADE")
+        cursor.execute("DROP FUNCTION IF EXISTS datasets_audit_keeps()")
 
 
 def _names_of_files() -> Sequence[str]:

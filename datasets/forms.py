@@ -3,11 +3,14 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.models import User
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 
 from datasets.models.pictures import Source
+from datasets.models.projects import Project, Role
 from datasets.refusals import Refusal
 
 
@@ -133,3 +136,42 @@ def errors_in_words(form: forms.BaseForm) -> str:
         f"{name}: {' '.join(map(str, errors))}" for name, errors in form.errors.items() if name != NON_FIELD_ERRORS
     ]
     return " ".join(whole + fields)
+
+
+class MemberInvitationForm(forms.Form):
+    role = forms.ChoiceField(choices=Role.choices)
+    email = forms.EmailField(
+        label="E-mail address, to send the link to", required=False, help_text="Empty: you send it yourself."
+    )
+
+    def __init__(self, data: QueryDict | None = None, *, may_mail: bool) -> None:
+        super().__init__(data, label_suffix="")
+        if not may_mail:
+            del self.fields["email"]
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(choices=Role.choices)
+
+
+class ProjectForm(forms.ModelForm[Project]):
+    """What the project's admins may change; its slug, which is in addresses, is for superusers."""
+
+    class Meta:
+        model = Project
+        fields = ["name"]
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"])
+        whole_characters(name)
+        return name
+
+
+class NewAccountForm(UserCreationForm[User]):
+    class Meta:
+        model = User
+        fields = ["username", "email"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].required = True

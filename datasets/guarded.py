@@ -1,5 +1,6 @@
 """What every class of the admin holds to, those of other packages too: `config/admin.py` sees to it."""
 
+from functools import reduce
 from typing import Any
 
 from django.contrib import admin
@@ -7,13 +8,18 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.models import Group, User
+from django.db import transaction
 from django.db.models import ForeignKey, Model, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
 from django.urls import URLPattern
+from django.utils.decorators import method_decorator
 
+from datasets.audit import record
+from datasets.audited_forms import record_form, record_memberships
 from datasets.confirm import confirmed
-from datasets.models.projects import MANAGING_ROLES, Project, is_superuser
+from datasets.models.audit import What
+from datasets.models.projects import MANAGING_ROLES, Membership, Project, is_superuser
 
 GIVES_ACCESS = (User, Group, Project)  # on whose pages is said who may do what
 
@@ -83,6 +89,38 @@ class Guarded(admin.ModelAdmin[Any]):
                 chosen_from.get_queryset(request) if chosen_from else db_field.related_model._default_manager.none()
             )
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    # The audit log ------------------------------------------------------------------------------------------------
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """In the transaction of the page, once all of it is saved."""
+        super().save_related(request, form, formsets, change)
+        record_form(form, by=request.user, project=self.project_of(form.instance), is_new=not change)
+        for formset in formsets:
+            if formset.model is Membership:
+                record_memberships(formset, by=request.user)
+
+    @method_decorator(transaction.atomic)
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        self._record_deletion(request, obj)
+        super().delete_model(request, obj)
+
+    @method_decorator(transaction.atomic)
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for each in queryset:
+            self._record_deletion(request, each)
+        super().delete_queryset(request, queryset)
+
+    def _record_deletion(self, request: HttpRequest, obj: Model) -> None:
+        what = What.USER_CHANGED if isinstance(obj, User) else What.SETTINGS_CHANGED
+        record(what, by=request.user, on=obj, project=self.project_of(obj), after={"deleted": True})
+
+    def project_of(self, obj: Model) -> Project | None:
+        if isinstance(obj, Project):
+            return obj
+        return reduce(getattr, self.path_to_project.split("__"), obj) if self.path_to_project else None  # type: ignore[return-value]
+
+    # Who may ------------------------------------------------------------------------------------------------------
 
     def _admits(self, request: HttpRequest) -> bool:
         return self.path_to_project is not None or is_superuser(request.user)

@@ -24,7 +24,9 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from datasets import disk
+from datasets.audit import record
 from datasets.files import media_path, store
+from datasets.models.audit import What
 from datasets.models.hosts import SharedFact
 from datasets.refusals import Refusal
 
@@ -84,6 +86,7 @@ def adopt(name: str) -> None:
     with transaction.atomic():
         value = uuid4().hex if name == STORAGE else fingerprint(name)
         SharedFact.objects.update_or_create(name=name, defaults={"value": value})
+        record(What.ADOPTED, by=None, after={"adopted": name})
         if name == STORAGE:
             _write_mark(value)
 

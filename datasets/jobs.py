@@ -24,8 +24,10 @@ from django.db.models import Count, DateTimeField, ExpressionWrapper, F, Max, Ou
 from django.db.models.functions import Coalesce, Now
 from django_tasks import task
 
+from datasets.audit import record
 from datasets.closing import hold_open
 from datasets.hosts import trouble_for_jobs
+from datasets.models.audit import What
 from datasets.models.jobs import Job, JobQuerySet
 from datasets.models.projects import Project
 from datasets.refusals import Refusal
@@ -145,15 +147,23 @@ def _hand_to_queue(job: Job) -> None:
     run_job.using(queue_name=job.lane).enqueue(job.pk)
 
 
-def cancel_job(job: Job) -> None:
+@transaction.atomic
+def cancel_job(job: Job, *, by: AbstractBaseUser | None = None) -> None:
     """A queued job is cancelled at once, a running one at its next step."""
     unstarted = Job.objects.filter(pk=job.pk, state=Job.State.QUEUED)
-    if not unstarted.update(state=Job.State.CANCELLED, finished_at=Now()):  # else a worker claimed it meanwhile
-        Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(cancel_requested=True)
+    running = Job.objects.filter(pk=job.pk, state=Job.State.RUNNING, cancel_requested=False)
+    # The second where a worker claimed it meanwhile.
+    if unstarted.update(state=Job.State.CANCELLED, finished_at=Now()) or running.update(cancel_requested=True):
+        _log_training(What.TRAINING_CANCELLED, job, by)
+
+
+def _log_training(what: What, job: Job, by: AbstractBaseUser | None) -> None:
+    if job.lane == "train":
+        record(what, by=by, on=job, project=job.project)
 
 
 @transaction.atomic
-def retry_job(job: Job) -> None:
+def retry_job(job: Job, *, by: AbstractBaseUser | None = None) -> None:
     """Queue a failed or cancelled job once more. Raises NotRetryable, and ProjectClosed."""
     _hold_open(job.project, job.kind)
     again = Job.objects.filter(pk=job.pk, state__in=[Job.State.FAILED, Job.State.CANCELLED])
@@ -167,6 +177,7 @@ def retry_job(job: Job) -> None:
     }
     if not again.update(state=Job.State.QUEUED, queued_at=Now(), **fresh):
         raise NotRetryable(f"{job} is {job.get_state_display()}; only a failed or cancelled job can be tried again.")
+    _log_training(What.TRAINING_STARTED, job, by)
     transaction.on_commit(lambda: _hand_to_queue(job))
 
 

@@ -13,11 +13,13 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from datasets import disk
+from datasets.audit import record
 from datasets.backup import FORMAT, Backup, backups, damages, sha256_of
 from datasets.dumps import drop_all, is_empty, undump
 from datasets.files import DRAFTS, media_path
 from datasets.hosts import KEYS, RESTORING, fingerprint
 from datasets.ledger import ledger_file, replay
+from datasets.models.audit import What
 from datasets.refusals import Refusal
 
 MOST_NAMED = 5  # damages
@@ -54,6 +56,7 @@ def restore(folder: Path, name: str = "", *, ledger: Path | None = None) -> tupl
     call_command("migrate", verbosity=0)
     Session.objects.all().delete()  # of whoever was logged in then
     n_erased = replay(erased) if erased.exists() else None
+    record(What.RESTORED, by=None, after={"backup": backup.folder.name, "erased again": n_erased})
     media_path(RESTORING).unlink()
     return backup, n_erased
 

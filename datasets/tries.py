@@ -14,7 +14,9 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from datasets.audit import record
 from datasets.jobs import repeats
+from datasets.models.audit import What
 from datasets.models.tries import Tally
 from datasets.refusals import Refusal
 
@@ -114,6 +116,7 @@ def give_back(counted: Iterable[Count]) -> None:
 
 def forget_all() -> int:
     """Begin to count anew, for everybody; how many counts there were."""
+    record(What.UNLOCKED, by=None)
     return sum(iter(lambda: _forget(Tally.objects.all()), 0))
 
 

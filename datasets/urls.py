@@ -1,9 +1,13 @@
 from django.urls import path
 
-from datasets import views
+from datasets import audit_views, views
 
 app_name = "datasets"
 urlpatterns = [
+    path("log/", audit_views.site_log, name="site-log"),
+    path("log.csv", audit_views.site_log_csv, name="site-log-csv"),
+    path("projects/<slug:project>/log/", audit_views.project_log, name="log"),
+    path("projects/<slug:project>/log.csv", audit_views.project_log_csv, name="log-csv"),
     path("projects/<slug:project>/pairs/", views.pairs, name="pairs"),
     path("projects/<slug:project>/pairs/import/", views.import_pairs, name="import"),
     path("projects/<slug:project>/pairs/import/manifest.csv", views.sample_manifest, name="sample-manifest"),

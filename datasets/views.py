@@ -7,6 +7,8 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db import transaction
+from django.db.models import Q
 from django.forms import modelformset_factory
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -15,6 +17,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from datasets.access import LoggedIn, managed_project
 from datasets.alike import examples_of, groups_alike, request_comparing, unseen_originals
+from datasets.audit import record, record_hourly
+from datasets.audited_forms import record_form
 from datasets.closing import ProjectClosed, check_open
 from datasets.export import Retracted, archive_name, request_export
 from datasets.files import file_response, media_path
@@ -22,6 +26,7 @@ from datasets.forms import ImportForm, PairForm, RetractForm, SourceForm
 from datasets.images import picture_response
 from datasets.jobs import cancel_job, queue_job, result_page, retry_job
 from datasets.layout import sample_lines
+from datasets.models.audit import What
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
@@ -94,7 +99,10 @@ def sources(request: LoggedIn, project: str) -> HttpResponse:
     formset = modelformset_factory(Source, form=SourceForm, extra=0, edit_only=True)
     forms = formset(request.POST or None, queryset=found.sources.order_by("name"), form_kwargs={"label_suffix": ""})
     if request.method == "POST" and forms.is_valid():
-        forms.save()
+        with transaction.atomic():
+            forms.save()
+            for form in forms:
+                record_form(form, by=request.user, project=found)
         messages.success(request, "Saved. Releases frozen from now on say so.")
         return redirect("datasets:sources", project)
     return render(request, "datasets/sources.html", {"project": found, "forms": forms})
@@ -131,7 +139,9 @@ def groups_merge(request: LoggedIn, project: str) -> HttpResponse:
 @require_GET
 def picture(request: LoggedIn, project: str, image: int) -> HttpResponseBase:
     mine = Image.objects.filter(project__in=Project.objects.managed_by(request.user), project__slug=project)
-    found = get_object_or_404(mine, pk=image)
+    found = get_object_or_404(mine.select_related("project"), pk=image)
+    if Pair.objects.filter(Q(original=found) | Q(original__renewed=found)).exists():
+        record_hourly(What.ORIGINALS_SEEN, by=request.user, project=found.project)
     return picture_response(request, str(found.display.name), found.content_type)
 
 
@@ -237,7 +247,7 @@ def job_cancel(request: LoggedIn, job: UUID) -> HttpResponse:
     if found.is_finished:
         messages.info(request, f"This job is {found.get_state_display()} already; there is nothing to cancel.")
     else:
-        cancel_job(found)
+        cancel_job(found, by=request.user)
         messages.success(request, "Cancelling: a running job stops at its next step.")
     return redirect("datasets:job", found.public_id)
 
@@ -247,7 +257,7 @@ def job_cancel(request: LoggedIn, job: UUID) -> HttpResponse:
 @once
 def job_retry(request: LoggedIn, job: UUID) -> HttpResponse:
     found = _job_to_steer(request, job)
-    retry_job(found)
+    retry_job(found, by=request.user)
     return redirect("datasets:job", found.public_id)
 
 
@@ -294,6 +304,7 @@ def release(request: LoggedIn, project: str, slug: str, version: int) -> HttpRes
 def release_key(request: LoggedIn, project: str, slug: str, version: int) -> StreamingHttpResponse:
     """For the project's researchers alone: a release never holds it."""
     found = managed_release(request, project, slug, version)
+    record(What.KEY_DOWNLOADED, by=request.user, on=found, project=found.project)
     response = StreamingHttpResponse(key_lines(found), content_type="text/csv")
     response["Content-Disposition"] = f'attachment; filename="{found.slug}-v{found.version}-key.csv"'
     return response
@@ -306,7 +317,7 @@ def release_retract(request: LoggedIn, project: str, slug: str, version: int) ->
     form = RetractForm(f"{found.slug}-v{found.version}", request.POST or None, label_suffix="")
     if request.method == "POST" and form.is_valid():
         with told_in(form):
-            retract_release(found, reason=form.cleaned_data["reason"])
+            retract_release(found, reason=form.cleaned_data["reason"], by=request.user)
             messages.success(request, "The release is retracted.")
             return redirect("datasets:release", project, slug, version)
     context = {"release": found, "project": found.project, "form": form, "n_labels": found.labels.count()}
@@ -330,4 +341,5 @@ def release_download(request: LoggedIn, project: str, slug: str, version: int) -
     if not media_path(name).exists():
         messages.info(request, "The archive has not been made yet. Make it first, then download it.")
         return redirect("datasets:release", project, slug, version)
+    record(What.DOWNLOADED, by=request.user, on=found, project=found.project)
     return file_response(request, name, content_type="application/zip", download_as=name.rsplit("/", 1)[-1])

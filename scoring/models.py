@@ -5,6 +5,8 @@ from typing import Any, Self
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models, transaction
 
+from datasets.audit import record
+from datasets.models.audit import What
 from datasets.models.jobs import Job
 from datasets.models.projects import Project, managed_through
 from datasets.models.releases import Label, Mode, Release
@@ -93,13 +95,22 @@ class Checkpoint(models.Model):
         return f"{self.mode} {self.sha256[:12]}"
 
     @transaction.atomic
-    def use(self) -> None:
+    def use(self, *, by: AbstractBaseUser | None = None) -> None:
         """Put this checkpoint in service, in the place of the one that was."""
         Project.objects.select_for_update(no_key=True).get(pk=self.project_id)  # two admins choose at once
         others = Checkpoint.objects.filter(project=self.project_id, mode=self.mode, in_use=True)
+        before = others.values_list("sha256", flat=True).first()
         others.exclude(pk=self.pk).update(in_use=False)
         self.in_use = True
         self.save(update_fields=["in_use"])
+        was, becomes = {"sha256": before}, {"sha256": self.sha256}
+        record(What.CHECKPOINT_USED, by=by, on=self, project=self.project, before=was, after=becomes)
+
+    @transaction.atomic
+    def take_out_of_use(self, *, by: AbstractBaseUser | None = None) -> None:
+        """No model is in use for its mode then; where this one was not, nothing is changed."""
+        if Checkpoint.objects.filter(pk=self.pk, in_use=True).update(in_use=False):
+            record(What.CHECKPOINT_RESTED, by=by, on=self, project=self.project, before={"sha256": self.sha256})
 
 
 class Prediction(models.Model):

@@ -12,8 +12,10 @@ from django.db import DatabaseError, close_old_connections, transaction
 from django.urls import reverse
 
 from datasets import jobs, splits
+from datasets.audit import record
 from datasets.files import media_path
 from datasets.jobs import Attempt, JobFailed, WorkDied, handles, leads_to, queue_job
+from datasets.models.audit import What
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
 from datasets.models.releases import Release
@@ -46,6 +48,7 @@ def queue_run(release: Release, recipe: Recipe, *, by: AbstractBaseUser | None =
         raise CannotQueue(f"The recipe is for another mode or scale than {release}.")
     splits.parts(list(release.labels.order_by("number")), recipe.scheme, seed=recipe.split_seed)
     job = queue_job("train_release", release.project, by=by)
+    record(What.TRAINING_STARTED, by=by, on=job, project=release.project, after={"release": str(release.public_id)})
     return TrainingRun.objects.create(project=release.project, release=release, recipe=recipe.to_dict(), job=job)
 
 
@@ -55,6 +58,10 @@ def run_again(run: TrainingRun, *, by: AbstractBaseUser | None = None) -> Traini
         return queue_run(run.release, run.parsed_recipe(), by=by)
     except BadRecipe as error:  # of an older version, which allowed more
         raise CannotQueue(f"The recipe is no longer possible: {error}") from error
+
+
+class NoModel(Refusal):
+    sentence = "This run has no model to compare or to use."
 
 
 class RunIsNeeded(Refusal):
@@ -70,7 +77,7 @@ def check_deletable(run: TrainingRun) -> None:
 
 
 @transaction.atomic
-def delete_run(run: TrainingRun) -> None:
+def delete_run(run: TrainingRun, *, by: AbstractBaseUser | None = None) -> None:
     """Delete a run that failed or was superseded: its model, predictions, comparison and files go with it."""
     # Whoever puts a model in use, or takes the job up again, meanwhile waits; and is waited for.
     Project.objects.select_for_update(no_key=True).get(pk=run.project_id)
@@ -79,6 +86,7 @@ def delete_run(run: TrainingRun) -> None:
     check_deletable(run)
     Checkpoint.objects.filter(run=run).delete()
     job, folder = run.job, media_path(run.folder)
+    record(What.RUN_DELETED, by=by, on=run, project=run.project)
     run.delete()
     job.delete()
     transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))

@@ -10,8 +10,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from datasets.access import LoggedIn, managed_project
+from datasets.audit import record
+from datasets.models.audit import What
 from datasets.models.jobs import Job
-from datasets.models.projects import Project
 from scoring import charts
 from scoring.compare import prediction_lines, rows_of
 from scoring.models import Comparison, TrainingRun
@@ -26,7 +27,7 @@ def managed_run(request: LoggedIn, public_id: UUID) -> TrainingRun:
 
 
 def run_context(run: TrainingRun, user: User | AnonymousUser) -> dict[str, Any]:
-    """What the run's page shows, on the site and in the admin."""
+    """What the run's page shows."""
     epochs = list(run.epochs.all())
     comparing = Job.objects.filter(kind="compare_run", project=run.project, arguments__run=run.pk).first()
     return {
@@ -41,13 +42,8 @@ def run_context(run: TrainingRun, user: User | AnonymousUser) -> dict[str, Any]:
         "meta": lineage(run),
         "checkpoint": getattr(run, "checkpoint", None),
         "figures": Comparison.objects.filter(run=run).values_list("figures", flat=True).first(),
-        "may_train": may_train(user, run.project),
+        "may_train": run.project.is_administered_by(user),
     }
-
-
-def may_train(user: User | AnonymousUser, project: Project) -> bool:
-    """Training is the admins': its buttons lead into the admin, which asks again."""
-    return user.is_staff and user.has_perm("scoring.add_trainingrun") and project.is_administered_by(user)
 
 
 @never_cache
@@ -57,6 +53,7 @@ def runs(request: LoggedIn, project: str) -> HttpResponse:
     context = {
         "project": found,
         "runs": found.runs.with_lineage().select_related("comparison"),
+        "trainable": found.releases.frozen() if found.is_administered_by(request.user) else None,
         "in_use": found.checkpoints.filter(in_use=True).select_related("run__release").order_by("mode"),
     }
     return render(request, "scoring/runs.html", context)
@@ -95,6 +92,7 @@ def predictions(request: LoggedIn, run: UUID) -> StreamingHttpResponse:
     found = managed_run(request, run)
     if not hasattr(found, "checkpoint"):
         raise Http404("This run has no predictions yet.")
+    record(What.DOWNLOADED, by=request.user, on=found, project=found.project, after={"table": "predictions"})
     response = StreamingHttpResponse(prediction_lines(found), content_type="text/csv")
     name = f"{found.release.slug}-v{found.release.version}-{str(found.public_id)[:8]}-predictions.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -1,70 +1,63 @@
 """Every address of the site, as its URLconf has them, and who may open it."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
+from django.utils import timezone
 from django.utils.regex_helper import normalize
 
 from annotation.access import resume_token
 from annotation.models.people import Invitation, Participation
+from datasets.members import LASTS
+from datasets.models.invitations import ProjectInvitation, hash_of_token
 from datasets.models.jobs import Job
+from datasets.models.projects import Role
 from tests import make
 from tests.scoring import trained
 
-PUBLIC = {"health", "ready", "login", "admin-login"}
-PUBLIC |= {f"annotation:{name}" for name in ("join", "resume", "left", "withdrawal", "language", "words")}
-PUBLIC |= {f"account_{name}" for name in ("reset_password", "reset_password_done", "confirm_email")}
-PUBLIC |= {"account_reset_password_from_key", "account_reset_password_from_key_done"}
-LEADS_ON = {"admin-login", "annotation:resume", "annotation:language"}
-# Open to the person whose participation it is, logged in or not.
-PERSONAL = {
-    f"annotation:{name}"
-    for name in (
-        "rate", "last-answer", "instructions", "answer", "rest", "your-data", "end", "another-session", "picture",
-        "leave", "new-code", "erase",
-    )
-}  # fmt: skip
-# Open to everybody with a log-in.
-COMMON = {"home", "logout", "schema"}
-# Of one's own account, and of nobody else's.
-COMMON |= {"account", "account_reauthenticate", "account_email", "account_change_password", "usersessions_list"}
-COMMON |= {
-    f"mfa_{name}"
-    for name in (
-        "index", "authenticate", "reauthenticate", "activate_totp", "deactivate_totp", "view_recovery_codes",
-        "generate_recovery_codes", "download_recovery_codes", "list_webauthn", "add_webauthn", "edit_webauthn",
-        "remove_webauthn", "reauthenticate_webauthn",
-    )
-}  # fmt: skip
-# Open to every member of the project.
-MEMBERS = {"annotation:take-part"}
-# Open to the project's researchers alone: an annotator must learn nothing of what stands there.
-RESEARCHERS = {
-    f"{app}:{name}"
-    for app, names in {
-        "annotation": (
-            "project", "close-project", "reopen-project",
-            "study-new", "forecast", "study", "wording", "wording-in", "state", "goal", "completion",
-            "more-pairs", "delete-study", "invite", "revoke", "freeze", "ratings", "remarks", "cues", "quality",
-            "check-again", "annotator", "decide", "settle", "items", "items-csv", "item", "give-role",
-            "withdraw", "seen", "preregistration",
-        ),
-        "datasets": (
-            "pairs", "import", "sample-manifest", "pair", "pair-change", "pair-remove", "pair-changes", "groups",
-            "groups-merge", "groups-compare", "picture", "release", "export", "download", "release-key",
-            "retract", "sources",
-            "job", "job-cancel", "job-retry", "job-report", "job-discard",
-            "import-previewed",
-        ),
-        "scoring": ("runs", "run", "comparison", "predictions"),
-    }.items()
-    for name in names
-}  # fmt: skip
+INVITED = "0123456789abcdef" * 2  # the token of the link into the project
+
+ADMINS_GUIDE = Path(__file__).resolve().parents[1] / "docs" / "admins.md"
+ASKED: dict[str, set[str]] = {"": set(), "look": {"GET"}, "send": {"POST"}, "both": {"GET", "POST"}}
+OF_THE_ADMIN = "admin:*"
+
+
+def _roles_table() -> tuple[list[str], dict[str, dict[str, set[str]]]]:
+    """The roles, and by which methods each may ask each address, as docs/admins.md has it."""
+    table = ADMINS_GUIDE.read_text().partition("| page | nobody |")
+    head, _, *rows = (table[1] + table[2].partition("\n\n")[0]).splitlines()
+    roles = [cell.strip() for cell in head.split("|")[2:-1]]
+    return roles, {
+        name: {role: ASKED[cell.strip()] for role, cell in zip(roles, row.split("|")[2:-1], strict=True)}
+        for row in rows
+        for name in re.findall(r"`([^`]+)`", row)
+    }
+
+
+ROLES, MAY = _roles_table()
+
+
+def open_to(*roles: str) -> set[str]:
+    """Addresses that these roles, and no others, may ask."""
+    return {name for name, may in MAY.items() if {role for role, methods in may.items() if methods} == set(roles)}
+
+
+PUBLIC = open_to(*ROLES) | {"admin-login"}
+PERSONAL = open_to("by a link")  # to the person whose participation it is, logged in or not
+COMMON = open_to(*ROLES[2:])  # to everybody with a log-in
+MEMBERS = open_to("annotator", "researcher", "admin")
 
 
 def is_of_the_admin(url: str, name: str) -> bool:
     return url.startswith("/admin/") and name != "admin-login"
+
+
+def is_of_an_account(name: str) -> bool:
+    """Everybody's own: tests/test_accounts.py asks what is there."""
+    return name in COMMON and name.startswith(("account", "mfa_", "usersessions_"))
 
 
 def something_for_everything(**fields: Any) -> dict[str, Any]:
@@ -74,10 +67,20 @@ def something_for_everything(**fields: Any) -> dict[str, Any]:
     participation = make.participation(study)
     lease = make.leases(participation)[0]
     job = Job.objects.get()
+    admin = make.member(study.project, Role.ADMIN)
+    invited = ProjectInvitation.objects.create(
+        project=study.project,
+        role=Role.ANNOTATOR,
+        token_hash=hash_of_token(INVITED),
+        made_by=admin,
+        expires_at=timezone.now() + LASTS,
+    )
     return {
         "project": study.project.slug,
         "study": study.public_id,
         "invitation": make.invitation(study).pk,
+        "member": make.member(study.project).memberships.get().pk,
+        "invited": invited.pk,
         "participation": participation.public_id,
         "key": lease.anonymized_key,
         "person": participation.public_id,
@@ -103,7 +106,8 @@ def something_for_everything(**fields: Any) -> dict[str, Any]:
 
 def tokens() -> dict[str, str]:
     """Of the addresses that open to whoever has them, by how these begin."""
-    return {"join/": Invitation.objects.get().token, "resume/": resume_token(Participation.objects.latest("pk"))}
+    resume = resume_token(Participation.objects.latest("pk"))
+    return {"join/": Invitation.objects.get().token, "resume/": resume, "invited/": INVITED}
 
 
 def templates() -> Iterator[tuple[str, list[str]]]:

@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import F
 from django.http import HttpResponse
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from PIL import Image as PillowImage
 
@@ -34,7 +35,7 @@ from annotation.models.studies import SCORES, Campaign, Study
 from annotation.privacy import code_to_show, void_code
 from annotation.studies import invitations, life, setup
 from annotation.studies.wording import current_texts, standard_wording, write_texts
-from datasets import jobs
+from datasets import jobs, members
 from datasets.export import request_export
 from datasets.files import media_path
 from datasets.images import image_row, store_files, stored_as
@@ -60,6 +61,12 @@ def member(of: Project, role: str = Role.RESEARCHER, **fields: Any) -> User:
     person = user(**fields)
     Membership.objects.create(project=of, user=person, role=role)
     return person
+
+
+def link_into(of: Project, role: str = Role.RESEARCHER, *, by: User | None = None, **fields: Any) -> str:
+    """The address of an invitation into a project, by an admin of it."""
+    made = members.invite(of, role=role, by=by or member(of, Role.ADMIN), **fields)
+    return str(members.link_to_show(made, lambda token: reverse("annotation:invited", args=[token])))
 
 
 def picture_bytes(n: int | None = None, *, size: tuple[int, int] = (48, 32), format: str = "PNG") -> bytes:  # noqa: A002

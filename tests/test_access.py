@@ -1,4 +1,4 @@
-"""Who may open what: every address of the site, asked by people who may not."""
+"""What is open to whom beside the table of roles (tests/test_roles.py): log-ins, headers, pictures."""
 
 from typing import Any
 from uuid import uuid4
@@ -9,25 +9,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation.models.people import Invitation, Participation
-from annotation.models.quality import Decision, Preregistration
-from annotation.models.ratings import Assignment, Rating
-from annotation.models.studies import Study, StudyChange
+from annotation.models.people import Participation
+from annotation.models.ratings import Assignment
+from annotation.models.studies import Study
 from config.known import COOKIE, is_known, is_known_as
-from datasets.models.jobs import Job
-from datasets.models.projects import Membership, Project, Role
-from datasets.models.releases import Release
-from scoring.models import Checkpoint, TrainingRun
+from datasets.models.projects import Membership, Project
 from tests import make
 from tests.addresses import (
-    COMMON,
-    LEADS_ON,
-    MEMBERS,
-    PERSONAL,
-    PUBLIC,
-    RESEARCHERS,
     addresses,
-    is_of_the_admin,
     something_for_everything,
 )
 
@@ -39,138 +28,20 @@ def arguments() -> dict[str, Any]:
     return something_for_everything()
 
 
-def answers(browser: Client, url: str) -> tuple[Any, Any]:
-    return browser.get(url), browser.post(url)
-
-
-def leads_to_login(reply: Any) -> bool:
-    return reply.status_code == 302 and reply.url.partition("?")[0] in {reverse("login"), reverse("admin-login")}
-
-
-def traces() -> tuple[int, ...]:
-    """What a forbidden request might have left."""
-    models = (
-        Project,
-        Study,
-        Invitation,
-        Participation,
-        Assignment,
-        Rating,
-        Release,
-        Job,
-        Membership,
-        TrainingRun,
-        StudyChange,
-        Preregistration,
-        Decision,
-    )
-    n_in_use = Checkpoint.objects.filter(in_use=True).count()
-    return (*(model.objects.count() for model in models), n_in_use)
-
-
 def logged_in(user: Any) -> Client:
     browser = Client()
     browser.force_login(user)
     return browser
 
 
-def researcher_pages(arguments: dict[str, Any]) -> dict[str, str]:
-    """All that is not known to be for others too."""
-    others = PUBLIC | PERSONAL | COMMON | MEMBERS
-    found = addresses(arguments).items()
-    return {url: name for url, name in found if name not in others and not is_of_the_admin(url, name)}
+# Log-ins ----------------------------------------------------------------------------------------------------------
 
 
-# The walk ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_walk_finds_pages_of_all_apps(arguments: dict[str, Any]) -> None:
-    found = set(addresses(arguments).values())
-    assert found >= PUBLIC | PERSONAL | COMMON | MEMBERS
-    assert found >= {"annotation:study", "datasets:release", "datasets:job", "admin:index", "admin:auth_user_change"}
-    assert found >= {f"scoring:{name}" for name in ("runs", "run", "comparison", "predictions")}
-    assert found >= {f"admin:scoring_trainingrun_{name}" for name in ("add", "change", "cancel", "again", "use")}
-
-
-def test_of_every_address_it_is_said_who_may_open_it(arguments: dict[str, Any]) -> None:
-    """A new one fails here until it is: tests/addresses.py."""
-    found = {name for url, name in addresses(arguments).items() if not is_of_the_admin(url, name)}
-    assert found == PUBLIC | PERSONAL | COMMON | MEMBERS | RESEARCHERS
-
-
-def test_nobody_without_a_log_in_opens_anything_but_the_public_pages(arguments: dict[str, Any]) -> None:
-    private = {url: name for url, name in addresses(arguments).items() if name not in PUBLIC | PERSONAL}
-    before = traces()
-    opened = [name for url, name in private.items() if not all(map(leads_to_login, answers(Client(), url)))]
-    assert opened == []
-    assert traces() == before
-
-
-def test_the_public_pages_are_public(arguments: dict[str, Any]) -> None:
-    status = {name: Client().get(url).status_code for url, name in addresses(arguments).items() if name in PUBLIC}
-    assert {name for name, code in status.items() if code == 302} == LEADS_ON
-    assert {name for name, code in status.items() if code == 200} == PUBLIC - LEADS_ON
-
-
-def test_a_participation_opens_to_nobody_else(arguments: dict[str, Any]) -> None:
-    study = Study.objects.get()
-    others = [
-        Client(),
-        make.browser(make.participation(study)),
-        logged_in(make.member(study.project, Role.ADMIN)),
-        logged_in(make.user(is_staff=True, is_superuser=True)),
-    ]
-    personal = [url for url, name in addresses(arguments).items() if name in PERSONAL]
-    before = traces()
-    status = {reply.status_code for browser in others for url in personal for reply in answers(browser, url)}
-    assert status <= {404, 405}
-    assert {browser.get(url).status_code for browser in others for url in personal} == {404}
-    assert traces() == before
-
-
-def test_a_superuser_looks_at_every_researchers_page_without_being_a_member(arguments: dict[str, Any]) -> None:
-    browser = logged_in(make.user(is_staff=True, is_superuser=True))
-    for url, name in researcher_pages(arguments).items():
-        assert browser.get(url).status_code in {200, 302, 405}, name
-
-
-def test_a_superuser_who_was_deactivated_reaches_nothing(arguments: dict[str, Any]) -> None:
+def test_a_superuser_who_was_deactivated_reaches_nothing() -> None:
+    make.study()
     user = make.user(is_superuser=True, is_active=False)
     assert not Project.objects.managed_by(user).exists()
     assert not Study.objects.managed_by(user).exists()
-
-
-@pytest.mark.parametrize("who", ["a researcher of another project", "an annotator of the project"])
-def test_researchers_pages_do_not_exist_for_others(arguments: dict[str, Any], who: str) -> None:
-    user = {
-        "a researcher of another project": lambda: make.member(make.project(), Role.ADMIN),
-        "an annotator of the project": lambda: make.member(Project.objects.get(), Role.ANNOTATOR),
-    }[who]()
-    browser, before = logged_in(user), traces()
-    for url, name in researcher_pages(arguments).items():
-        status = {reply.status_code for reply in answers(browser, url)}
-        assert 404 in status, name
-        assert status <= {404, 405}, name
-    assert traces() == before
-
-
-def test_a_participant_by_link_opens_no_page_of_researchers(arguments: dict[str, Any]) -> None:
-    browser = make.browser(Participation.objects.latest("pk"))
-    pages = researcher_pages(arguments)
-    assert [name for url, name in pages.items() if not all(map(leads_to_login, answers(browser, url)))] == []
-
-
-def test_the_researcher_opens_every_page_of_the_project(arguments: dict[str, Any]) -> None:
-    browser = logged_in(make.member(Project.objects.get()))
-    pages = researcher_pages(arguments)
-    assert {browser.get(url).status_code for url in pages} <= {200, 302, 405}
-
-
-def test_the_admin_opens_to_staff_only(arguments: dict[str, Any]) -> None:
-    browser = logged_in(make.member(Project.objects.get(), Role.ADMIN))
-    admin = {url: name for url, name in addresses(arguments).items() if url.startswith("/admin/")}
-    opened = [name for url, name in admin.items() if name != "admin-login" and not leads_to_login(browser.get(url))]
-    assert opened == ["admin:logout"] or opened == []  # who is no staff may log out there
 
 
 def test_who_is_logged_in_and_no_staff_is_told_so_in_the_admin_and_not_asked_to_log_in_again() -> None:

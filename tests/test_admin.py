@@ -260,12 +260,6 @@ def test_staff_act_on_no_row_of_another_project(staff: User, theirs: Project) ->
     assert state_of(theirs) == before
 
 
-def test_staff_train_on_no_release_of_another_project(staff: User, theirs: Project) -> None:
-    client, add = logged_in(staff), reverse("admin:scoring_trainingrun_add")
-    assert theirs.releases.get().title not in client.get(add).content.decode()
-    assert client.get(add, {"release": theirs.releases.get().pk}).status_code == 404
-
-
 def test_nobody_but_superusers_touches_users_permissions_and_memberships(staff: User, admin: Client) -> None:
     client = logged_in(staff)
     for model, its_admin in django_admin.site._registry.items():

@@ -16,7 +16,7 @@ from annotation.models.studies import Item, Study, StudyChange, StudyText
 from annotation.studies.forms.forecast import ForecastForm
 from annotation.studies.forms.setup import StudyForm
 from annotation.studies.forms.study_page import GoalForm, InvitationForm
-from datasets.forms import ImportForm
+from datasets.forms import ImportForm, MemberInvitationForm, NewAccountForm, ProjectForm
 from datasets.models.jobs import Job
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project, Role
@@ -45,7 +45,16 @@ CONTENT_TYPES = [
 ]
 ACCEPTED = ["*/*", "text/html", "application/json", "nonsense"]
 # Names that some page or form knows, so that what is sent is looked at.
-FORMS = (StudyForm, ForecastForm, GoalForm, InvitationForm, ImportForm)
+FORMS = (
+    StudyForm,
+    ForecastForm,
+    GoalForm,
+    InvitationForm,
+    ImportForm,
+    MemberInvitationForm,
+    NewAccountForm,
+    ProjectForm,
+)
 PAGES = [
     "action", "again", "consent", "expected", "format", "lang", "next", "o", "p", "page", "password", "q", "score",
     "state", "study", "username", "version",

@@ -118,6 +118,7 @@ def test_two_secrets_are_enough_to_start(monkeypatch: pytest.MonkeyPatch, tmp_pa
         ("DEBUG", "perhaps"),
         ("DEBUG", "true"),  # of no demo
         ("HTTPS", "2"),
+        ("AUDIT_KEEP_DAYS", "29"),
         ("JOB_LEASE_SECONDS", "soon"),
         ("JOB_LEASE_SECONDS", "-1"),
         ("JOB_LEASE_SECONDS", "nan"),

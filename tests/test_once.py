@@ -22,6 +22,7 @@ from annotation.models.people import Invitation
 from annotation.models.studies import Study, StudyChange
 from datasets.files import media_path
 from datasets.models.forms import SentForm
+from datasets.models.invitations import ProjectInvitation
 from datasets.models.jobs import Job
 from datasets.models.projects import ProjectChange
 from datasets.models.releases import ReleaseNotice
@@ -83,7 +84,7 @@ def importing_what_was_shown() -> Begin:
 
 def training() -> Begin:
     release = make.release(make.rated_study(n_pairs=12, n_people=2))
-    page = f"{reverse('admin:scoring_trainingrun_add')}?release={release.pk}"
+    page = reverse("scoring:train", args=[release.project.slug, release.slug, release.version])
     fields = {"backbone": "tiny", "weights": "random", "target": "mean", "task": "regression", "scheme": "all",
               "split_seed": 1, "seed": 1, "epochs": 1, "batch_size": 4, "size": 32, "optimizer": "sgd", "lr": 0.01,
               "momentum": 0.9, "weight_decay": 0, "schedule": "cosine", "rotation": 0}  # fmt: skip
@@ -92,8 +93,8 @@ def training() -> Begin:
 
 def training_again() -> Begin:
     run = trained.run(make.release(make.rated_study(n_pairs=12, n_people=2)))
-    page = reverse("admin:scoring_trainingrun_change", args=[run.pk])
-    to = reverse("admin:scoring_trainingrun_again", args=[run.pk])
+    page = reverse("scoring:run", args=[run.public_id])
+    to = reverse("scoring:again", args=[run.public_id])
     return Begin(run.project, page, to, TrainingRun.objects.exclude(pk=run.pk))
 
 
@@ -129,6 +130,12 @@ def inviting() -> Begin:
     return Begin(study.project, page, to, Invitation.objects.all(), lambda: {"kind": "personal"})
 
 
+def inviting_a_member() -> Begin:
+    project = make.project()
+    page, to = (reverse(f"annotation:{name}", args=[project.slug]) for name in ("members", "member-invite"))
+    return Begin(project, page, to, ProjectInvitation.objects.all(), lambda: {"role": "researcher"})
+
+
 def retracting() -> Begin:
     release = make.release(make.rated_study(n_pairs=2, n_people=2))
     to = reverse("datasets:retract", args=[release.project.slug, release.slug, release.version])
@@ -138,7 +145,7 @@ def retracting() -> Begin:
 
 FORMS = [
     freezing, confirmed_freezing, importing, importing_what_was_shown, training, training_again, opening, closing,
-    closing_a_project, deleting_a_project, inviting, retracting,
+    closing_a_project, deleting_a_project, inviting, inviting_a_member, retracting,
 ]  # fmt: skip
 
 

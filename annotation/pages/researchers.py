@@ -27,7 +27,9 @@ from annotation.studies.wording import supplied_texts, write_texts
 from annotation.watching import agreement, assessment, background, connectivity, decisions, downloads, items, people
 from annotation.watching.progress import held_beyond_answers, progress_of, study_progress
 from datasets.access import LoggedIn, managed_project
+from datasets.audit import record
 from datasets.forms import understood
+from datasets.models.audit import What
 from datasets.models.jobs import Job
 from datasets.once import once
 from datasets.telling import told_in, told_on
@@ -36,8 +38,9 @@ CHANGES_SHOWN = 20
 UNASKED = (connectivity.KIND, assessment.KIND)  # what workers check by themselves
 
 
-def csv_download(study: Study, what: str, lines: Iterator[str]) -> StreamingHttpResponse:
+def csv_download(request: LoggedIn, study: Study, what: str, lines: Iterator[str]) -> StreamingHttpResponse:
     """A table of a study, under a name that says which."""
+    record(What.DOWNLOADED, by=request.user, on=study, project=study.project, after={"table": what})
     response = StreamingHttpResponse(lines, content_type="text/csv")
     response["Content-Disposition"] = f'attachment; filename="{study.short_name}-{what}.csv"'
     return response
@@ -56,6 +59,7 @@ def project(request: LoggedIn, project: str) -> HttpResponse:
         "releases": found.releases.exclude(frozen_at=None),
         "jobs": found.jobs.exclude(kind__in=UNASKED)[:8],
         "changes": found.changes.select_related("by")[:CHANGES_SHOWN],
+        "is_administered": found.is_administered_by(request.user),
     }
     return render(request, "annotation/researchers/project.html", context)
 
@@ -139,7 +143,7 @@ def wording(request: LoggedIn, study: UUID, language: str | None = None) -> Http
         raise Http404("no such language")
     form = WordingForm(found, request.POST or None, language=chosen)
     if request.method == "POST" and form.is_valid():
-        write_texts(found, form.cleaned_data, language=chosen)
+        write_texts(found, form.cleaned_data, language=chosen, by=request.user)
         messages.success(request, "The wording is saved.")
         return redirect("annotation:study", found.public_id)
     supplied = supplied_texts(found)
@@ -194,7 +198,7 @@ def more_pairs(request: LoggedIn, study: UUID) -> HttpResponse:
 def invite(request: LoggedIn, study: UUID) -> HttpResponse:
     found = managed_study(request, study)
     hint = "Choose whether the link is for many people or for one."
-    invite_by(found, **understood(InvitationForm(request.POST), hint))
+    invite_by(found, **understood(InvitationForm(request.POST), hint), by=request.user)
     messages.success(request, "The link is ready: copy it below and send it.")
     return redirect("annotation:study", found.public_id)
 
@@ -202,7 +206,7 @@ def invite(request: LoggedIn, study: UUID) -> HttpResponse:
 @require_POST
 def revoke(request: LoggedIn, study: UUID, invitation: int) -> HttpResponse:
     found = managed_study(request, study)
-    revoke_invitation(get_object_or_404(found.invitations, pk=invitation))
+    revoke_invitation(get_object_or_404(found.invitations, pk=invitation), by=request.user)
     messages.success(request, "Nobody new can come in by this link; whoever has begun goes on.")
     return redirect("annotation:study", found.public_id)
 
@@ -229,18 +233,18 @@ def _begin_freeze(request: LoggedIn, study: Study, **wanted: bool) -> HttpRespon
 def ratings(request: LoggedIn, study: UUID) -> StreamingHttpResponse:
     """The ratings so far, to compute on; pseudonyms as in the project. For publication, freeze a release."""
     found = managed_study(request, study)
-    return csv_download(found, "ratings", downloads.rating_lines(found))
+    return csv_download(request, found, "ratings", downloads.rating_lines(found))
 
 
 @require_GET
 def remarks(request: LoggedIn, study: UUID) -> StreamingHttpResponse:
     """Viewing conditions, notes, skips and reports: for the project's researchers, never for publication."""
     found = managed_study(request, study)
-    return csv_download(found, "remarks", downloads.remark_lines(found))
+    return csv_download(request, found, "remarks", downloads.remark_lines(found))
 
 
 @require_GET
 def cues(request: LoggedIn, study: UUID) -> StreamingHttpResponse:
     """The boxes beside these ratings; none where the study does not ask for them."""
     found = managed_study(request, study)
-    return csv_download(found, "cues", downloads.cue_lines(found))
+    return csv_download(request, found, "cues", downloads.cue_lines(found))

@@ -1,4 +1,5 @@
-"""The steps of a study that ask first: opened for the first time, closed, deleted; and those of a whole project."""
+"""The steps of a study that ask first: opened for the first time, closed, deleted; and those of a whole
+project, which are its admins'."""
 
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from annotation.models.ratings import Assignment
 from annotation.models.studies import Study
 from annotation.studies import closing, deleting, life, opening
 from annotation.watching.progress import study_progress
-from datasets.access import LoggedIn, managed_project
+from datasets.access import LoggedIn, administered_project
 from datasets.confirm import confirmed
 from datasets.forms import TypedName
 from datasets.models.projects import Project, ProjectChange
@@ -105,7 +106,7 @@ def _delete_study(request: LoggedIn, study: UUID) -> HttpResponse:
 @once
 def close_project(request: LoggedIn, project: str) -> HttpResponse:
     """Closes the project with all its studies; asks first, with what it would do."""
-    found = managed_project(request, project)
+    found = administered_project(request, project)
     closing.check_closable(found)
     form = TypedName(found.slug, request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -130,7 +131,7 @@ def close_project(request: LoggedIn, project: str) -> HttpResponse:
 @told_on("annotation:project")
 @once
 def reopen_project(request: LoggedIn, project: str) -> HttpResponse:
-    found = managed_project(request, project)
+    found = administered_project(request, project)
     form = TypedName(found.slug, request.POST or None)
     if request.method == "POST" and form.is_valid():
         closing.reopen_project(found, by=request.user)

@@ -170,7 +170,7 @@ def items(request: LoggedIn, study: UUID) -> HttpResponse:
 def items_csv(request: LoggedIn, study: UUID) -> StreamingHttpResponse:
     """All pairs with numbers, names in the import and roles: to find one's own pictures again, and give them roles."""
     found = managed_study(request, study)
-    return csv_download(found, "pairs", role_files.pair_lines(found))
+    return csv_download(request, found, "pairs", role_files.pair_lines(found))
 
 
 @never_cache

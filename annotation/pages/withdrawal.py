@@ -15,6 +15,7 @@ from annotation.access import forget, participation_required
 from annotation.languages import in_their_language
 from annotation.models.people import Participation
 from annotation.privacy import erase_participation, participation_with_code
+from datasets.models.audit import Actor
 from datasets.tries import Count, Slowing, TooMany, give_back, take
 from datasets.visitors import visitor_address
 
@@ -60,7 +61,7 @@ def erase(request: HttpRequest, participation: Participation) -> HttpResponse:
 
 def _erased(request: HttpRequest, participation: Participation) -> HttpResponse:
     with suppress(Participation.DoesNotExist):  # in another tab, a moment ago
-        erase_participation(participation)
+        erase_participation(participation, by=Actor.ANNOTATOR)
     messages.success(request, gettext("Your participation and all its answers are erased."))
     return forget(redirect("annotation:withdrawal"), participation)
 

@@ -7,7 +7,9 @@ from django.db.models.functions import Now
 
 from annotation.models.studies import Study
 from annotation.studies.life import change_state
+from datasets.audit import record
 from datasets.jobs import unfinished_work
+from datasets.models.audit import What
 from datasets.models.projects import Project, ProjectChange
 from datasets.refusals import Refusal
 
@@ -45,6 +47,7 @@ def close_project(project: Project, *, by: AbstractBaseUser | None = None) -> No
     Project.objects.filter(pk=locked.pk).update(closed_at=Now())
     closed = ", ".join(study.short_name for study in closes)
     locked.changes.create(kind=Kind.CLOSED, by_id=by.pk if by else None, facts={"closed with it": closed or "no study"})
+    record(What.PROJECT_CLOSED, by=by, on=project, project=project)
     project.refresh_from_db(fields=["closed_at"])
 
 
@@ -54,4 +57,5 @@ def reopen_project(project: Project, *, by: AbstractBaseUser | None = None) -> N
     if not Project.objects.filter(pk=project.pk).exclude(closed_at=None).update(closed_at=None):
         raise CannotClose("This project is open already.")
     project.changes.create(kind=Kind.REOPENED, by_id=by.pk if by else None)
+    record(What.PROJECT_REOPENED, by=by, on=project, project=project)
     project.refresh_from_db(fields=["closed_at"])

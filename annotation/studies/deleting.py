@@ -19,8 +19,10 @@ from annotation.studies.filling import fillings
 from annotation.studies.history import NotPossible, locked_study
 from annotation.studies.life import change_state
 from annotation.studies.pairs import PAIRS_AT_ONCE
+from datasets.audit import record
 from datasets.files import media_path
 from datasets.jobs import Attempt, JobFailed, cancel_job, handles
+from datasets.models.audit import What
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair
 from datasets.models.projects import Project, ProjectChange
@@ -79,6 +81,7 @@ def delete_study(study: Study, *, by: AbstractBaseUser | None = None, at_once: i
             pass
         with transaction.atomic():
             _locked_deletable(study).delete()
+            record(What.STUDY_DELETED, by=by, on=study, project=study.project, before={"pairs": facts["pairs"]})
             study.project.changes.create(
                 kind=ProjectChange.Kind.STUDY_DELETED, by_id=by.pk if by else None, facts=facts
             )
@@ -149,6 +152,7 @@ def delete_project(attempt: Attempt) -> dict[str, Any]:
     uploads = [Path(name) for name in project.jobs.values_list("arguments__archive", flat=True) if name]
     with attempt.writing():
         _refuse(attempt.job)
+        record(What.PROJECT_DELETED, by=attempt.job.created_by, on=project, project=project)
         project.delete()
     shutil.rmtree(pictures, ignore_errors=True)
     for upload in filter(is_upload, uploads):

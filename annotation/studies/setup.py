@@ -13,7 +13,9 @@ from annotation.studies.filling import fill_later
 from annotation.studies.history import NotPossible
 from annotation.studies.pairs import PAIRS_AT_ONCE, Kinds, add_items, check_fit, pairs_of_kinds
 from annotation.studies.wording import STANDARD_LANGUAGE, standard_wording, write_texts
+from datasets.audit import record
 from datasets.closing import hold_open
+from datasets.models.audit import What
 from datasets.models.jobs import Job
 from datasets.models.pictures import Pair
 from datasets.models.projects import Project
@@ -59,16 +61,23 @@ def create_study(
 
 @transaction.atomic
 def begin_study(
-    campaign: Campaign, *, mode: str, name: str, wording: Mapping[str, str] | None = None, **settings: Any
+    campaign: Campaign,
+    *,
+    mode: str,
+    name: str,
+    wording: Mapping[str, str] | None = None,
+    by: AbstractBaseUser | None = None,
+    **settings: Any,
 ) -> Study:
     """A draft that has no pairs yet, in the standard wording where none is given and its language is English."""
     hold_open(campaign.project)
     if campaign.studies.filter(mode=mode).exists():
         raise NotPossible(f"{campaign} already has an {mode} study; choose another campaign.")
     study = Study.objects.create(campaign=campaign, mode=mode, name=name, **settings)
+    record(What.STUDY_MADE, by=by, on=study, project=campaign.project, after={"mode": mode})
     standard = standard_wording(mode, asks_cues=study.asks_cues) if study.language == STANDARD_LANGUAGE else {}
     if words := standard | dict(wording or {}):
-        write_texts(study, words)
+        write_texts(study, words, by=by)
     return study
 
 
@@ -92,7 +101,7 @@ def set_up_study(
     check_fit(mode, pairs)
     with transaction.atomic():
         chosen = begin_campaign(project, campaign) if isinstance(campaign, str) else campaign
-        study = begin_study(chosen, mode=mode, name=name, **settings)
+        study = begin_study(chosen, mode=mode, name=name, by=by, **settings)
         if pairs.count() > at_once:
             return study, fill_later(study, kinds, by=by, at_once=at_once)
         add_items(study, pairs)

@@ -4,12 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models.functions import Now
 
 from annotation.languages import in_english
 from annotation.models.studies import MAX_SCORE, MIN_SCORE, Study, StudyText
 from annotation.studies.history import NotPossible, locked_study
+from datasets.audit import record
+from datasets.models.audit import What
 from datasets.models.releases import Mode
 
 Kind = StudyText.Kind
@@ -83,7 +86,9 @@ def _newest(texts: Iterable[StudyText]) -> dict[str, StudyText]:
 
 
 @transaction.atomic
-def write_texts(study: Study, wording: Mapping[str, str], *, language: str | None = None) -> None:
+def write_texts(
+    study: Study, wording: Mapping[str, str], *, language: str | None = None, by: AbstractBaseUser | None = None
+) -> None:
     """Store what differs from the current texts: a draft's text is replaced, one that was shown gets a new version.
 
     Of the study's own language or of a further one, which begins with all of its texts at once: nobody reads a study in
@@ -95,6 +100,7 @@ def write_texts(study: Study, wording: Mapping[str, str], *, language: str | Non
     if missing := [kind for kind in standard_wording(study.mode) if kind not in current and kind not in wording]:
         name = in_english().get(language, language)
         raise NotPossible(f"The texts of a language come all together. Missing in {name}: {', '.join(missing)}.")
+    written = []
     for kind, body in wording.items():
         text = current.get(kind)
         if text is None:
@@ -105,6 +111,10 @@ def write_texts(study: Study, wording: Mapping[str, str], *, language: str | Non
             text = StudyText(study=study, language=language, kind=kind, version=text.version + 1)
         text.body = body
         text.save()
+        written.append(kind)
+    if written:
+        after = {"texts": sorted(written), "language": language}
+        record(What.STUDY_CHANGED, by=by, on=study, project=study.project, after=after)
     if study.has_begun:
         mark_shown(study)
 

@@ -9,11 +9,14 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from annotation.models.people import Participation
 from annotation.models.quality import Card, Decision, Flag
 from annotation.models.studies import Study
+from datasets.audit import record
+from datasets.models.audit import What
 from datasets.refusals import Refusal
 
 
@@ -37,6 +40,7 @@ def decide(
         effect=_effect(person),
         decided_by_id=by.pk if by else None,
     )
+    _log(person, by, {"decision": decision.pk, "about": kind, "verdict": verdict})
     _settle(person, by=by, settlement=f"{describe(decision)}: {reason}")
     return decision
 
@@ -44,7 +48,14 @@ def decide(
 @transaction.atomic
 def settle_flags(participation: Participation, *, reason: str, by: AbstractBaseUser | None = None) -> int:
     """Look no further at what is flagged of a person, without deciding anything else."""
-    return _settle(_locked(participation), by=by, settlement=reason)
+    person = _locked(participation)
+    _log(person, by, {"flags": list(_to_settle(person).order_by("pk").values_list("pk", flat=True))})
+    return _settle(person, by=by, settlement=reason)
+
+
+def _log(person: Participation, by: AbstractBaseUser | None, after: dict[str, Any]) -> None:
+    """Of whom it was, the row of the decision or flag knows, which goes with the person; the log cannot forget."""
+    record(What.DECIDED, by=by, on=person.study, project=person.study.project, after=after)
 
 
 def is_so(participation: Participation, kind: str) -> bool:
@@ -67,8 +78,11 @@ def _locked(participation: Participation) -> Participation:
 
 
 def _settle(person: Participation, *, by: AbstractBaseUser | None, settlement: str) -> int:
-    flags = Flag.objects.to_decide().filter(participation=person)
-    return flags.update(settled_at=Now(), settled_by=by.pk if by else None, settlement=settlement)
+    return _to_settle(person).update(settled_at=Now(), settled_by=by.pk if by else None, settlement=settlement)
+
+
+def _to_settle(person: Participation) -> QuerySet[Flag]:
+    return Flag.objects.to_decide().filter(participation=person)
 
 
 def _effect(person: Participation) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Django looks for models here; everything else imports from the module that owns the model."""
 
+from datasets.models.audit import AuditEntry
 from datasets.models.forms import SentForm
 from datasets.models.hosts import SharedFact, Worker
+from datasets.models.invitations import ProjectInvitation
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, PairChange, Source
 from datasets.models.projects import Membership, Project, ProjectChange, Role
@@ -9,6 +11,7 @@ from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, Re
 from datasets.models.tries import Tally
 
 __all__ = [
+    "AuditEntry",
     "FrozenCue",
     "FrozenRating",
     "Image",
@@ -19,6 +22,7 @@ __all__ = [
     "PairChange",
     "Project",
     "ProjectChange",
+    "ProjectInvitation",
     "Release",
     "ReleaseNotice",
     "Role",

@@ -1,4 +1,4 @@
-"""Every page of the people who rate, in every state it can be in, as axe-core and a ruler find it."""
+"""Every page of the people who rate, and of a project's admin, in every state, as axe-core and a ruler find it."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,7 +7,7 @@ from django.template.loader import render_to_string
 from django.urls import URLPattern, URLResolver, get_resolver
 from playwright.sync_api import Page, expect
 
-from annotation.pages import annotators, home, withdrawal
+from annotation.pages import admins, annotators, home, invited, withdrawal
 from tests.browser.axe import Looker, expect_fonts
 from tests.browser.commands import ROOT
 from tests.browser.conftest import (
@@ -35,7 +35,8 @@ EIGHT_SECONDS_LATER = "document.getAnimations().forEach((each) => { each.current
 
 @pytest.fixture(scope="module")
 def addresses(site: Site, project: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return open_studies(site, project, tmp_path_factory.mktemp("pairs"))
+    links = open_studies(site, project, tmp_path_factory.mktemp("pairs"))
+    return links | {"project": f"{site.url}/projects/{project}/"}
 
 
 def coming_in(look: Look, site: Site, to: dict[str, str], people: People) -> None:
@@ -246,6 +247,37 @@ def with_a_log_in(look: Look, site: Site, to: dict[str, str], people: People) ->
     look(page, "not allowed")
 
 
+def invited_into_the_project(look: Look, site: Site, to: dict[str, str], people: People) -> None:
+    people.provokes(refused(400), refused(404))
+    admin = people.page()
+    log_in(admin, site)
+    admin.goto(f"{to['project']}members/")
+    admin.get_by_label("Role", exact=True).select_option("researcher")
+    admin.get_by_role("button", name="Invite somebody").click()
+    link = admin.get_by_label("The link, which is shown this once").input_value()
+    look(admin, "a link, shown once")
+    admin.reload()
+    look(admin, "a link that was shown before")
+    admin.get_by_role("link", name="Back to the members").click()
+    look(admin, "members, and an open invitation")
+    admin.goto(f"{to['project']}settings/")
+    look(admin, "settings of the project")
+    page = people.page()
+    page.goto(link)
+    look(page, "an invitation, without an account")
+    page.get_by_label("Username").fill("anna")
+    page.get_by_label("Email").fill("anna@example.org")
+    for label in ("Password", "Password confirmation"):
+        page.get_by_label(label, exact=True).fill("short")
+    page.get_by_role("button", name="Make the account and accept").click()
+    look(page, "an account that is refused")
+    log_in(page, site, "anna")
+    page.goto(link)
+    look(page, "an invitation, with an account")
+    page.goto(f"{site.url}/invited/nothing/")
+    look(page, "a link that opens nothing")
+
+
 def what_goes_wrong(look: Look, site: Site, to: dict[str, str], people: People) -> None:
     people.provokes(*(refused(status) for status in (400, 403, 404, 429, 500)))
     page = people.page()
@@ -288,10 +320,15 @@ VIEWS: dict[Walk, set[str]] = {
     at_the_end: {"annotation:end", "annotation:join"},
     withdrawing: {"annotation:your-data", "annotation:erase", "annotation:withdrawal"},
     with_a_log_in: {"login", "home", "annotation:take-part", "admin-login"},
+    invited_into_the_project: {
+        f"annotation:{name}" for name in ("members", "member-link", "project-settings", "invited")
+    },
     what_goes_wrong: {"annotation:join", "login"},
 }
 # Addresses of annotators that show no page of their own: they lead to another one, or send a picture.
 NO_PAGE = {f"annotation:{name}" for name in ("resume", "leave", "another-session", "picture", "new-code")}
+# Of a project's admins: their forms lead back to the page of members.
+NO_PAGE |= {f"annotation:member-{name}" for name in ("role", "out", "invite", "withdraw")}
 
 
 @pytest.mark.parametrize("walk", VIEWS, ids=lambda walk: walk.__name__)
@@ -305,14 +342,14 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
     assert looker.views == VIEWS[walk]
 
 
-def test_no_page_of_annotators_is_left_out() -> None:
-    found = {name for name, module in views(get_resolver()) if module in {each.__name__ for each in ANNOTATORS_VIEWS}}
+def test_no_page_of_annotators_and_of_projects_admins_is_left_out() -> None:
+    found = {name for name, module in views(get_resolver()) if module in {each.__name__ for each in LOOKED_AT}}
     assert found - NO_PAGE == set.union(*VIEWS.values()) - {"login", "admin-login"}
     wrong = {path.stem for path in (ROOT / "templates").glob("[!_]*.html")} - {"base", "login"}
     assert wrong == {"400", "403", "403_csrf", "404", "500", "locked_out"}  # with_a_log_in, what_goes_wrong
 
 
-ANNOTATORS_VIEWS = (annotators, home, withdrawal)
+LOOKED_AT = (admins, annotators, home, invited, withdrawal)
 
 
 def views(resolver: URLResolver, namespace: str = "") -> Iterator[tuple[str, str]]:

@@ -85,7 +85,7 @@ def test_pictures_become_ratings_and_ratings_a_checked_release(site: Site, peopl
     release = freeze_and_download(researcher, tmp_path)
     check_archive(release)
     people.provokes(refused(400))  # a recipe that splits badly
-    train_from_the_admin(researcher, seeds_that_split(researcher, tmp_path))
+    train_on_the_release(researcher, seeds_that_split(researcher, tmp_path))
     compare_with_people(researcher, tmp_path)
     look_at_every_page_on_a_phone(researcher, site)
 
@@ -189,7 +189,7 @@ def freeze_and_download(page: Page, folder: Path) -> Path:
     return folder / "release.zip"
 
 
-def train_from_the_admin(page: Page, seeds: dict[int, bool]) -> None:
+def train_on_the_release(page: Page, seeds: dict[int, bool]) -> None:
     """The recipe form refuses a split that leaves a part empty; with another seed the run trains while we watch."""
     page.get_by_role("link", name="Train on this release").click()
     page.get_by_label("Backbone").select_option("tiny")
@@ -198,7 +198,7 @@ def train_from_the_admin(page: Page, seeds: dict[int, bool]) -> None:
     page.get_by_label("Size", exact=True).fill("48")
     page.get_by_label("Batch size").fill("4")
     for seed, splits_well in seeds.items():
-        page.get_by_label("Split seed").fill(str(seed))
+        page.get_by_label("Split seed", exact=True).fill(str(seed))
         page.get_by_role("button", name="Train", exact=True).click()
         if not splits_well:
             expect(

@@ -27,6 +27,7 @@ from datasets.backup import MANIFEST, CannotBackUp, back_up, backups, damages
 from datasets.files import media_path
 from datasets.hosts import RESTORING, Unfit, check_in
 from datasets.ledger import ledger_file
+from datasets.models.audit import AuditEntry, What
 from datasets.models.pictures import Image
 from datasets.restore import CannotRestore, restore
 from tests import make
@@ -87,6 +88,7 @@ from datasets.export import request_export
 from datasets import jobs
 from datasets.files import media_path
 from datasets.hosts import RESTORING, Unfit, check_in
+from datasets.models.audit import AuditEntry
 from datasets.models.pictures import Image
 from datasets.models.releases import Release
 import hashlib
@@ -103,6 +105,7 @@ print(json.dumps({
     "answers": sorted(str(each.key) for each in Revision.objects.all()),
     "pictures": [hashlib.sha256(each.display.read()).hexdigest() for each in Image.objects.all()],
     "turn": turn.status_code,
+    "log": [*AuditEntry.objects.order_by("pk").values_list("what", flat=True)][-2:],
     "sessions": Session.objects.count(),
     "archive": hashlib.sha256(media_path(job.result["file"]).read_bytes()).hexdigest(),
 }))
@@ -150,6 +153,8 @@ def test_what_was_acknowledged_before_a_backup_is_on_the_empty_machine_that_take
     assert not theirs & {*found["answers"]}
     assert found["pictures"] == [hashlib.sha256(each.display.read()).hexdigest() for each in Image.objects.all()]
     assert (found["turn"], found["sessions"], found["archive"]) == (200, 0, archive)
+    assert found["log"] == [What.ERASED, What.RESTORED]
+    assert AuditEntry.objects.filter(what=What.BACKED_UP).count() == 1
 
 
 class people_who_rate:  # noqa: N801  used as the function that it is like

@@ -5,6 +5,8 @@ from django.core.management.base import CommandError
 
 from annotation.management.naming import named_study
 from annotation.models.people import NameInRelease
+from datasets.audit import record
+from datasets.models.audit import What
 from datasets.telling import TellingCommand
 
 
@@ -19,6 +21,7 @@ class Command(TellingCommand):
         found = named_study(study)
         if not found.participations.filter(annotator__pseudonym=annotator).exists():
             raise CommandError(f"Nobody called {annotator!r} takes part in {study}; the study's page lists everybody.")
+        record(What.NAMES_SEEN, by=None, on=found, project=found.project)
         theirs = NameInRelease.objects.filter(release__in=found.releases(), annotator__pseudonym=annotator)
         for each in theirs.select_related("release").order_by("release__slug", "release__version"):
             self.stdout.write(f"{each.release.slug}/{each.release.version}  {each.name}")

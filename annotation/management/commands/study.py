@@ -18,8 +18,10 @@ from annotation.studies.wording import write_texts
 from annotation.watching import downloads
 from annotation.watching.agreement import study_agreement
 from annotation.watching.progress import study_progress
+from datasets.audit import record
 from datasets.forms import understood
 from datasets.management.following import finish_here
+from datasets.models.audit import What
 from datasets.models.jobs import Job
 from datasets.telling import TellingCommand
 
@@ -75,6 +77,7 @@ class Command(TellingCommand):
             write_texts(study, wording(path, study.mode), language=options["language"])
             self.stdout.write("The wording is saved.")
         elif printed := options["printed"]:
+            record(What.DOWNLOADED, by=None, on=study, project=study.project, after={"table": printed})
             self.stdout.writelines(PRINTED[printed](study))
         elif completion := options["completion"]:
             self.change_completion(study, *completion, reason=options["reason"])

@@ -7,7 +7,10 @@ from django.core.management.base import CommandError
 from django.core.validators import validate_slug
 from django.db import transaction
 
-from datasets.models.projects import Membership, Project, Role
+from datasets.audit import record, record_role
+from datasets.members import give_role, take_out
+from datasets.models.audit import What
+from datasets.models.projects import Project, Role
 from datasets.telling import TellingCommand
 
 
@@ -29,12 +32,13 @@ class Command(TellingCommand):
         if len(slug) > 60 or len(name or "") > 120:
             raise CommandError("The slug may have at most 60 characters, the name at most 120.")
         project, is_new = Project.objects.get_or_create(slug=slug, defaults={"name": name or slug})
+        if is_new:
+            record(What.SETTINGS_CHANGED, by=None, on=project, project=project, after={"project": "made"})
         for entry in member:
             user, _, role = entry.partition(":")
             self.add(project, user, role)
         for user in options["remove_member"]:
-            if not project.memberships.filter(user__username=user).delete()[0]:
-                raise CommandError(f"{user!r} is no member of {slug}.")
+            self.remove(project, user)
         self.stdout.write(f"Project {project.slug} {'made' if is_new else 'was there'}; {len(member)} members set.")
 
     def add(self, project: Project, username: str, role: str) -> None:
@@ -45,4 +49,14 @@ class Command(TellingCommand):
             raise CommandError(
                 f"There is no user {username!r}; make one with manage.py createsuperuser or in the admin."
             )
-        Membership.objects.update_or_create(project=project, user=user, defaults={"role": role})
+        if had := project.memberships.filter(user=user).first():
+            give_role(had, role, by=None)
+        else:
+            project.memberships.create(user=user, role=role)
+            record_role(project, user, before=None, after=role, by=None)
+
+    def remove(self, project: Project, username: str) -> None:
+        membership = project.memberships.filter(user__username=username).first()
+        if membership is None:
+            raise CommandError(f"{username!r} is no member of {project.slug}.")
+        take_out(membership, by=None)

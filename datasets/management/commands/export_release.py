@@ -5,9 +5,11 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from datasets.audit import record
 from datasets.export import request_export
 from datasets.files import media_path
 from datasets.management.following import finish_here, named_project
+from datasets.models.audit import What
 from datasets.models.releases import Release
 from datasets.telling import TellingCommand
 
@@ -24,6 +26,7 @@ class Command(TellingCommand):
         if to and not to.is_dir() and not to.parent.is_dir():
             raise CommandError(f"There is no folder {to.parent}.")
         result = finish_here(self, request_export(found))
+        record(What.DOWNLOADED, by=None, on=found, project=found.project)
         path = media_path(result["file"])
         if to:
             to = to / path.name if to.is_dir() else to

@@ -22,6 +22,7 @@ from annotation.models.studies import Study
 from annotation.privacy import erase_participation
 from annotation.studies import life
 from annotation.studies.wording import current_texts
+from datasets.members import invite
 from datasets.models.jobs import Job
 from datasets.models.projects import Membership, Project, Role
 from tests import make, planted
@@ -136,7 +137,10 @@ def everything(of: Participation) -> dict[str, Any]:
     study = of.study
     release, run = study.project.releases.get(), study.project.runs.get()
     held = make.leases(of)[0]
+    member = make.member(study.project, Role.ADMIN)
+    invited = invite(study.project, role=Role.ANNOTATOR, by=member)  # nobody here has its link
     return {
+        "member": member.memberships.get().pk, "invited": invited.pk,
         "project": study.project.slug, "study": study.public_id, "invitation": make.invitation(study).pk,
         "participation": of.public_id, "key": held.anonymized_key, "person": of.public_id, "item": held.item_id,
         "pair": held.item.pair.number,

@@ -109,6 +109,12 @@ def refused(**to: Any) -> Callable[[], Any]:
     return visit
 
 
+def invited_into_a_project() -> Any:
+    """With an account that is refused."""
+    link = make.link_into(make.project(name="مشروع"))
+    return anybody().post(link, {"username": "?", "email": "?", "password1": "x", "password2": "y"})
+
+
 def in_another_study() -> Any:
     study = an_arabic_study()
     other = make.study(study.project, campaign=study.campaign, mode="HA1", n_pairs=0, name="أخرى")
@@ -249,6 +255,8 @@ VISITS: dict[str, Callable[[], Any]] = {
     "invited to single pictures": lambda: anybody().get(join_url(an_arabic_study(mode="HA1"))),
     "box not ticked": a_bad_consent({}),
     "text changed": a_bad_consent({"agree": "on", "consent": "0"}),
+    "invited into a project": invited_into_a_project,
+    "invited by a link that opens nothing": lambda: anybody().get(reverse("annotation:invited", args=["0" * 32])),
     "link revoked": refused(revoked=True),
     "study closed": refused(study={"state": "closed"}),
     "study full": refused(full=True),

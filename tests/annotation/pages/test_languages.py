@@ -162,7 +162,7 @@ ANNOTATORS = {
     "home", "login", "logout", "annotation:join", "annotation:resume", "annotation:take-part", "annotation:withdrawal",
     "annotation:rate", "annotation:instructions", "annotation:answer", "annotation:rest", "annotation:your-data",
     "annotation:end", "annotation:another-session", "annotation:last-answer", "annotation:left", "annotation:leave",
-    "annotation:new-code", "annotation:erase",
+    "annotation:new-code", "annotation:erase", "annotation:invited",
 }  # fmt: skip
 
 

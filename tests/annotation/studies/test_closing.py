@@ -22,7 +22,7 @@ from datasets.closing import ProjectClosed
 from datasets.export import request_export
 from datasets.files import media_path
 from datasets.models.jobs import Job
-from datasets.models.projects import Project
+from datasets.models.projects import Project, Role
 from datasets.models.releases import Release
 from datasets.refusals import Refusal
 from scoring.runs import queue_run
@@ -45,26 +45,24 @@ def release(study: Study) -> Release:
 
 
 @pytest.fixture
-def researcher(study: Study) -> Client:
+def admin(study: Study) -> Client:
     client = Client()
-    client.force_login(make.member(study.project))
+    client.force_login(make.member(study.project, Role.ADMIN))
     return client
 
 
-def test_a_researcher_closes_it_by_its_name_and_opens_it_again(
-    researcher: Client, study: Study, release: Release
-) -> None:
+def test_an_admin_closes_it_by_its_name_and_opens_it_again(admin: Client, study: Study, release: Release) -> None:
     project, paused = study.project, make.study(study.project, n_pairs=0, name="Paused")
     change_state(paused, Study.State.PAUSED)
     draft = make.study(project, n_pairs=0, is_open=False)
     make.leases(make.participation(make.more_wanted(study)))
     address, home = (reverse(f"annotation:{name}", args=[project.slug]) for name in ("close-project", "project"))
-    assert address in researcher.get(home).content.decode()
-    asked = " ".join(researcher.get(address).content.decode().split())
+    assert address in admin.get(home).content.decode()
+    asked = " ".join(admin.get(address).content.decode().split())
     for says in (study.name, "Paused", "3 rate at the moment", "12", "1, which stay as they are"):
         assert says in asked
-    assert researcher.post(address, {"typed": "x"}).status_code == 400
-    page = researcher.post(address, {"typed": project.slug}, follow=True).content.decode()
+    assert admin.post(address, {"typed": "x"}).status_code == 400
+    page = admin.post(address, {"typed": project.slug}, follow=True).content.decode()
     assert "This project was closed on" in page
     assert "Project closed" in page
     states = {each.pk: each.state for each in Study.objects.all()}
@@ -72,11 +70,11 @@ def test_a_researcher_closes_it_by_its_name_and_opens_it_again(
     assert study.changes.get(after="closed").reason == "The project was closed."
     link = reverse("annotation:join", args=[make.invitation(study).token])
     assert "This study is not open" in Client().get(link).content.decode()
-    again = researcher.get(address, follow=True).content.decode()
+    again = admin.get(address, follow=True).content.decode()
     assert "closed already" in again
     reopen = reverse("annotation:reopen-project", args=[project.slug])
-    assert "2 closed studies stay closed" in " ".join(researcher.get(reopen).content.decode().split())
-    assert "open again" in researcher.post(reopen, {"typed": project.slug}, follow=True).content.decode()
+    assert "2 closed studies stay closed" in " ".join(admin.get(reopen).content.decode().split())
+    assert "open again" in admin.post(reopen, {"typed": project.slug}, follow=True).content.decode()
     assert {each.state for each in Study.objects.exclude(pk=draft.pk)} == {"closed"}
     change_state(Study.objects.get(pk=study.pk), Study.State.OPEN)
     assert [change.kind for change in project.changes.all()] == ["reopened", "closed"]
@@ -89,7 +87,7 @@ def zipped() -> SimpleUploadedFile:
     return SimpleUploadedFile("pairs.zip", file.getvalue())
 
 
-def test_nothing_begins_in_it_and_each_is_told_why(researcher: Client, study: Study, release: Release) -> None:
+def test_nothing_begins_in_it_and_each_is_told_why(admin: Client, study: Study, release: Release) -> None:
     failed = Job.objects.get()
     Job.objects.update(state=Job.State.FAILED)
     close_project(study.project)
@@ -102,7 +100,7 @@ def test_nothing_begins_in_it_and_each_is_told_why(researcher: Client, study: St
     ]
     make.pair(study.project)
     for address, said in posts:
-        assert CLOSED in researcher.post(address, said, follow=True).content.decode(), address
+        assert CLOSED in admin.post(address, said, follow=True).content.decode(), address
     assert not list(media_path("incoming").glob("*"))
     with pytest.raises(ProjectClosed):
         queue_run(release, recipe(mode="HA2"))
@@ -111,7 +109,7 @@ def test_nothing_begins_in_it_and_each_is_told_why(researcher: Client, study: St
     assert list(Job.objects.all()) == [failed]
 
 
-def test_what_is_there_can_be_read_exported_and_looked_at(researcher: Client, study: Study, release: Release) -> None:
+def test_what_is_there_can_be_read_exported_and_looked_at(admin: Client, study: Study, release: Release) -> None:
     close_project(study.project)
     pages = [
         reverse("annotation:study", args=[study.public_id]),
@@ -119,15 +117,15 @@ def test_what_is_there_can_be_read_exported_and_looked_at(researcher: Client, st
         reverse("datasets:release", args=[study.project.slug, release.slug, release.version]),
         reverse("datasets:import", args=[study.project.slug]),
     ]
-    assert {researcher.get(page).status_code for page in pages} == {200}
+    assert {admin.get(page).status_code for page in pages} == {200}
     make.done(request_export(release))
     make.done(request_check(study, KIND))
 
 
-def test_it_is_not_closed_while_work_in_it_goes_on(researcher: Client, study: Study) -> None:
+def test_it_is_not_closed_while_work_in_it_goes_on(admin: Client, study: Study) -> None:
     job = request_freeze(study)
     address = reverse("annotation:close-project", args=[study.project.slug])
-    page = researcher.post(address, {"typed": study.project.slug}, follow=True).content.decode()
+    page = admin.post(address, {"typed": study.project.slug}, follow=True).content.decode()
     assert "A job of this project is not finished" in page
     jobs.cancel_job(job)
     request_check(study, KIND)  # which changes nothing
