@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 from django.utils import timezone
 
 from datasets.members import (
@@ -32,6 +33,7 @@ from tests.races import at_once
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 REPEATS = 8
+GOOD = "five-quiet-horses-rest"
 
 
 def membership(of: Project, role: str, **fields: Any) -> Membership:
@@ -124,6 +126,17 @@ def test_a_link_used_twice_at_once_lets_one_person_in() -> None:
         [member] = project.memberships.filter(role=Role.RESEARCHER)
         assert member.user in people
         assert User.objects.filter(username=people[1].username).exists() == (member.user == people[1])
+
+
+def test_of_two_who_choose_the_same_name_at_once_one_has_it_and_the_other_link_stays_good() -> None:
+    for n in range(REPEATS):
+        project = make.project()
+        account = {"username": f"new{n}", "email": "a@example.org", "password1": GOOD, "password2": GOOD}
+        links = [make.link_into(project, by=make.member(project, Role.ADMIN)) for _ in range(2)]
+        replies = at_once(*(partial(Client().post, link, account) for link in links))
+        assert sorted(reply.status_code for reply in replies) == [302, 400]
+        assert project.memberships.filter(user__username=f"new{n}").count() == 1
+        assert project.invitations.waiting().count() == 1
 
 
 def test_a_link_that_is_used_withdrawn_or_too_old_lets_nobody_in() -> None:

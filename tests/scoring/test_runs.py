@@ -518,21 +518,28 @@ def test_simulated_ratings_are_named_wherever_a_figure_rests_on_them(name, simul
     assert ("simulated ratings</span>" in listed) == simulated
 
 
-@pytest.mark.parametrize(("is_staff", "is_superuser"), [(False, False), (True, False), (False, True), (True, True)])
-def test_buttons_are_for_staff_who_may_train(client, is_staff, is_superuser):
+def offered(client: Client, run: TrainingRun) -> list[str]:
+    """The verbs that the run's page has buttons for."""
+    return re.findall(rf'action="/runs/{run.public_id}/([\w-]+)/"', page(client, "run", run))
+
+
+@pytest.mark.parametrize(
+    ("role", "is_superuser", "may"),
+    [(Role.RESEARCHER, False, False), (Role.ADMIN, False, True), (Role.RESEARCHER, True, True)],
+)
+def test_buttons_are_for_the_projects_admins(client, role, is_superuser, may):
     run = trained.compared()
-    client.force_login(make.member(run.project, is_staff=is_staff, is_superuser=is_superuser))
-    offered = re.findall(r'action="(/admin/[^"]*)"', page(client, "run", run))
-    assert [url.split("/")[-2] for url in offered] == (["use", "compare", "again"] if is_staff and is_superuser else [])
+    client.force_login(make.member(run.project, role, is_staff=not may, is_superuser=is_superuser))
+    assert offered(client, run) == (["use", "compare", "again"] if may else [])
 
 
 def test_an_unfinished_run_can_be_cancelled_and_a_model_in_use_not_used_again(client):
     run = trained.run()
     other = trained.queued_run(run.release)
     run.checkpoint.use()
-    client.force_login(make.member(run.project, is_staff=True, is_superuser=True))
-    assert re.findall(r'action="/admin/.*/(\w+)/"', page(client, "run", run)) == ["compare", "again"]
-    assert re.findall(r'action="/admin/.*/(\w+)/"', page(client, "run", other)) == ["cancel"]
+    client.force_login(make.member(run.project, Role.ADMIN))
+    assert offered(client, run) == ["out-of-use", "compare", "again"]
+    assert offered(client, other) == ["cancel"]
 
 
 def n_queries(client: Client, url: str) -> int:

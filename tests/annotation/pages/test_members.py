@@ -18,7 +18,7 @@ from datasets.models.projects import Membership, Project, Role
 from datasets.models.tries import Tally
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 GOOD = "five-quiet-horses-rest"
 NEW = {"username": "newcomer", "email": "new@example.org", "password1": GOOD, "password2": GOOD}
