@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
-from django.utils.http import urlencode
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 LOGGED_IN = "logged-in-at"  # in a session, in seconds of the clock
 
@@ -45,6 +45,14 @@ def confirmed(view: View[P]) -> View[P]:
         ways = get_adapter().get_reauthentication_methods(request.user)
         if not ways:
             raise PermissionDenied
-        return redirect(f"{ways[0]['url']}?{urlencode({'next': request.get_full_path()})}")
+        return redirect(f"{ways[0]['url']}?{urlencode({'next': _page_of(request)})}")
 
     return asked
+
+
+def _page_of(request: HttpRequest) -> str:
+    """Where they go on: the page whose form was sent, as the browser names it, else the address that was asked."""
+    came_from = request.headers.get("Referer", "")
+    if request.method == "POST" and url_has_allowed_host_and_scheme(came_from, {request.get_host()}):
+        return came_from
+    return request.get_full_path()

@@ -70,7 +70,10 @@ def ask(browser: Client, method: str, url: str, *, undone: bool) -> Any:
 
 
 def leads_to_login(reply: Any) -> bool:
-    return reply.status_code == 302 and reply.url.partition("?")[0] in {reverse("login"), reverse("admin-login")}
+    """With where to go on, but for the page of a second factor: that comes after a password alone."""
+    to_login = (reverse("login") + "?", reverse("admin-login") + "?")
+    came_too_early = reply.status_code == 302 and reply.request["PATH_INFO"] == reverse("mfa_authenticate")
+    return reply.status_code == 302 and (reply.url.startswith(to_login) or came_too_early)
 
 
 def traces() -> list[int]:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from datasets import members as verbs
 from datasets.access import LoggedIn, administered_project
 from datasets.audit import record
+from datasets.confirm import confirmed
 from datasets.forms import MemberInvitationForm, ProjectForm, RoleForm, understood
 from datasets.models.audit import What
 from datasets.models.projects import Membership, Project, Role
@@ -23,6 +24,7 @@ from datasets.telling import told_on
 
 
 @never_cache
+@confirmed
 @require_GET
 def members(request: LoggedIn, project: str) -> HttpResponse:
     found = administered_project(request, project)
@@ -37,6 +39,7 @@ def members(request: LoggedIn, project: str) -> HttpResponse:
     return render(request, "annotation/admins/members.html", context)
 
 
+@confirmed
 @require_POST
 def give_role(request: LoggedIn, project: str, member: int) -> HttpResponse:
     person = _member(request, project, member)
@@ -47,6 +50,7 @@ def give_role(request: LoggedIn, project: str, member: int) -> HttpResponse:
     return _to_members(request, person.project)
 
 
+@confirmed
 @require_POST
 def take_out(request: LoggedIn, project: str, member: int) -> HttpResponse:
     person = _member(request, project, member)
@@ -80,6 +84,7 @@ def _to_members(request: LoggedIn, project: Project) -> HttpResponse:
 # Invitations -------------------------------------------------------------------------------------------------------
 
 
+@confirmed
 @require_POST
 @told_on("annotation:members")
 @once
@@ -110,6 +115,7 @@ def link(request: LoggedIn, project: str, invited: int) -> HttpResponse:
     return render(request, "annotation/admins/link.html", context)
 
 
+@confirmed
 @require_POST
 def withdraw_invitation(request: LoggedIn, project: str, invited: int) -> HttpResponse:
     found = administered_project(request, project)
