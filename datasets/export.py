@@ -13,7 +13,7 @@ from datasets.files import media_path
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image
-from datasets.models.releases import Release
+from datasets.models.releases import Release, ReleaseNotice
 from datasets.refusals import Refusal
 from datasets.release_texts import told_hash
 
@@ -52,6 +52,7 @@ def export_release(attempt: Attempt) -> dict[str, Any]:
     for left in path.parent.glob(f"{drafts}*"):  # by an attempt that died
         left.unlink(missing_ok=True)
     draft = path.with_name(f"{drafts}{attempt.number}.zip")
+    n_removed = release.n_removed()
     try:
         with zipfile.ZipFile(draft, "w", allowZip64=True) as archive:
             files = _write_archive(attempt, release, archive)
@@ -61,10 +62,12 @@ def export_release(attempt: Attempt) -> dict[str, Any]:
         with attempt.writing():
             if Release.objects.select_for_update(no_key=True).get(pk=release.pk).is_retracted():
                 raise JobFailed(str(Retracted.sentence))
+            if release.n_removed() != n_removed:
+                raise JobFailed("A picture of this release was removed while its zip was made. Make it again.")
             draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    return {"file": archive_name(release), "sha256": digest, "bytes": n_bytes, "n_files": files}
+    return {"file": archive_name(release), "sha256": digest, "bytes": n_bytes, "n_files": files, "n_removed": n_removed}
 
 
 def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile) -> int:
@@ -84,17 +87,35 @@ def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile)
     n_labels = release.labels.count()
     for n, label in enumerate(labels_of(release), start=1):
         for image in filter(None, (shown_original(label), label.anonymized)):
+            if image.is_removed:
+                continue
             if picture_name(image) not in sums:
                 add(picture_name(image), _file_chunks(image), compressed=False)
                 if sums[picture_name(image)]["sha256"] != image.display_sha256:
                     raise _unusable(image, "damaged")
         if n % PROGRESS_EVERY == 0:
             attempt.progress(n, n_labels)
+    if notices := [each.text for each in release.notices.filter(kind=ReleaseNotice.Kind.REMOVED)]:
+        add("REMOVED.txt", iter([_removed_words(release, notices)]))
     manifest = {"release": release.facts, "files": sums}
     add("manifest.json", json_lines(manifest))
     lines = "".join(f"{entry['sha256']}  {name}\n" for name, entry in sorted(sums.items()))
     _add(archive, "SHA256SUMS", iter([lines.encode()]), compressed=True)
     return len(sums) + 1
+
+
+def _removed_words(release: Release, notices: list[str]) -> bytes:
+    """What somebody who unpacks it wonders about: which rows have no picture, and why."""
+    pairs = ", ".join(str(pair) for pair in release.labels.removed().order_by("pair").values_list("pair", flat=True))
+    words = [*dict.fromkeys(notices), f"Pairs without a picture: {pairs}.", f"Content hash: {release.content_hash}"]
+    return ("\n\n".join(words) + "\n").encode()
+
+
+def zips_made(release: Release) -> list[dict[str, Any]]:
+    """The zips that were made of it, one for each number of pictures left out, as their jobs say: the oldest first."""
+    jobs = Job.objects.filter(kind="export_release", arguments__release=release.pk, state=Job.State.DONE)
+    results = jobs.order_by("finished_at").values_list("result", flat=True)
+    return list({result.get("n_removed", 0): result for result in results}.values())
 
 
 def _heeded(attempt: Attempt, chunks: Iterator[bytes]) -> Iterator[bytes]:

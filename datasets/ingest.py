@@ -20,6 +20,7 @@ from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from datasets.pair_changes import MergedGroups
 from datasets.pictures import Picture, PictureRefused, inspect
+from datasets.removal import refuse_removed
 from datasets.reports import Problem, Report, discard_old_reports
 from datasets.roots import NotThere, Root, opened_root
 from datasets.rows import BadRow, Manifest, ManifestRow
@@ -88,6 +89,7 @@ def _reader(root: Root, attempt: Attempt) -> Callable[[str], Picture]:
         nonlocal n_pixels, n_bytes
         attempt.look()
         opened = inspect(root.read(name))
+        refuse_removed(opened)
         n_pixels, n_bytes = n_pixels + opened.width * opened.height, n_bytes + len(opened.original)
         _refuse_beyond("IMPORT_MAX_PIXELS", n_pixels, f"{n_pixels / 1e9:,.1f} gigapixels")
         _refuse_beyond("IMPORT_MAX_BYTES", n_bytes, f"{n_bytes / 1e9:,.1f} GB")

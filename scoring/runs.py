@@ -11,9 +11,9 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import DatabaseError, close_old_connections, transaction
 from django.urls import reverse
 
-from datasets import jobs, splits
+from datasets import jobs, removal, splits
 from datasets.files import media_path
-from datasets.jobs import Attempt, JobFailed, WorkDied, handles, leads_to, queue_job
+from datasets.jobs import Attempt, JobFailed, WorkDied, cancel_job, handles, leads_to, queue_job
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
 from datasets.models.releases import Release
@@ -82,6 +82,21 @@ def delete_run(run: TrainingRun) -> None:
     run.delete()
     job.delete()
     transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@removal.trains
+def models_of(releases: list[Release]) -> list[str]:
+    """Every run on these releases, since one that has not ended may have a state to go on from."""
+    runs = list(TrainingRun.objects.with_lineage().filter(release__in=releases).order_by("pk"))
+    for run in runs:
+        cancel_job(run.job)  # of what is not finished: it has the picture in memory
+    return [_model_in_words(run) for run in runs]
+
+
+def _model_in_words(run: TrainingRun) -> str:
+    if not hasattr(run, "checkpoint"):
+        return f"{run}: no model by then"
+    return f"{run}: model {run.checkpoint}{', in use' if run.checkpoint.in_use else ''}"
 
 
 def log_tail(run: TrainingRun) -> str:

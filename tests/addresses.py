@@ -9,6 +9,8 @@ from django.utils.regex_helper import normalize
 from annotation.access import resume_token
 from annotation.models.people import Invitation, Participation
 from datasets.models.jobs import Job
+from datasets.models.projects import Project
+from datasets.models.removals import Removal
 from tests import make
 from tests.scoring import trained
 
@@ -49,6 +51,8 @@ RESEARCHERS = {
     }.items()
     for name in names
 }  # fmt: skip
+# Open to the project's admins alone.
+ADMINS = {"datasets:picture-remove", "datasets:removal"}
 
 
 def is_of_the_admin(url: str, name: str) -> bool:
@@ -72,6 +76,7 @@ def something_for_everything(**fields: Any) -> dict[str, Any]:
         "item": lease.item.pk,
         "pair": lease.item.pair.number,
         "image": lease.item.pair.anonymized_id,
+        "removal": removed_elsewhere(study.project).public_id,
         "slug": release.slug,
         "version": release.version,
         "job": job.public_id,
@@ -84,6 +89,13 @@ def something_for_everything(**fields: Any) -> dict[str, Any]:
         "content_type_id": 1,
         "url": "nothing/here",
     }
+
+
+def removed_elsewhere(project: Project) -> Removal:
+    """A removal in this project, of a picture that nothing here refers to."""
+    return Removal.objects.create(
+        project=project, pairs=[], n_ratings=0, releases=[], models_trained=[], files_left=[], zips_left=[]
+    )
 
 
 def tokens() -> dict[str, str]:
