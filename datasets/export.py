@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -84,17 +84,7 @@ def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile)
         raise _altered("its README, its agreement or what its manifest says have")
     add("agreement.json", json_lines(release.agreement))
     add("README.md", iter([release.readme.encode()]))
-    n_labels = release.labels.count()
-    for n, label in enumerate(labels_of(release), start=1):
-        for image in filter(None, (shown_original(label), label.anonymized)):
-            if image.is_removed:
-                continue
-            if picture_name(image) not in sums:
-                add(picture_name(image), _file_chunks(image), compressed=False)
-                if sums[picture_name(image)]["sha256"] != image.display_sha256:
-                    raise _unusable(image, "damaged")
-        if n % PROGRESS_EVERY == 0:
-            attempt.progress(n, n_labels)
+    _write_pictures(attempt, release, add, sums)
     if notices := [each.text for each in release.notices.filter(kind=ReleaseNotice.Kind.REMOVED)]:
         add("REMOVED.txt", iter([_removed_words(release, notices)]))
     manifest = {"release": release.facts, "files": sums}
@@ -102,6 +92,19 @@ def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile)
     lines = "".join(f"{entry['sha256']}  {name}\n" for name, entry in sorted(sums.items()))
     _add(archive, "SHA256SUMS", iter([lines.encode()]), compressed=True)
     return len(sums) + 1
+
+
+def _write_pictures(attempt: Attempt, release: Release, add: Callable[..., None], sums: dict[str, Any]) -> None:
+    """Each once, but for those that were removed."""
+    n_labels = release.labels.count()
+    for n, label in enumerate(labels_of(release), start=1):
+        for image in filter(None, (shown_original(label), label.anonymized)):
+            if picture_name(image) not in sums and not image.is_removed:
+                add(picture_name(image), _file_chunks(image), compressed=False)
+                if sums[picture_name(image)]["sha256"] != image.display_sha256:
+                    raise _unusable(image, "damaged")
+        if n % PROGRESS_EVERY == 0:
+            attempt.progress(n, n_labels)
 
 
 def _removed_words(release: Release, notices: list[str]) -> bytes:

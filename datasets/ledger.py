@@ -39,7 +39,10 @@ def replays(erase: Callable[[IsErased], int]) -> Callable[[IsErased], int]:
 
 
 def enter(erased: UUID | str) -> None:
-    """A public id, or words that name one thing of this site for ever. Before the erasure, and on disk by then: one that is not carried out after this is carried out at a restore."""
+    """A public id, or words that name one thing of this site for ever.
+
+    Before the erasure, and on disk by then: one that is not carried out after this is carried out at a restore.
+    """
     _append(_entry(erased))
 
 

@@ -1,8 +1,8 @@
 """A picture goes, since somebody shown in it asked: it, all that was made from it, and its way back in.
 
 The records come first, in one transaction: from its end on nobody is shown the picture, no release takes it up and no
-import brings it back. Then a job deletes the files, and has zips made anew without it. Whoever is killed on the way leaves
-what is to be done in the row of the removal, for the next worker.
+import brings it back. Then a job deletes the files, and has zips made anew without it. Whoever is killed on the way
+leaves what is to be done in the row of the removal, for the next worker.
 """
 
 import hashlib

@@ -57,8 +57,14 @@ def pair(request: LoggedIn, project: str, pair: int) -> HttpResponse:
     facts = facts_of(one)
     form = PairForm(facts | {"parameters": json.dumps(facts["parameters"])}, label_suffix="")
     changes = found.pair_changes.filter(pair=pair).select_related("by")
-    context = {"project": found, "pair": one, "use": use_of(one), "form": form, "changes": changes}
-    context["is_administered"] = found.is_administered_by(request.user)
+    context = {
+        "project": found,
+        "pair": one,
+        "use": use_of(one),
+        "form": form,
+        "changes": changes,
+        "is_administered": found.is_administered_by(request.user),
+    }
     return render(request, "datasets/pair.html", context)
 
 

@@ -82,11 +82,14 @@ class PairQuerySet(models.QuerySet["Pair"]):
             return super().bulk_create(pairs, *args, **kwargs)
 
 
-class PairsThatAre(models.Manager.from_queryset(PairQuerySet)):  # type: ignore[misc]  # made at run time
+class PairManager(models.Manager["Pair"]):
     """Without those whose picture was removed: no list, study or import meets them again."""
 
     def get_queryset(self) -> PairQuerySet:
-        return super().get_queryset().filter(removed_at=None)  # type: ignore[no-any-return]
+        return PairQuerySet(self.model, using=self._db).filter(removed_at=None)
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        return self.get_queryset().bulk_create(objs, *args, **kwargs)
 
 
 class Pair(models.Model):
@@ -113,7 +116,7 @@ class Pair(models.Model):
     # A picture of it was removed (datasets/removal.py). The row stays where ratings or releases refer to it.
     removed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = PairsThatAre()
+    objects = PairManager()
     with_removed = PairQuerySet.as_manager()
 
     class Meta:

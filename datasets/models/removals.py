@@ -7,7 +7,7 @@ from datasets.models.projects import Project
 
 
 class RemovedImage(models.Model):
-    """That a picture may not come back: a keyed hash of its bytes, which holds no picture and tells nobody which it was.
+    """That a picture may not come back: a keyed hash of its bytes, which tells nobody which it was.
 
     It stands for the whole site, and outlives the project: whoever is shown in it asked the site.
     """
