@@ -31,7 +31,6 @@ from datasets.models.projects import Project
 from datasets.models.releases import FrozenRating, Label, Release, ReleaseNotice
 from datasets.models.removals import Removal, RemovedImage
 from datasets.pair_changes import hold_pairs, hold_projects, use_of
-from datasets.pictures import Picture, PictureRefused
 from datasets.refusals import Refusal
 from datasets.reports import report_name
 from datasets.traces import wipe_soon
@@ -45,6 +44,9 @@ Withdraw = Callable[[], None]
 Holds = Callable[[list[int], AbstractBaseUser | None], Withdraw]
 _holding: list[Holds] = []
 _training: list[Callable[[list[Release]], list[str]]] = []
+
+
+NOT_TAKEN = "removed from the site because somebody shown in it asked for it, and is not taken again; leave it out"
 
 
 class CannotRemove(Refusal):
@@ -267,14 +269,11 @@ def _holds_one_of(attempt: Attempt, upload: Path, hashes: set[str]) -> bool:
 # The way back -------------------------------------------------------------------------------------------------------
 
 
-def refuse_removed(picture: Picture) -> None:
-    """Raises PictureRefused for one that was removed, as it came or as it is shown."""
-    digests = [ledger.picture_digest(sha256) for sha256 in {picture.original_sha256, picture.display_sha256}]
-    if RemovedImage.objects.filter(digest__in=digests).exists():
-        raise PictureRefused(
-            "this picture was removed from the site because somebody shown in it asked for it, and is not taken again; "
-            "leave it out"
-        )
+def removed_among(hashes: Iterable[str]) -> set[str]:
+    """Which of these SHA-256 are of pictures that were removed, as they came or as they were shown."""
+    by_digest = {ledger.picture_digest(sha256): sha256 for sha256 in hashes}
+    removed = RemovedImage.objects.filter(digest__in=by_digest).values_list("digest", flat=True)
+    return {by_digest[digest] for digest in removed}
 
 
 @ledger.replays

@@ -163,8 +163,19 @@ def test_a_participant_by_link_opens_no_page_of_researchers(arguments: dict[str,
 
 def test_the_researcher_opens_every_page_of_the_project(arguments: dict[str, Any]) -> None:
     browser = logged_in(make.member(Project.objects.get()))
-    pages = researcher_pages(arguments)
+    pages = {url: name for url, name in researcher_pages(arguments).items() if name not in ADMINS}
     assert {browser.get(url).status_code for url in pages} <= {200, 302, 405}
+
+
+def test_pages_of_the_projects_admins_do_not_exist_for_its_researchers(arguments: dict[str, Any]) -> None:
+    project = Project.objects.get()
+    pages = [url for url, name in addresses(arguments).items() if name in ADMINS]
+    admin, researcher = logged_in(make.member(project, Role.ADMIN)), logged_in(make.member(project))
+    before = traces()
+    assert {admin.get(url).status_code for url in pages} == {200}
+    assert {reply.status_code for url in pages for reply in answers(researcher, url)} <= {404, 405}
+    assert {researcher.get(url).status_code for url in pages} == {404}
+    assert traces() == before
 
 
 def test_the_admin_opens_to_staff_only(arguments: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -16,8 +17,10 @@ from django.urls import reverse
 from annotation.models.people import Annotator, NameInRelease, Participation
 from annotation.models.ratings import Remark
 from annotation.privacy import erase_participation
+from annotation.studies.deleting import delete_study
 from datasets import ledger
 from datasets.files import media_path
+from datasets.jobs import queue_job, run
 from datasets.models.releases import FrozenRating, Release
 from datasets.traces import empty_log, empty_what_was_busy
 from tests import make
@@ -143,6 +146,30 @@ def test_who_was_erased_stands_in_the_ledger_and_nobody_can_read_who(person: Par
     said = file.read_text()
     assert len(said) == 65
     assert person.public_id.hex not in said
+
+
+def test_who_goes_with_a_study_or_a_project_that_is_deleted_stands_in_the_ledger() -> None:
+    began, rated = make.participation(make.study(n_pairs=1)), make.participation(make.study(n_pairs=1))
+    stays = make.participation(make.study(n_pairs=1))
+    make.rate_all(rated)
+    delete_study(began.study)
+    assert run(queue_job("delete_project", rated.study.project).pk)
+    is_erased = ledger.IsErased(ledger.ledger_file())
+    assert [is_erased(each.public_id) for each in (began, rated, stays)] == [True, True, False]
+
+
+def test_an_account_that_was_deleted_does_not_come_back_with_an_old_backup() -> None:
+    gone, stays = make.user("anna"), make.user()
+    number = gone.pk
+    gone.delete()
+    User.objects.create(pk=number, username="anna", date_joined=gone.date_joined)
+    assert "anna" not in ledger.ledger_file().read_text()
+    assert ledger.replay(ledger.ledger_file()) == 1
+    assert not User.objects.filter(pk=number).exists()
+    assert User.objects.filter(pk=stays.pk).exists()
+    again = make.user("anna")  # another, who takes the name
+    assert ledger.replay(ledger.ledger_file()) == 0
+    assert User.objects.filter(pk=again.pk).exists()
 
 
 def test_whoever_comes_back_with_an_old_backup_is_erased_again_and_nobody_else(
