@@ -44,7 +44,15 @@ def request_export(release: Release, *, by: AbstractBaseUser | None = None) -> J
 
 @handles("export_release", in_closed_projects=True)
 def export_release(attempt: Attempt) -> dict[str, Any]:
-    """Write the archive beside its final place, then put it there if the job is still ours."""
+    """Write the archive; anew where a picture of it is removed meanwhile."""
+    while (made := _export(attempt)) is None:
+        pass
+    return made
+
+
+def _export(attempt: Attempt) -> dict[str, Any] | None:
+    """Write the archive beside its final place, then put it there if the job is still ours. None: a picture was removed
+    since it was begun."""
     release = Release.objects.frozen().select_related("project").get(pk=attempt.arguments["release"])
     path = media_path(archive_name(release))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,11 +70,17 @@ def export_release(attempt: Attempt) -> dict[str, Any]:
         with attempt.writing():
             if Release.objects.select_for_update(no_key=True).get(pk=release.pk).is_retracted():
                 raise JobFailed(str(Retracted.sentence))
-            if release.n_removed() != n_removed:
-                raise JobFailed("A picture of this release was removed while its zip was made. Make it again.")
-            draft.replace(path)
+            is_whole = release.n_removed() == n_removed
+            if is_whole:
+                draft.replace(path)
+    except JobFailed:  # its file may be missing because it was removed
+        is_whole = release.n_removed() == n_removed
+        if is_whole:
+            raise
     finally:
         draft.unlink(missing_ok=True)
+    if not is_whole:
+        return None
     return {"file": archive_name(release), "sha256": digest, "bytes": n_bytes, "n_files": files, "n_removed": n_removed}
 
 

@@ -19,11 +19,12 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import ProtectedError, Q, QuerySet
 from django.db.models.functions import Now
+from django.urls import reverse
 
 from datasets import ledger
 from datasets.export import Retracted, archive_name, request_export
 from datasets.files import media_path
-from datasets.jobs import Attempt, handles, queue_job
+from datasets.jobs import Attempt, NotRetryable, handles, leads_to, queue_job, repeats, retry_job
 from datasets.looks import SAYS_NOTHING
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, PairChange
@@ -40,6 +41,7 @@ NOTICE = (
     "A picture was removed because somebody shown in it asked for it. The rows about it stay, as they were published; "
     "its files are in no zip that is made from now on. Whoever has the earlier zip should delete them there too."
 )
+AGAIN_EVERY = 600.0  # seconds
 Withdraw = Callable[[], None]
 Holds = Callable[[list[int], AbstractBaseUser | None], Withdraw]
 _holding: list[Holds] = []
@@ -230,6 +232,25 @@ def remove_files(attempt: Attempt) -> dict[str, Any]:
         Removal.objects.filter(pk=removal.pk).update(files_left=[], zips_left=[], finished_at=Now())
         wipe_soon()
     return {"pairs": removal.pairs, "models": removal.models_trained}
+
+
+@leads_to("remove_image")
+def page_of(job: Job) -> tuple[str, str] | None:
+    removal = Removal.objects.filter(pk=job.arguments["removal"]).select_related("project").first()
+    return (
+        ("To what went", reverse("datasets:removal", args=[removal.project.slug, removal.public_id]))
+        if removal
+        else None
+    )
+
+
+@repeats(every=AGAIN_EVERY)
+def take_up_again() -> None:
+    """Removals whose job failed, or was cancelled: they were promised to somebody."""
+    for removal in Removal.objects.filter(finished_at=None):
+        job = Job.objects.filter(kind="remove_image", project=removal.project_id, arguments__removal=removal.pk).get()
+        with suppress(NotRetryable):  # it is under way, or another worker was faster
+            retry_job(job)
 
 
 def _make_anew(attempt: Attempt, removal: Removal, release: Release) -> None:

@@ -93,7 +93,9 @@ def pair_changes(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
     page = Paginator(found.pair_changes.select_related("by"), CHANGES_PER_PAGE).get_page(request.GET.get("page"))
     there = found.pairs.filter(number__in=[change.pair for change in page]).values_list("number", flat=True)
-    return render(request, "datasets/changes.html", {"project": found, "page": page, "there": set(there)})
+    removals = found.removals.select_related("by") if found.is_administered_by(request.user) else None
+    context = {"project": found, "page": page, "there": set(there), "removals": removals}
+    return render(request, "datasets/changes.html", context)
 
 
 @require_http_methods(["GET", "POST"])

@@ -3,14 +3,12 @@
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -21,15 +19,16 @@ from datasets import ledger
 from datasets.content import content_hash
 from datasets.files import media_path
 from datasets.images import image_row, store_files
-from datasets.jobs import queue_job, run
+from datasets.jobs import cancel_job, queue_job, run
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair
 from datasets.models.projects import Project, Role
 from datasets.models.removals import Removal, RemovedImage
 from datasets.pictures import inspect
-from datasets.removal import CannotRemove, remove_image
+from datasets.removal import CannotRemove, remove_image, take_up_again
 from tests import make
 from tests.scoring import trained
+from tests.searched import found
 from tests.workers import TAKEN_OVER_WITHIN, finished, has_progress, is_taken_over, kill, wait_until
 
 pytestmark = [
@@ -54,33 +53,6 @@ def removed(image: Image, **who: Any) -> Removal:
         make.done(job)
     removal.refresh_from_db()
     return removal
-
-
-def words_of_the_database() -> Iterator[str]:
-    """Every row of every table."""
-    with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            quoted = connection.ops.quote_name(table)
-            columns = "each::text" if connection.vendor == "postgresql" else "*"
-            cursor.execute(f"SELECT {columns} FROM {quoted} AS each")  # noqa: S608  names of our own tables
-            yield from (f"{table} {row}" for row in cursor.fetchall())
-
-
-def files_of_the_site() -> Iterator[Path]:
-    if connection.vendor == "sqlite":
-        database = Path(connection.settings_dict["NAME"])
-        yield from database.parent.glob(f"{database.name}*")
-    yield from (path for path in media_path("..").rglob("*") if path.is_file())
-
-
-def found(mark: bytes) -> list[str]:
-    """Where it stands: in rows, in files' bytes, in their names, in what lies packed in zips."""
-    rows = [row for row in words_of_the_database() if mark in row.encode()]
-    files = [str(path) for path in files_of_the_site() if mark in path.read_bytes() or mark in path.name.encode()]
-    for path in media_path("..").rglob("*.zip"):
-        with zipfile.ZipFile(path) as archive:
-            files += [f"{path}: {name}" for name in archive.namelist() if mark in archive.read(name) + name.encode()]
-    return rows + files
 
 
 # Gone ---------------------------------------------------------------------------------------------------------------
@@ -207,6 +179,18 @@ def test_whoever_has_its_pair_open_gets_the_next_and_it_is_shown_to_nobody_again
 
 
 # Who may ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_removal_that_somebody_cancelled_is_taken_up_again() -> None:
+    project = make.pair(make.project()).project
+    removal = remove_image(picture_of(project))
+    job = Job.objects.get(kind="remove_image")
+    cancel_job(job)
+    take_up_again()
+    make.done(job)
+    removal.refresh_from_db()
+    assert removal.finished_at
+    assert [path for path in media_path("pictures").rglob("*") if path.is_file()] == []
 
 
 def test_admins_confirm_it_by_typing_its_number_and_researchers_find_no_such_page() -> None:

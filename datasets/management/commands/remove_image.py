@@ -8,7 +8,7 @@ from datasets.management.following import finish_here
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image
 from datasets.models.removals import Removal
-from datasets.removal import counted, remove_image, taken_with
+from datasets.removal import counted, remove_image, take_up_again, taken_with
 from datasets.telling import TellingCommand
 
 
@@ -20,6 +20,7 @@ class Command(TellingCommand):
         parser.add_argument("--yes", action="store_true", help="do it; without, say what would go")
 
     def handle(self, *args: Any, picture: str, yes: bool, **options: Any) -> None:
+        take_up_again()
         interrupted = list(Job.objects.unfinished().filter(kind="remove_image"))
         for left in interrupted:
             finish_here(self, left)
