@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def models_of(releases: list[Release]) -> list[str]:
     """Every run on these releases, since one that has not ended may have a state to go on from."""
     runs = list(TrainingRun.objects.with_lineage().filter(release__in=releases).order_by("pk"))
     for run in runs:
-        cancel_job(run.job)  # of what is not finished: it has the picture in memory
+        # Of what has not ended, as it holds the picture; afterwards, as its worker may wait for what is locked now.
+        transaction.on_commit(partial(cancel_job, run.job))
     return [_model_in_words(run) for run in runs]
 
 

@@ -26,6 +26,9 @@ from datasets.models.projects import Project, Role
 from datasets.models.removals import Removal, RemovedImage
 from datasets.pictures import inspect
 from datasets.removal import CannotRemove, remove_image, take_up_again
+from datasets.rows import label_rows
+from scoring.runs import queue_run, recipe_for
+from scoring.trainer import prepare
 from tests import make
 from tests.scoring import trained
 from tests.searched import found
@@ -122,7 +125,7 @@ def test_a_release_keeps_rows_and_hash_and_its_zip_is_made_anew_without_the_pict
     assert "a picture was removed" in page.content.decode()
 
 
-def test_no_later_release_holds_it_and_no_training_reads_it() -> None:
+def test_no_later_release_holds_it() -> None:
     study = make.rated_study(n_pairs=12, n_people=2)
     first = make.release(study)
     removed(picture_of(study.project))
@@ -130,6 +133,19 @@ def test_no_later_release_holds_it_and_no_training_reads_it() -> None:
     assert (first.labels.count(), second.labels.count()) == (12, 11)
     assert second.n_removed() == 0
     assert first.n_removed() == 1
+
+
+def test_trainings_and_metrics_on_an_old_release_leave_it_out() -> None:
+    release = make.release(make.rated_study(n_pairs=12, n_people=2))
+    name = f"{release.project.slug}/{release.slug}"
+    removed(picture_of(release.project))
+    folder = prepare(queue_run(release, recipe_for(release)), 1)
+    with (folder / "labels.csv").open(newline="") as file:
+        parts = {row.pair: row.split for row in label_rows(file)}
+    assert [pair for pair, part in parts.items() if not part] == [1]
+    call_command("score_baselines", name, stdout=StringIO())
+    assert {each.reason for each in release.labels.get(pair=1).baselines.all()} == {"a picture was removed"}
+    assert {each.reason for each in release.labels.get(pair=2).baselines.all()} == {""}
 
 
 def test_models_trained_on_it_are_named_on_the_page_and_by_the_command() -> None:
