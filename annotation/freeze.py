@@ -29,7 +29,9 @@ from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.audit import What
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Source
+from datasets.models.projects import Project
 from datasets.models.releases import OtherAnswer, Release
+from datasets.pair_changes import hold_projects
 from datasets.refusals import Refusal
 from datasets.releases import (
     FORMAT,
@@ -128,8 +130,8 @@ def _sources(study: Study) -> list[dict[str, Any]]:
 
 
 def released_revisions(study: Study, cutoff: datetime) -> QuerySet[Revision]:
-    """The answers that count at a moment, as they stood then."""
-    return Revision.objects.newest_by(cutoff).counting().of_study(study)
+    """The answers that count at a moment, as they stood then; not to pairs whose picture was removed."""
+    return Revision.objects.newest_by(cutoff).counting().of_study(study).filter(**STILL_THERE)
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,11 @@ class _Answer:
     n_revisions: int
 
 
+STILL_THERE = {"rating__assignment__item__pair__removed_at": None}
+
+
 class SomebodyErased(Exception):
-    """What was read of the study holds answers of a person who has been erased since."""
+    """What was read of the study holds answers of a person who has been erased since, or a picture that was removed."""
 
 
 @handles("freeze_study")
@@ -184,7 +189,10 @@ def _freeze(attempt: Attempt, study: Study) -> dict[str, Any]:
     agreement = release_agreement(release, by_rule=_names(names, answers, out_by_rule))
     content = content_hash(release)
     with attempt.writing(n_done=n_labels):
+        hold_projects(Project.objects.filter(pk=release.project_id))  # as whoever removes a picture does
         _hold(people, study)
+        if release.n_removed():
+            raise SomebodyErased
         NameInRelease.objects.bulk_create(
             NameInRelease(release=release, annotator_id=annotator, name=name)
             for annotator, name in names.people.items()
@@ -251,7 +259,7 @@ def _write_other_answers(
         "n_revisions": "number",
     }
     who = {"person": f"{asked}participation__annotator", "participation": f"{asked}participation"}
-    others = Revision.objects.newest_by(cutoff).not_withdrawn().of_study(study)
+    others = Revision.objects.newest_by(cutoff).not_withdrawn().of_study(study).filter(**STILL_THERE)
     others = others.exclude(pk__in=released_revisions(study, cutoff).values("pk"))
     columns = {name: F(column) for name, column in (facts | who).items()}
     rows: Any = others.values("pk", "score", "rating__seconds", **columns)

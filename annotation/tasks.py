@@ -2,4 +2,4 @@
 
 from annotation import freeze  # noqa: F401
 from annotation.studies import adaptive, deleting, filling  # noqa: F401
-from annotation.watching import assessment, connectivity  # noqa: F401
+from annotation.watching import assessment, connectivity, roles  # noqa: F401

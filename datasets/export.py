@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -13,7 +13,7 @@ from datasets.files import media_path
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image
-from datasets.models.releases import Release
+from datasets.models.releases import Release, ReleaseNotice
 from datasets.refusals import Refusal
 from datasets.release_texts import told_hash
 
@@ -44,7 +44,15 @@ def request_export(release: Release, *, by: AbstractBaseUser | None = None) -> J
 
 @handles("export_release", in_closed_projects=True)
 def export_release(attempt: Attempt) -> dict[str, Any]:
-    """Write the archive beside its final place, then put it there if the job is still ours."""
+    """Write the archive; anew where a picture of it is removed meanwhile."""
+    while (made := _export(attempt)) is None:
+        pass
+    return made
+
+
+def _export(attempt: Attempt) -> dict[str, Any] | None:
+    """Write the archive beside its final place, then put it there if the job is still ours. None: a picture was removed
+    since it was begun."""
     release = Release.objects.frozen().select_related("project").get(pk=attempt.arguments["release"])
     path = media_path(archive_name(release))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,6 +60,7 @@ def export_release(attempt: Attempt) -> dict[str, Any]:
     for left in path.parent.glob(f"{drafts}*"):  # by an attempt that died
         left.unlink(missing_ok=True)
     draft = path.with_name(f"{drafts}{attempt.number}.zip")
+    n_removed = release.n_removed()
     try:
         with zipfile.ZipFile(draft, "w", allowZip64=True) as archive:
             files = _write_archive(attempt, release, archive)
@@ -61,10 +70,18 @@ def export_release(attempt: Attempt) -> dict[str, Any]:
         with attempt.writing():
             if Release.objects.select_for_update(no_key=True).get(pk=release.pk).is_retracted():
                 raise JobFailed(str(Retracted.sentence))
-            draft.replace(path)
+            is_whole = release.n_removed() == n_removed
+            if is_whole:
+                draft.replace(path)
+    except JobFailed:  # its file may be missing because it was removed
+        is_whole = release.n_removed() == n_removed
+        if is_whole:
+            raise
     finally:
         draft.unlink(missing_ok=True)
-    return {"file": archive_name(release), "sha256": digest, "bytes": n_bytes, "n_files": files}
+    if not is_whole:
+        return None
+    return {"file": archive_name(release), "sha256": digest, "bytes": n_bytes, "n_files": files, "n_removed": n_removed}
 
 
 def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile) -> int:
@@ -81,20 +98,41 @@ def _write_archive(attempt: Attempt, release: Release, archive: zipfile.ZipFile)
         raise _altered("its README, its agreement or what its manifest says have")
     add("agreement.json", json_lines(release.agreement))
     add("README.md", iter([release.readme.encode()]))
-    n_labels = release.labels.count()
-    for n, label in enumerate(labels_of(release), start=1):
-        for image in filter(None, (shown_original(label), label.anonymized)):
-            if picture_name(image) not in sums:
-                add(picture_name(image), _file_chunks(image), compressed=False)
-                if sums[picture_name(image)]["sha256"] != image.display_sha256:
-                    raise _unusable(image, "damaged")
-        if n % PROGRESS_EVERY == 0:
-            attempt.progress(n, n_labels)
+    _write_pictures(attempt, release, add, sums)
+    if notices := [each.text for each in release.notices.filter(kind=ReleaseNotice.Kind.REMOVED)]:
+        add("REMOVED.txt", iter([_removed_words(release, notices)]))
     manifest = {"release": release.facts, "files": sums}
     add("manifest.json", json_lines(manifest))
     lines = "".join(f"{entry['sha256']}  {name}\n" for name, entry in sorted(sums.items()))
     _add(archive, "SHA256SUMS", iter([lines.encode()]), compressed=True)
     return len(sums) + 1
+
+
+def _write_pictures(attempt: Attempt, release: Release, add: Callable[..., None], sums: dict[str, Any]) -> None:
+    """Each once, but for those that were removed."""
+    n_labels = release.labels.count()
+    for n, label in enumerate(labels_of(release), start=1):
+        for image in filter(None, (shown_original(label), label.anonymized)):
+            if picture_name(image) not in sums and not image.is_removed:
+                add(picture_name(image), _file_chunks(image), compressed=False)
+                if sums[picture_name(image)]["sha256"] != image.display_sha256:
+                    raise _unusable(image, "damaged")
+        if n % PROGRESS_EVERY == 0:
+            attempt.progress(n, n_labels)
+
+
+def _removed_words(release: Release, notices: list[str]) -> bytes:
+    """What somebody who unpacks it wonders about: which rows have no picture, and why."""
+    pairs = ", ".join(str(pair) for pair in release.labels.removed().order_by("pair").values_list("pair", flat=True))
+    words = [*dict.fromkeys(notices), f"Pairs without a picture: {pairs}.", f"Content hash: {release.content_hash}"]
+    return ("\n\n".join(words) + "\n").encode()
+
+
+def zips_made(release: Release) -> list[dict[str, Any]]:
+    """The zips that were made of it, one for each number of pictures left out, as their jobs say: the oldest first."""
+    jobs = Job.objects.filter(kind="export_release", arguments__release=release.pk, state=Job.State.DONE)
+    results = jobs.order_by("finished_at").values_list("result", flat=True)
+    return list({result.get("n_removed", 0): result for result in results}.values())
 
 
 def _heeded(attempt: Attempt, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -20,6 +20,7 @@ from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from datasets.pair_changes import MergedGroups
 from datasets.pictures import Picture, PictureRefused, inspect
+from datasets.removal import NOT_TAKEN, removed_among
 from datasets.reports import Problem, Report, discard_old_reports
 from datasets.roots import NotThere, Root, opened_root
 from datasets.rows import BadRow, Manifest, ManifestRow
@@ -117,7 +118,8 @@ def check(attempt: Attempt, root: Root) -> int:
         while batch := list(islice(rows, PAIRS_AT_ONCE)):
             n_rows += len(batch)
             _refuse_beyond("IMPORT_MAX_ROWS", n_rows, f"{n_rows:,} rows")
-            report.add(known.problems([each for row in batch for each in _seen(row, picture, merged)]))
+            seen = [each for row in batch for each in _seen(row, picture, merged)]
+            report.add(known.problems(_without_removed(seen)))
             attempt.progress(0, n_rows)
         report.add(_ratings(manifest, attempt.arguments))
     if report.n_problems:
@@ -165,6 +167,7 @@ class SeenRow(NamedTuple):
     original: str  # SHA-256; empty where there is no original
     anonymized: str
     facts: dict[str, Any]
+    pictures: dict[str, str]  # names of files by the SHA-256 of their bytes, and of what is shown of them
 
 
 def _seen(
@@ -180,8 +183,27 @@ def _seen(
         yield from problems
         return
     original = picture(row.original) if row.original else None
+    anonymized = picture(row.anonymized)
+    pictures = dict.fromkeys(_hashes(anonymized), row.anonymized)
+    if original:
+        pictures |= dict.fromkeys(_hashes(original), row.original)
     shown = original.original_sha256 if original else ""
-    yield SeenRow(row.number, shown, picture(row.anonymized).original_sha256, _facts(row, original, merged))
+    yield SeenRow(row.number, shown, anonymized.original_sha256, _facts(row, original, merged), pictures)
+
+
+def _hashes(picture: Picture) -> tuple[str, str]:
+    return picture.original_sha256, picture.display_sha256
+
+
+def _without_removed(batch: "list[SeenRow | Problem]") -> "list[SeenRow | Problem]":
+    """A problem in the place of each row of which a picture was removed."""
+    removed = removed_among({sha256 for row in batch if isinstance(row, SeenRow) for sha256 in row.pictures})
+    return [_removed_problem(row, removed) or row if isinstance(row, SeenRow) else row for row in batch]
+
+
+def _removed_problem(row: SeenRow, removed: set[str]) -> Problem | None:
+    name = next((row.pictures[sha256] for sha256 in row.pictures if sha256 in removed), None)
+    return Problem(row.line, f"{name}: this picture was {NOT_TAKEN}.") if name else None
 
 
 def _unfit(name: str, line: int, picture: Callable[[str], Picture]) -> Problem | None:
@@ -268,6 +290,8 @@ def store(attempt: Attempt, root: Root, n_rows: int) -> dict[str, Any]:
             store_files(project, each)
         n_done += len(batch)
         with attempt.writing(n_done=n_done, n_total=n_rows):
+            if removed_among({sha256 for each in pictures for sha256 in _hashes(each)}):  # since it was checked
+                raise JobFailed(f"One of these pictures was {NOT_TAKEN}.")
             images = image_rows(project, pictures)
             n_new += sum(_store_pair(project, sources, images, *row) for row in batch)
             attempt.note(n_new=n_new)

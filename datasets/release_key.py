@@ -25,7 +25,7 @@ def _batches(release: Release) -> Iterator[list[tuple[int | str, ...]]]:
     labels = release.labels.select_related("original", "anonymized")
     for batch in in_batches(labels, key="number", at_once=LABELS_AT_ONCE):
         shown = [label.anonymized.in_pairs for label in batch]
-        pairs = Pair.objects.filter(project=release.project_id, anonymized__in=shown)
+        pairs = Pair.with_removed.filter(project=release.project_id, anonymized__in=shown)
         pair_of = {(pair.original_id, pair.anonymized_id): pair for pair in pairs}
         yield [_row(label, pair_of[_pictures(label)]) for label in batch]
 

@@ -20,6 +20,8 @@ urlpatterns = [
     path("projects/<slug:project>/groups/compare/", views.groups_compare, name="groups-compare"),
     path("projects/<slug:project>/groups/merge/", views.groups_merge, name="groups-merge"),
     path("projects/<slug:project>/pictures/<int:image>/", views.picture, name="picture"),
+    path("projects/<slug:project>/pictures/<int:image>/remove/", views.picture_remove, name="picture-remove"),
+    path("projects/<slug:project>/removals/<uuid:removal>/", views.removal, name="removal"),
     path("projects/<slug:project>/releases/<slug:slug>/<int:version>/", views.release, name="release"),
     path("projects/<slug:project>/releases/<slug:slug>/<int:version>/export/", views.release_export, name="export"),
     path(

@@ -20,9 +20,10 @@ from datasets.alike import examples_of, groups_alike, request_comparing, unseen_
 from datasets.audit import record, record_hourly
 from datasets.audited_forms import record_form
 from datasets.closing import ProjectClosed, check_open
-from datasets.export import Retracted, archive_name, request_export
+from datasets.confirm import confirmed
+from datasets.export import Retracted, archive_name, request_export, zips_made
 from datasets.files import file_response, media_path
-from datasets.forms import ImportForm, PairForm, RetractForm, SourceForm
+from datasets.forms import ImportForm, PairForm, RetractForm, SourceForm, TypedName
 from datasets.images import picture_response
 from datasets.jobs import cancel_job, queue_job, result_page, retry_job
 from datasets.layout import sample_lines
@@ -31,9 +32,11 @@ from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from datasets.models.releases import Release
+from datasets.models.removals import Removal
 from datasets.once import once
 from datasets.pair_changes import FACTS, change_pairs, facts_of, merge_groups, remove_pairs, use_of
 from datasets.release_key import key_lines, names_originals
+from datasets.removal import counted, remove_image, taken_with
 from datasets.reports import report_name
 from datasets.retraction import retract_release
 from datasets.telling import told_in, told_on
@@ -60,7 +63,14 @@ def pair(request: LoggedIn, project: str, pair: int) -> HttpResponse:
     facts = facts_of(one)
     form = PairForm(facts | {"parameters": json.dumps(facts["parameters"])}, label_suffix="")
     changes = found.pair_changes.filter(pair=pair).select_related("by")
-    context = {"project": found, "pair": one, "use": use_of(one), "form": form, "changes": changes}
+    context = {
+        "project": found,
+        "pair": one,
+        "use": use_of(one),
+        "form": form,
+        "changes": changes,
+        "is_administered": found.is_administered_by(request.user),
+    }
     return render(request, "datasets/pair.html", context)
 
 
@@ -89,7 +99,9 @@ def pair_changes(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
     page = Paginator(found.pair_changes.select_related("by"), CHANGES_PER_PAGE).get_page(request.GET.get("page"))
     there = found.pairs.filter(number__in=[change.pair for change in page]).values_list("number", flat=True)
-    return render(request, "datasets/changes.html", {"project": found, "page": page, "there": set(there)})
+    removals = found.removals.select_related("by") if found.is_administered_by(request.user) else None
+    context = {"project": found, "page": page, "there": set(there), "removals": removals}
+    return render(request, "datasets/changes.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -139,10 +151,34 @@ def groups_merge(request: LoggedIn, project: str) -> HttpResponse:
 @require_GET
 def picture(request: LoggedIn, project: str, image: int) -> HttpResponseBase:
     mine = Image.objects.filter(project__in=Project.objects.managed_by(request.user), project__slug=project)
-    found = get_object_or_404(mine.select_related("project"), pk=image)
+    found = get_object_or_404(mine.exclude(display="").select_related("project"), pk=image)
     if Pair.objects.filter(Q(original=found) | Q(original__renewed=found)).exists():
         record_hourly(What.ORIGINALS_SEEN, by=request.user, project=found.project)
     return picture_response(request, str(found.display.name), found.content_type)
+
+
+@confirmed
+@require_http_methods(["GET", "POST"])
+@once
+def picture_remove(request: LoggedIn, project: str, image: int) -> HttpResponse:
+    """For the project's admins: take out a picture because somebody shown in it asked, and all made from it."""
+    mine = Image.objects.filter(project__in=Project.objects.administered_by(request.user), project__slug=project)
+    found = get_object_or_404(mine.exclude(display="").select_related("project"), pk=image)
+    taken = taken_with(found)
+    form = TypedName(str(found.pk), request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with told_in(form):
+            return redirect("datasets:removal", project, remove_image(found, by=request.user).public_id)
+    context = {"project": found.project, "image": found, "taken": taken, "counts": counted(taken), "form": form}
+    return render(request, "datasets/remove_picture.html", context, status=400 if form.errors else 200)
+
+
+@require_GET
+def removal(request: LoggedIn, project: str, removal: UUID) -> HttpResponse:
+    """What went with a picture, and which models have seen it."""
+    mine = Removal.objects.filter(project__in=Project.objects.administered_by(request.user), project__slug=project)
+    found = get_object_or_404(mine.select_related("project", "by"), public_id=removal)
+    return render(request, "datasets/removal.html", {"project": found.project, "removal": found})
 
 
 @takes_files(managed_project)
@@ -293,6 +329,7 @@ def release(request: LoggedIn, project: str, slug: str, version: int) -> HttpRes
         "notices": found.notices.all(),
         "is_retracted": found.is_retracted(),
         "numbered": "# Row" if found.format == 1 else "# Pair",
+        "zips": zips_made(found),
         "archive_exists": media_path(archive_name(found)).exists(),
         "is_administered": found.project.is_administered_by(request.user),
         "frozen_anew_from": UUID(found.origins["study_id"]) if names_originals(found) else None,

@@ -25,6 +25,7 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     BaselineScore.Metric.SSIM: pixels.ssim,
 }
 NO_ORIGINAL = "the pair has no original"
+REMOVED = "a picture was removed"
 
 
 def request_baselines(release: Release, *, by: AbstractBaseUser | None = None) -> Job:
@@ -59,6 +60,8 @@ def score_labels(attempt: Attempt, labels: QuerySet[Label]) -> int:
 def _scores(label: Label) -> list[BaselineScore]:
     if label.original is None:
         return [BaselineScore(label=label, metric=metric, reason=NO_ORIGINAL) for metric in METRICS]
+    if label.is_removed:
+        return [BaselineScore(label=label, metric=metric, reason=REMOVED) for metric in METRICS]
     original, anonymized = _pixels(label.original), _pixels(label.anonymized)
     return [_score(label, metric, original, anonymized) for metric in METRICS]
 

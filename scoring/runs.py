@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import DatabaseError, close_old_connections, transaction
 from django.urls import reverse
 
-from datasets import jobs, splits
+from datasets import jobs, removal, splits
 from datasets.audit import record
 from datasets.files import media_path
-from datasets.jobs import Attempt, JobFailed, WorkDied, handles, leads_to, queue_job
+from datasets.jobs import Attempt, JobFailed, WorkDied, cancel_job, handles, leads_to, queue_job
 from datasets.models.audit import What
 from datasets.models.jobs import Job
 from datasets.models.projects import Project
@@ -90,6 +91,22 @@ def delete_run(run: TrainingRun, *, by: AbstractBaseUser | None = None) -> None:
     run.delete()
     job.delete()
     transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@removal.trains
+def models_of(releases: list[Release]) -> list[str]:
+    """Every run on these releases, since one that has not ended may have a state to go on from."""
+    runs = list(TrainingRun.objects.with_lineage().filter(release__in=releases).order_by("pk"))
+    for run in runs:
+        # Of what has not ended, as it holds the picture; afterwards, as its worker may wait for what is locked now.
+        transaction.on_commit(partial(cancel_job, run.job))
+    return [_model_in_words(run) for run in runs]
+
+
+def _model_in_words(run: TrainingRun) -> str:
+    if not hasattr(run, "checkpoint"):
+        return f"{run}: no model by then"
+    return f"{run}: model {run.checkpoint}{', in use' if run.checkpoint.in_use else ''}"
 
 
 def log_tail(run: TrainingRun) -> str:

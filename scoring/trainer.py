@@ -47,6 +47,8 @@ def prepare(run: TrainingRun, number: int) -> Path:
     labels = list(run.release.labels.order_by("number"))
     parts = splits.parts(labels, recipe.scheme, seed=recipe.split_seed)
     part_by_number = {label.number: part for label, part in zip(labels, parts, strict=True)}
+    removed = run.release.labels.removed().values_list("number", flat=True)
+    part_by_number |= dict.fromkeys(removed, splits.LEFT_OUT)
     with (folder / "labels.csv").open("wb") as file:
         for chunk in labels_csv(run.release, path_of=_path, part_of=lambda label: part_by_number[label.number]):
             file.write(chunk)
@@ -59,7 +61,7 @@ def prepare(run: TrainingRun, number: int) -> Path:
 
 def _path(image: Image) -> str:
     """Of the display file, below MEDIA_ROOT."""
-    return str(image.display.name)
+    return str(image.display.name) or "removed"
 
 
 class Child:

@@ -14,7 +14,8 @@ from annotation.models.people import Invitation, Participation
 from datasets.members import LASTS
 from datasets.models.invitations import ProjectInvitation, hash_of_token
 from datasets.models.jobs import Job
-from datasets.models.projects import Role
+from datasets.models.projects import Project, Role
+from datasets.models.removals import Removal
 from tests import make
 from tests.scoring import trained
 
@@ -87,6 +88,7 @@ def something_for_everything(**fields: Any) -> dict[str, Any]:
         "item": lease.item.pk,
         "pair": lease.item.pair.number,
         "image": lease.item.pair.anonymized_id,
+        "removal": removed_elsewhere(study.project).public_id,
         "slug": release.slug,
         "version": release.version,
         "job": job.public_id,
@@ -102,6 +104,13 @@ def something_for_everything(**fields: Any) -> dict[str, Any]:
         "uidb36": "1",
         "pk": 1,
     }
+
+
+def removed_elsewhere(project: Project) -> Removal:
+    """A removal in this project, of a picture that nothing here refers to."""
+    return Removal.objects.create(
+        project=project, pairs=[], n_ratings=0, releases=[], models_trained=[], files_left=[], zips_left=[]
+    )
 
 
 def tokens() -> dict[str, str]:

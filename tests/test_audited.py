@@ -32,6 +32,10 @@ from tests.scoring import trained
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
+def a_picture(site: "Site") -> int:
+    return int(site.project.pairs.earliest("pk").anonymized_id)
+
+
 @dataclass
 class Site:
     """A project with a study that people rated in, a release and a model; and browsers of those who run it."""
@@ -295,6 +299,13 @@ def source_forms(site: Site) -> dict[str, Any]:
 
 
 BY_A_SUPERUSER = {
+    "a picture is removed": Case(
+        What.PICTURE_REMOVED,
+        lambda site: site.post(
+            "datasets:picture-remove", site.project.slug, a_picture(site), by="root", typed=str(a_picture(site))
+        ),
+        on="removal",
+    ),
     "a person is erased": Case(
         What.ERASED,
         lambda site: site.chosen("annotation_participation", "erase", person(site), typed=site.study.short_name),

@@ -26,6 +26,7 @@ from datasets.models.invitations import ProjectInvitation
 from datasets.models.jobs import Job
 from datasets.models.projects import ProjectChange
 from datasets.models.releases import ReleaseNotice
+from datasets.models.removals import Removal
 from datasets.once import AGAIN, KEPT, forget_sent_forms
 from scoring.models import TrainingRun
 from tests import make
@@ -143,9 +144,15 @@ def retracting() -> Begin:
     return Begin(release.project, to, to, ReleaseNotice.objects.all(), lambda: said)
 
 
+def removing_a_picture() -> Begin:
+    image = make.pair(make.project()).anonymized
+    to = reverse("datasets:picture-remove", args=[image.project.slug, image.pk])
+    return Begin(image.project, to, to, Removal.objects.all(), lambda: {"typed": str(image.pk)})
+
+
 FORMS = [
     freezing, confirmed_freezing, importing, importing_what_was_shown, training, training_again, opening, closing,
-    closing_a_project, deleting_a_project, inviting, inviting_a_member, retracting,
+    closing_a_project, deleting_a_project, inviting, inviting_a_member, retracting, removing_a_picture,
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from annotation.studies.filling import fillings
 from annotation.studies.history import NotPossible, locked_study
 from annotation.studies.life import change_state
 from annotation.studies.pairs import PAIRS_AT_ONCE
+from datasets import ledger
 from datasets.audit import record
 from datasets.files import media_path
 from datasets.jobs import Attempt, JobFailed, cancel_job, handles
@@ -28,6 +29,7 @@ from datasets.models.pictures import Image, Pair
 from datasets.models.projects import Project, ProjectChange
 from datasets.models.releases import Release
 from datasets.releases import discard_draft
+from datasets.traces import wipe_soon
 from datasets.uploads import is_upload
 
 AT_ONCE = 500  # rows; of people, with all that they said, fewer
@@ -106,9 +108,11 @@ def _leave_out_people(study: Study) -> int:
     people = list(some[:PEOPLE_AT_ONCE])
     check_deletable(study)  # whoever was answering has been waited for
     for person in people:
+        ledger.enter(person.public_id)
         give_back(person.pk)
         person.delete()
     Annotator.objects.filter(pk__in=[person.annotator_id for person in people], participations=None).delete()
+    wipe_soon()
     return len(people)
 
 
@@ -142,18 +146,19 @@ def delete_project(attempt: Attempt) -> dict[str, Any]:
         studies.exclude(state=Study.State.CLOSED).update(state=Study.State.CLOSED, closed_at=Now())
         for draft in Release.objects.filter(project=project):
             discard_draft(draft)
-    people = Participation.objects.filter(study__campaign__project=project)
-    _in_batches(attempt, people, PEOPLE_AT_ONCE, lock=True)
+    while _erase_people(attempt, Participation.objects.filter(study__campaign__project=project)):
+        pass
     _in_batches(attempt, Annotator.objects.filter(project=project))
     _in_batches(attempt, Item.objects.filter(study__campaign__project=project))
     _in_batches(attempt, Campaign.objects.filter(project=project))
-    _in_batches(attempt, Pair.objects.filter(project=project))
+    _in_batches(attempt, Pair.with_removed.filter(project=project))
     _in_batches(attempt, Image.objects.filter(project=project))
     uploads = [Path(name) for name in project.jobs.values_list("arguments__archive", flat=True) if name]
     with attempt.writing():
         _refuse(attempt.job)
         record(What.PROJECT_DELETED, by=attempt.job.created_by, on=project, project=project)
         project.delete()
+        wipe_soon()
     shutil.rmtree(pictures, ignore_errors=True)
     for upload in filter(is_upload, uploads):
         with suppress(OSError):
@@ -168,12 +173,21 @@ def _refuse(job: Job) -> None:
         raise JobFailed("Another job of this project is not finished. Cancel it or wait for it, then try again.")
 
 
-def _in_batches(attempt: Attempt, rows: QuerySet[Any], at_once: int = AT_ONCE, *, lock: bool = False) -> None:
-    """Delete all rows. Locked ones first wait for whoever writes to them, as an answer does to its participation."""
+def _erase_people(attempt: Attempt, people: QuerySet[Participation]) -> int:
+    """Some of them: how many went. Whoever is just answering is waited for."""
+    with attempt.writing():
+        some = list(people.order_by("pk").select_for_update(of=("self",))[:PEOPLE_AT_ONCE])
+        for person in some:
+            ledger.enter(person.public_id)
+        Participation.objects.filter(pk__in=[person.pk for person in some]).delete()
+    return len(some)
+
+
+def _in_batches(attempt: Attempt, rows: QuerySet[Any]) -> None:
     in_order = rows.order_by("pk").values_list("pk", flat=True)
     while True:
         with attempt.writing():
-            ids = list((in_order.select_for_update(of=("self",)) if lock else in_order)[:at_once])
+            ids = list(in_order[:AT_ONCE])
             if not ids:
                 return
-            rows.model._default_manager.filter(pk__in=ids).delete()
+            rows.model._base_manager.filter(pk__in=ids).delete()

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from annotation.models.ratings import Assignment, Report
 from annotation.models.studies import MAX_SCORE, MIN_SCORE, SCORES, Item, Study, StudyChange
 from annotation.studies.history import locked_study, record_change
+from datasets import removal
 from datasets.refusals import Refusal
 
 NEAR, AT_MOST, AT_LEAST = "near", "at_most", "at_least"
@@ -117,7 +118,23 @@ def withdraw_item(study: Study, item: Item, *, reason: str, by: AbstractBaseUser
 
 @transaction.atomic
 def put_back_item(study: Study, item: Item, *, reason: str, by: AbstractBaseUser | None = None) -> None:
+    if item.pair.removed_at:
+        raise CannotServe("The picture of this pair was removed; it is shown to nobody any more.")
     _change_state(study, item, Item.State.OPEN, reason=reason, by=by)
+
+
+@removal.holds
+def hold_studies_with(pairs: list[int], by: AbstractBaseUser | None) -> removal.Withdraw:
+    """Studies are locked before their project, as by whoever opens or deletes one."""
+    showing = Study.objects.filter(items__pair__in=pairs).values("pk")
+    for study in Study.objects.filter(pk__in=showing).order_by("pk"):
+        locked_study(study)
+
+    def withdraw() -> None:
+        for item in Item.objects.filter(pair__in=pairs).select_related("study").order_by("study", "pk"):
+            withdraw_item(item.study, item, reason="Its picture was removed.", by=by)
+
+    return withdraw
 
 
 def settle_reports(item: Item) -> int:

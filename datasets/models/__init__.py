@@ -8,6 +8,7 @@ from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, PairChange, Source
 from datasets.models.projects import Membership, Project, ProjectChange, Role
 from datasets.models.releases import FrozenCue, FrozenRating, Label, Release, ReleaseNotice, SetAsideRating
+from datasets.models.removals import Removal, RemovedImage
 from datasets.models.tries import Tally
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "ProjectInvitation",
     "Release",
     "ReleaseNotice",
+    "Removal",
+    "RemovedImage",
     "Role",
     "SentForm",
     "SetAsideRating",

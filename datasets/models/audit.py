@@ -34,6 +34,7 @@ class What(models.TextChoices):
     DOWNLOADED = "download"
     KEY_DOWNLOADED = "key downloaded"
     ORIGINALS_SEEN = "originals seen"
+    PICTURE_REMOVED = "picture removed"
     NAMES_SEEN = "names in releases seen"
     TRAINING_STARTED = "training started"
     TRAINING_CANCELLED = "training cancelled"

@@ -64,6 +64,11 @@ class Image(models.Model):
         return f"{self.sha256[:12]} ({self.width} x {self.height})"
 
     @property
+    def is_removed(self) -> bool:
+        """Whether its files are gone for good, and the row stays for the releases that hold it."""
+        return not self.display
+
+    @property
     def in_pairs(self) -> int:
         """The id by which pairs name this picture."""
         return self.renews_id or self.pk
@@ -75,6 +80,16 @@ class PairQuerySet(models.QuerySet["Pair"]):
         with transaction.atomic():
             give_numbers(pairs)
             return super().bulk_create(pairs, *args, **kwargs)
+
+
+class PairManager(models.Manager["Pair"]):
+    """Without those whose picture was removed: no list, study or import meets them again."""
+
+    def get_queryset(self) -> PairQuerySet:
+        return PairQuerySet(self.model, using=self._db).filter(removed_at=None)
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        return self.get_queryset().bulk_create(objs, *args, **kwargs)
 
 
 class Pair(models.Model):
@@ -98,8 +113,11 @@ class Pair(models.Model):
     original_path = models.CharField(max_length=400, blank=True)
     anonymized_path = models.CharField(max_length=400)
     created_at = models.DateTimeField(auto_now_add=True)
+    # A picture of it was removed (datasets/removal.py). The row stays where ratings or releases refer to it.
+    removed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = PairQuerySet.as_manager()
+    objects = PairManager()
+    with_removed = PairQuerySet.as_manager()
 
     class Meta:
         constraints = [

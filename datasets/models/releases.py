@@ -78,9 +78,18 @@ class Release(models.Model):
     def is_retracted(self) -> bool:
         return self.notices.filter(kind=ReleaseNotice.Kind.RETRACTED).exists()
 
+    def n_removed(self) -> int:
+        """How many of its rows are about pictures that were removed: they have no files any more."""
+        return self.labels.removed().count()
+
     def has_core(self) -> bool:
         """Whether the figures of all pairs are biased, and those of some, drawn before the first rating, are not."""
         return self.labels.exclude(is_core=None).exists()
+
+
+class LabelQuerySet(models.QuerySet["Label"]):
+    def removed(self) -> Self:
+        return self.filter(models.Q(original__display="") | models.Q(anonymized__display=""))
 
 
 class Label(models.Model):
@@ -112,6 +121,8 @@ class Label(models.Model):
     # Of a study whose rules bias figures: whether the pair is of the core that they never touch. Empty in all others.
     is_core = models.BooleanField(null=True)
 
+    objects = LabelQuerySet.as_manager()
+
     class Meta:
         ordering = ["release", "number"]
         constraints = [
@@ -121,6 +132,11 @@ class Label(models.Model):
 
     def __str__(self) -> str:
         return f"row {self.number} of {self.release}"
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether one of its pictures was; what is said of it stays."""
+        return self.anonymized.is_removed or (self.original is not None and self.original.is_removed)
 
 
 class FrozenRating(models.Model):

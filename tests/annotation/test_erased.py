@@ -1,5 +1,6 @@
 """Erased is gone: from the database's files, from what names people in releases, and from a backup that comes back."""
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,19 +9,26 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from annotation.access import resume_token
+from annotation.answering.cues import Box
 from annotation.models.people import Annotator, NameInRelease, Participation
-from annotation.models.ratings import Remark
+from annotation.models.ratings import Cue, Remark
 from annotation.privacy import erase_participation
+from annotation.studies.deleting import delete_study
 from datasets import ledger
 from datasets.files import media_path
+from datasets.jobs import queue_job, run
 from datasets.models.releases import FrozenRating, Release
 from datasets.traces import empty_log, empty_what_was_busy
 from tests import make
+from tests.scoring import trained
+from tests.searched import found
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -77,6 +85,35 @@ def test_whoever_erases_waits_for_no_reader_and_the_log_is_emptied_after_them(pe
         reader.execute("COMMIT")
     empty_what_was_busy()
     assert told_by(mark) == []
+
+
+def test_nothing_that_a_person_gave_stands_anywhere_once_they_are_erased(
+    mark: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In tables of either database, in SQLite's files, in media, exports, run folders and the log."""
+    caplog.set_level(logging.DEBUG)
+    study = make.study(n_pairs=12, goal=3, session_size=12, asks_cues=True)
+    person = make.participation(study)
+    given = make.leases(person)[0]
+    drawn = Box("face", 3, 4, 25, 17)
+    make.rating(given, 5, note=mark, cues=(drawn,))
+    make.rate_all(person)
+    for _ in range(2):
+        make.rate_all(make.participation(study))
+    release = make.release(study)
+    make.archive(release)
+    trained.run(release)
+    token, code, name = resume_token(person), make.code(person), release.names.get(annotator=person.annotator).name
+    marks = {"note": mark, "pseudonym": person.annotator.pseudonym}
+    ids = {"id": person.public_id.hex, "id as PostgreSQL writes it": str(person.public_id)}
+    assert all(found(each.encode()) for each in marks.values())
+    assert any(found(each.encode()) for each in ids.values())
+    erase_participation(person)
+    anywhere = marks | ids | {"code": code, "return address": token}
+    assert {what: found(each.encode()) for what, each in anywhere.items() if found(each.encode())} == {}
+    assert [each for each in anywhere.values() if each in caplog.text] == []
+    assert not Cue.objects.filter(revision__rating__assignment__participation=person.pk).exists()
+    assert not release.names.filter(name=name).exists()
 
 
 # Releases ----------------------------------------------------------------------------------------------------------
@@ -143,6 +180,30 @@ def test_who_was_erased_stands_in_the_ledger_and_nobody_can_read_who(person: Par
     said = file.read_text()
     assert len(said) == 65
     assert person.public_id.hex not in said
+
+
+def test_who_goes_with_a_study_or_a_project_that_is_deleted_stands_in_the_ledger() -> None:
+    began, rated = make.participation(make.study(n_pairs=1)), make.participation(make.study(n_pairs=1))
+    stays = make.participation(make.study(n_pairs=1))
+    make.rate_all(rated)
+    delete_study(began.study)
+    assert run(queue_job("delete_project", rated.study.project).pk)
+    is_erased = ledger.IsErased(ledger.ledger_file())
+    assert [is_erased(each.public_id) for each in (began, rated, stays)] == [True, True, False]
+
+
+def test_an_account_that_was_deleted_does_not_come_back_with_an_old_backup() -> None:
+    gone, stays = make.user("anna"), make.user()
+    number = gone.pk
+    gone.delete()
+    User.objects.create(pk=number, username="anna", date_joined=gone.date_joined)
+    assert "anna" not in ledger.ledger_file().read_text()
+    assert ledger.replay(ledger.ledger_file()) == 1
+    assert not User.objects.filter(pk=number).exists()
+    assert User.objects.filter(pk=stays.pk).exists()
+    again = make.user("anna")  # another, who takes the name
+    assert ledger.replay(ledger.ledger_file()) == 0
+    assert User.objects.filter(pk=again.pk).exists()
 
 
 def test_whoever_comes_back_with_an_old_backup_is_erased_again_and_nobody_else(
