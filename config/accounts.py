@@ -13,12 +13,12 @@ from allauth.mfa.models import Authenticator
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django.utils.functional import lazy
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.text import capfirst
 
 from config.lockout import counted_try
 from datasets.second_factor import needs_second_factor
@@ -26,8 +26,13 @@ from datasets.tries import Count, Limit, TooMany, take
 from datasets.visitors import network_of
 
 
+def _name_field() -> str:
+    """In Django's own words, which it has in every language."""
+    return capfirst(str(User._meta.get_field("username").verbose_name))
+
+
 def _wrong() -> str:
-    return str(AuthenticationForm.error_messages["invalid_login"] % {"username": gettext("Username")})
+    return str(AuthenticationForm.error_messages["invalid_login"] % {"username": _name_field().lower()})
 
 
 class Accounts(DefaultAccountAdapter):
@@ -78,7 +83,8 @@ def _sealed_with() -> Fernet:
 class LogInForm(LoginForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["login"].label, self.fields["password"].label = _("Username"), _("Password")
+        of_django = AuthenticationForm.base_fields["password"].label
+        self.fields["login"].label, self.fields["password"].label = _name_field(), of_django
         self.fields["password"].help_text = ""
         for field in self.fields.values():
             field.widget.attrs.pop("placeholder", None)

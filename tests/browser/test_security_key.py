@@ -1,5 +1,5 @@
-"""Somebody sets up a security key and an app on their telephone, and logs in with the key; each of these pages as axe-core
-and a ruler find it."""
+"""Somebody sets up a security key and an app on their telephone, and logs in with the key; the pages of that are as
+axe-core and a ruler want them."""
 
 import re
 import time

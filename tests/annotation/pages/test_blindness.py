@@ -26,7 +26,7 @@ from datasets.members import invite
 from datasets.models.jobs import Job
 from datasets.models.projects import Membership, Project, Role
 from tests import make, planted
-from tests.addresses import COMMON, MEMBERS, PERSONAL, PUBLIC, addresses, is_of_the_admin
+from tests.addresses import COMMON, MEMBERS, PERSONAL, PUBLIC, addresses, is_of_the_admin, removed_elsewhere
 
 pytestmark = pytest.mark.django_db
 LAST = ("logout", "leave")
@@ -148,7 +148,7 @@ def everything(of: Participation) -> dict[str, Any]:
         "image": held.item.pair.anonymized_id, "slug": release.slug, "version": release.version,
         "job": Job.objects.order_by("pk")[0].public_id, "run": run.public_id,
         "app_label": "datasets", "object_id": study.project.pk, "id": make.user().pk, "content_type_id": 1,
-        "url": "nothing/here", "uidb36": "1", "pk": 1,
+        "url": "nothing/here", "uidb36": "1", "pk": 1, "removal": removed_elsewhere(study.project).public_id,
     }  # fmt: skip
 
 
