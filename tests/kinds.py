@@ -66,7 +66,7 @@ PER_CHANGE = (
         "postgresql",
         lane=2,
         budget=12,
-        pick="postgres and not (browser or services or demo or long)",
+        pick="postgres and not (browser or services or demo or rarely or long)",
         on_postgresql=True,
         gives_way=True,
         tests=marked("postgres"),
@@ -82,7 +82,7 @@ PER_CHANGE = (
         "services-postgresql",
         lane=3,
         budget=4,
-        pick="services and postgres and not (browser or demo or long)",
+        pick="services and postgres and not (browser or demo or rarely or long)",
         on_postgresql=True,
         tests=marked("services"),
     ),
@@ -102,7 +102,7 @@ LONG = (
         "long-postgresql",
         lane=2,
         budget=20,
-        pick="(long or not postgres) and not (browser or demo)",  # with all that PostgreSQL does not decide
+        pick="(long or rarely or not postgres) and not (browser or demo)",  # with all that PostgreSQL does not decide
         on_postgresql=True,
     ),
 )

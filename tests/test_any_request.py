@@ -148,6 +148,7 @@ def replies(
         yield browser.generic(request["method"], path, data, content_type, **request["headers"])
 
 
+@pytest.mark.rarely
 @FEW_OR_MANY
 @pytest.mark.parametrize("who", ["nobody", "an annotator", "a researcher", "an admin"])
 def test_no_request_is_too_odd_to_be_answered(site: dict[str, Any], who: str, n_drawn: int) -> None:

@@ -541,6 +541,7 @@ def check(site: Site, case: Case, *, role: Actor, user: User | None, project: Pr
         assert entry.after == case.after
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("name", ON_PAGES)
 def test_what_is_done_on_pages_leaves_one_entry(site: Site, name: str) -> None:
     case = ON_PAGES[name]
@@ -548,16 +549,19 @@ def test_what_is_done_on_pages_leaves_one_entry(site: Site, name: str) -> None:
     check(site, case, role=case.role, user=user, project=site.project)
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("name", BY_A_SUPERUSER)
 def test_what_a_superuser_does_leaves_one_entry(site: Site, name: str) -> None:
     check(site, BY_A_SUPERUSER[name], role=Actor.SUPERUSER, user=site.root, project=site.project)
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("name", OF_THE_SITE)
 def test_what_is_done_to_users_and_groups_leaves_one_entry(site: Site, name: str) -> None:
     check(site, OF_THE_SITE[name], role=Actor.SUPERUSER, user=site.root, project=None)
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("name", BY_COMMANDS)
 def test_what_commands_do_leaves_one_entry(site: Site, name: str) -> None:
     check(site, BY_COMMANDS[name], role=Actor.COMMAND, user=None, project=site.project)

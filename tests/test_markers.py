@@ -168,7 +168,7 @@ def test_a_mark_stands_in_the_file_of_what_it_marks() -> None:
 # Kinds ---------------------------------------------------------------------------------------------------------------
 
 
-MARKERS = ("browser", "services", "demo", "postgres", "long")
+MARKERS = ("browser", "services", "demo", "postgres", "rarely", "long")
 
 
 @pytest.mark.parametrize("has", [*itertools.product([False, True], repeat=len(MARKERS))])
@@ -183,4 +183,4 @@ def test_every_test_is_in_one_kind_on_each_database(has: tuple[bool, ...]) -> No
         assert on_postgresql == []
     else:
         assert len(on_postgresql) == 1
-        assert (on_postgresql[0] in LONG) == (marks["long"] or not marks["postgres"])
+        assert (on_postgresql[0] in LONG) == (marks["long"] or marks["rarely"] or not marks["postgres"])

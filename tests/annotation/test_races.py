@@ -521,7 +521,7 @@ ROLES = {
         ("practice", "check", {"n_practice": 2}),
     ],
 )
-@pytest.mark.parametrize("first", ["draw", "role"])
+@pytest.mark.parametrize("first", ["draw", pytest.param("role", marks=pytest.mark.long)])
 def test_a_pair_that_is_drawn_without_a_place_gets_no_role_meanwhile(
     serves_as: str, becomes: str, session: dict[str, int], first: str
 ) -> None:

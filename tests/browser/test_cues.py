@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -190,8 +191,14 @@ def announced(page: Page) -> Locator:
 LOOKS = {"whole": "", "one to one": "o", "large": "+++++++++"}  # by keys
 
 
-@pytest.mark.parametrize("look", LOOKS)
-@pytest.mark.parametrize("mode", ["s", "w", "k", "one"])
+@pytest.mark.parametrize(
+    ("mode", "look"),
+    [
+        *[("s", look) for look in LOOKS],  # where one picture stands beside the other
+        *[(mode, "large") for mode in ("w", "k", "one")],
+        *[pytest.param(*each, marks=pytest.mark.long) for each in product(("w", "k", "one"), ("whole", "one to one"))],
+    ],
+)
 def test_what_is_drawn_is_stored_where_it_lies_on_the_picture(
     site: Site, links: dict[str, str], people: People, mode: str, look: str
 ) -> None:

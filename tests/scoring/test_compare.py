@@ -212,6 +212,7 @@ def compared(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: py
         return Compared(figures, downloaded(trained.researcher(run), run), page_of(run), labels)
 
 
+@pytest.mark.rarely
 def test_the_made_up_comparison_has_everything_that_may_befall_a_pair(compared):
     assert {len(scores(row)) for row in compared.tested} == {3, 4, 5}
     assert [row["psnr"] for row in compared.tested].count("inf") == 1
@@ -245,6 +246,7 @@ def test_within_each_method_every_correlation_is_scipys_too(compared):
         assert_held_against_people(kind, by_kind[kind["kind"]])
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("column", ["prediction", "lookup", "psnr", "mse", "ssim"])
 def test_intervals_are_resampled_by_whole_originals(compared, column):
     [predictor] = [each for each in compared.figures["predictors"] if each["column"] == column]
@@ -335,6 +337,7 @@ def test_fewer_than_ten_originals_have_no_interval_but_the_reason():
     assert "no interval: fewer than ten originals" in " ".join(page_of(run).split()).replace(" </span>", "")
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize(("n_groups", "is_too_small"), [(29, True), (30, False)])
 def test_fewer_than_thirty_originals_are_called_too_small(n_groups, is_too_small):
     project = make.project()
@@ -391,6 +394,7 @@ def whole_score(label: Any) -> float:
     return float(1 + label.number * 7 % 10)
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_a_model_of_classes_is_held_against_the_classes_it_learnt_too(task):
     run = trained.run(trained.release(n_pairs=24), score=whole_score, target="labels10", task=task)

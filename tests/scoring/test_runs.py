@@ -84,6 +84,7 @@ def test_a_scheme_that_leaves_nothing_to_train_on_is_refused():
     assert not TrainingRun.objects.exists()
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("other", [{"mode": "HA1"}, {"scale_max": 7.0}, {"scale_min": 0.0}])
 def test_a_recipe_for_another_mode_or_scale_is_refused(other):
     release = trained.release()
@@ -156,6 +157,7 @@ def done(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest
         )
 
 
+@pytest.mark.rarely
 def test_every_epoch_is_stored_with_its_losses(done):
     lines = [json.loads(line) for line in (done.folder / "epochs.jsonl").read_text().splitlines()]
     stored = [(epoch.number, epoch.train_loss, epoch.val_loss, epoch.lr, epoch.seconds) for epoch in done.epochs]
@@ -304,6 +306,7 @@ def cut_meta(folder: Path) -> None:
     (folder / "meta.json").write_text('{"recipe"')
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("spoil", [spoil_model, lose_result, lose_meta, cut_meta])
 def test_a_damaged_or_unfinished_result_is_refused(media_of_its_own, spoil):
     run = trained.queued_run()

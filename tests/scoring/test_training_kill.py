@@ -183,6 +183,7 @@ def test_a_worker_that_stands_still_loses_its_training_and_does_not_take_it_back
     assert Checkpoint.objects.filter(run=run).count() == 1
 
 
+@pytest.mark.rarely
 def test_a_device_has_one_training_at_a_time_and_is_free_when_that_is_killed(start_worker, run, release):
     for _ in range(2):
         start_worker()
@@ -209,6 +210,7 @@ def test_a_training_whose_only_worker_stood_still_goes_on_with_it(start_worker, 
     assert_trained_once_and_whole(run, attempt=done.attempt)
 
 
+@pytest.mark.rarely
 def test_a_worker_that_is_told_to_stop_gives_its_training_back_at_once(start_worker, run):
     worker = start_worker()
     wait_until(lambda: has_an_epoch(run))
@@ -219,6 +221,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_training_back_at_once(start_wor
     assert trainers(run) == []
 
 
+@pytest.mark.rarely
 def test_a_cancelled_training_stops_within_a_step_and_can_be_taken_up_again(start_worker, run):
     start_worker()
     wait_until(lambda: has_an_epoch(run))

@@ -110,6 +110,7 @@ CANNOT_BE = [
 ]  # fmt: skip
 
 
+@pytest.mark.rarely
 @pytest.mark.django_db
 @pytest.mark.parametrize("box", CANNOT_BE, ids=str)
 def test_a_box_that_cannot_be_is_left_out_and_the_answer_and_the_others_count(person: Participation, box: Any) -> None:

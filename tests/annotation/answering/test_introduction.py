@@ -130,6 +130,7 @@ def test_the_screen_is_recorded_and_whether_it_was_warned_of(new: Participation)
     assert new.conditions["screen"] == SCREEN | {"warned": False}
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize(
     "sent",
     [

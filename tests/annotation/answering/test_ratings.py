@@ -201,6 +201,7 @@ def test_a_revision_with_the_key_of_another_answer_is_refused(participation: Par
 # What is not an answer --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("score", [0, 11, 99, -1, 10**30, "x", "7", "", None, True, False, 7.5, 7.0, [7], {"score": 7}])
 def test_only_whole_numbers_from_1_to_10_are_scores(lease: Assignment, score: Any) -> None:
     reply = send(lease.participation, make.answer(lease, score))
@@ -231,6 +232,7 @@ def test_seconds_too_great_for_a_float_are_refused_like_others(lease: Assignment
     assert (reply.status_code, reply.json()["acknowledgements"][0]["code"]) == (400, "invalid_answer")
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("field", ["key", "assignment"])
 @pytest.mark.parametrize("value", [None, "", "1", "g" * 32, "\x00", "\ud800", 7, [], {}])
 def test_ids_that_are_no_uuids_are_refused(lease: Assignment, field: str, value: Any) -> None:
@@ -271,6 +273,7 @@ answer_like = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.rarely
 @given(data=json_values | answer_like)
 def test_whatever_comes_is_an_answer_on_the_scale_or_refused(data: Any) -> None:
     try:
@@ -344,6 +347,7 @@ def test_json_nested_too_deeply_is_refused_behind_the_csrf_check_too(lease: Assi
     assert (reply.status_code, reply.json()["detail"]) == (400, "The JSON is nested too deeply.")
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("field", ["key", "assignment", "painted"])
 def test_json_nested_just_as_deeply_as_can_be_read_does_no_harm_either(lease: Assignment, field: str) -> None:
     """Where it is looked at the stack may be deeper than where it was read."""
@@ -605,6 +609,7 @@ def test_who_goes_back_and_answers_anew_is_told_that_the_first_answer_counts(lea
     assert (page.status_code, Rating.objects.get().score) == (200, 7)
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("score", ["", "0", "11", "-1", "7.5", "x", "\u0667", "\u00b2", "9" * 5000])
 def test_a_form_without_a_score_says_so_and_keeps_the_pair(lease: Assignment, score: str) -> None:
     reply = post_form(lease, score=score)
@@ -626,6 +631,7 @@ def test_a_form_for_somebody_elses_pair_stores_nothing(lease: Assignment) -> Non
 ODD: list[Any] = [None, True, -1, 11, 10**30, 7.5, "", "\x00", "\ud800", "x" * 999, [], {}]
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("field", ["key", "assignment", "score", "seconds", "hidden_seconds", "revises"])
 def test_odd_values_are_refused_in_words_or_make_no_difference(field: str) -> None:
     participation = make.participation(make.study(n_pairs=30))

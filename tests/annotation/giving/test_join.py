@@ -265,6 +265,7 @@ DASHES_AND_QUOTES = ["—", "–", "_", "_.", '"', "„", "‘", "›"]  # noqa:
 UNSEEN = ["\u200b", "\u200b.", "\u00a0", "\u2060", "\ufeff", "\u200f"]
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("behind", SENTENCES + DASHES_AND_QUOTES + UNSEEN)
 def test_a_link_works_with_what_a_sentence_puts_behind_it(client: Client, invitation: Invitation, behind: str) -> None:
     link = url_of(invitation).rstrip("/") + behind
@@ -279,6 +280,7 @@ def test_a_link_works_with_what_a_sentence_puts_behind_it(client: Client, invita
     )
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("page", ["join", "resume"])
 @pytest.mark.parametrize("behind", ["\x00", "/\x00", "\n", "\ud7ff", "x)x", "é"])
 def test_what_no_sentence_puts_behind_a_link_is_not_found(
