@@ -308,6 +308,8 @@ MANIFEST_MAX_BYTES = int(number("MANIFEST_MAX_BYTES", default=150_000_000, least
 IMPORT_MAX_ROWS = int(number("IMPORT_MAX_ROWS", default=1_000_000, least=1))
 IMPORT_MAX_PIXELS = int(number("IMPORT_MAX_PIXELS", default=1_000_000_000_000, least=1))  # decoded
 IMPORT_MAX_BYTES = int(number("IMPORT_MAX_BYTES", default=200 * 1024**3, least=1))  # of pictures, as they come
+PROJECT_MAX_PAIRS = int(number("PROJECT_MAX_PAIRS", default=1_000_000, least=1))
+PROJECT_MAX_BYTES = int(number("PROJECT_MAX_BYTES", default=500 * 1024**3, least=1))  # of pictures, as they come
 JOB_MAX_SECONDS = number("JOB_MAX_SECONDS", default=12 * 3600, least=1)  # trainings are not meant
 BACKUP_DIR = env.str("BACKUP_DIR", default="")
 # So long the audit log is kept; the database keeps each entry for 30 days in any case (datasets/migrations/0022).

@@ -76,6 +76,9 @@ class ProjectAdmin(Guarded):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return is_superuser(request.user) and super().has_add_permission(request)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Project | None = None) -> list[str]:
+        return [] if is_superuser(request.user) else ["max_pairs", "max_bytes"]
+
     def get_inlines(self, request: HttpRequest, obj: Project | None) -> list[Any]:
         return [*super().get_inlines(request, obj)] if is_superuser(request.user) else []
 

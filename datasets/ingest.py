@@ -20,6 +20,7 @@ from datasets.models.pictures import Image, Pair, Source
 from datasets.models.projects import Project
 from datasets.pair_changes import MergedGroups
 from datasets.pictures import Picture, PictureRefused, inspect
+from datasets.quotas import Newcomers, Room, reserve
 from datasets.removal import NOT_TAKEN, removed_among
 from datasets.reports import Problem, Report, discard_old_reports
 from datasets.roots import NotThere, Root, opened_root
@@ -42,9 +43,10 @@ def import_pairs(attempt: Attempt) -> dict[str, Any]:
     discard_old_reports()
     try:
         root = opened_root(attempt.arguments)
-        n_rows = check(attempt, root)
+        n_rows, wanted = check(attempt, root)
         if root.is_by_layout and not attempt.arguments.get("as_previewed"):
             return {"n_rows": n_rows, "preview": preview(root)}
+        reserve(attempt, wanted)
         result = store(attempt, root, n_rows)
         compare_originals(attempt)
     except JobCancelled as cancelled:
@@ -105,13 +107,14 @@ def _refuse_beyond(setting: str, n: int, said: str) -> None:
         )
 
 
-def check(attempt: Attempt, root: Root) -> int:
-    """Read everything, keep nothing: how many rows there are, or JobFailed with the first problems.
+def check(attempt: Attempt, root: Root) -> tuple[int, Room]:
+    """Read everything, keep nothing: how many rows there are, and the room for what is new; or JobFailed with the first
+    problems.
 
     All problems stand in the job's report.
     """
     picture, known, n_rows = _reader(root, attempt), KnownPairs(attempt.job.project), 0
-    merged = MergedGroups(attempt.job.project)
+    merged, newcomers = MergedGroups(attempt.job.project), Newcomers(attempt.job.project)
     with Report(attempt.job) as report, opened_manifest(root, attempt.look) as (manifest, read_as):
         report.add(_doubts(manifest, attempt.arguments))
         rows = manifest.rows()
@@ -120,13 +123,14 @@ def check(attempt: Attempt, root: Root) -> int:
             _refuse_beyond("IMPORT_MAX_ROWS", n_rows, f"{n_rows:,} rows")
             seen = [each for row in batch for each in _seen(row, picture, merged)]
             report.add(known.problems(_without_removed(seen)))
+            newcomers.see(size for row in seen if isinstance(row, SeenRow) for size in row.sizes.items())
             attempt.progress(0, n_rows)
         report.add(_ratings(manifest, attempt.arguments))
     if report.n_problems:
         raise JobFailed(_told(report, read_as))
     if not n_rows:
         raise JobFailed("The manifest has no rows; nothing was imported.")
-    return n_rows
+    return n_rows, Room(known.n_new, newcomers.n_bytes)
 
 
 def _told(report: Report, read_as: str) -> str:
@@ -168,6 +172,7 @@ class SeenRow(NamedTuple):
     anonymized: str
     facts: dict[str, Any]
     pictures: dict[str, str]  # names of files by the SHA-256 of their bytes, and of what is shown of them
+    sizes: dict[str, int]  # in bytes, by the SHA-256 of them
 
 
 def _seen(
@@ -187,8 +192,9 @@ def _seen(
     pictures = dict.fromkeys(_hashes(anonymized), row.anonymized)
     if original:
         pictures |= dict.fromkeys(_hashes(original), row.original)
+    sizes = {each.original_sha256: len(each.original) for each in (original, anonymized) if each}
     shown = original.original_sha256 if original else ""
-    yield SeenRow(row.number, shown, anonymized.original_sha256, _facts(row, original, merged), pictures)
+    yield SeenRow(row.number, shown, anonymized.original_sha256, _facts(row, original, merged), pictures, sizes)
 
 
 def _hashes(picture: Picture) -> tuple[str, str]:
@@ -237,6 +243,7 @@ class KnownPairs:
         self.project = project
         # By a digest of both pictures: the line and a hash of each fact, packed, as a million rows have to fit in.
         self.lines: dict[bytes, bytes] = {}
+        self.n_new = 0  # pairs that the project does not have
 
     def problems(self, batch: list[SeenRow | Problem]) -> list[Problem]:
         """What is wrong with these rows, in their order; a problem that is known already stays as it is."""
@@ -252,6 +259,7 @@ class KnownPairs:
         if other := " and ".join(fact for fact, a, b in zip(row.facts, first, hashes, strict=True) if a != b):
             return Problem(row.line, f"the same two pictures as in line {line}, with another {other}.")
         pair = stored.get((row.original, row.anonymized))
+        self.n_new += pair is None and line == row.line
         if pair and (other := _difference(pair, row.facts)):
             return Problem(
                 row.line,

@@ -35,6 +35,7 @@ from datasets.models.releases import Release
 from datasets.models.removals import Removal
 from datasets.once import once
 from datasets.pair_changes import FACTS, change_pairs, facts_of, merge_groups, remove_pairs, use_of
+from datasets.quotas import held_by, quota_of
 from datasets.release_key import key_lines, names_originals
 from datasets.removal import counted, remove_image, taken_with
 from datasets.reports import report_name
@@ -196,7 +197,7 @@ def import_pairs(request: LoggedIn, project: str) -> HttpResponse:
                 return _begin_import(request, found, archive=archive, leave_columns=form.cleaned_data["leave_columns"])
             finally:
                 discard_unread(archive)  # of the same form sent twice at once, the second one's
-    context = {"project": found, "form": form}
+    context = {"project": found, "form": form, "held": held_by(found), "quota": quota_of(found)}
     return render(request, "datasets/import.html", context, status=400 if form.errors else 200)
 
 

@@ -56,6 +56,11 @@ class Project(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     last_pair_number = models.PositiveIntegerField(default=0, editable=False)
     closed_at = models.DateTimeField(null=True, blank=True, editable=False)  # by annotation/studies/closing.py alone
+    # Where a superuser has given it another quota than the site's (datasets/quotas.py).
+    max_pairs = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: PROJECT_MAX_PAIRS of the site.")
+    max_bytes = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Of pictures, as they came. Empty: PROJECT_MAX_BYTES of the site."
+    )
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="projects")
 
     objects = ProjectQuerySet.as_manager()

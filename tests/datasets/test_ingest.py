@@ -302,7 +302,7 @@ def test_a_check_keeps_less_than_250_bytes_of_a_row(project):
     facts = {"group": "g", "source": "s", "method": "m", "scope": "face", "parameters": {"r": 9}}
     tracemalloc.start()
     for number in range(0, n_rows, PAIRS_AT_ONCE):
-        batch = [SeenRow(line, "", f"{line:064x}", facts, {}) for line in range(number, number + PAIRS_AT_ONCE)]
+        batch = [SeenRow(line, "", f"{line:064x}", facts, {}, {}) for line in range(number, number + PAIRS_AT_ONCE)]
         assert known.problems(batch) == []
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
