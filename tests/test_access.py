@@ -217,3 +217,9 @@ def test_a_picture_costs_one_query(lease: Assignment, side: int) -> None:
 def test_a_picture_is_for_looking_only(lease: Assignment) -> None:
     url = picture_url(lease.participation, lease.anonymized_key)
     assert make.browser(lease.participation).post(url).status_code == 405
+
+
+def test_a_form_of_ten_thousand_fields_is_refused_in_plain_words(client: Client) -> None:
+    reply = client.post(reverse("login"), {f"field {n}": "x" for n in range(10_000)})
+    assert reply.status_code == 400
+    assert "The request could not be understood" in reply.content.decode()
