@@ -113,7 +113,8 @@ class TrainingRunAdmin(ReadOnly):
         release = get_object_or_404(releases, pk=row_id(wanted)) if wanted else None
         context = {**self.admin_site.each_context(request), "opts": self.opts, "release": release}
         if release is None:
-            context |= {"title": "Train PerceptAnon: on which release?", "releases": releases}
+            open_ones = releases.filter(project__closed_at=None)
+            context |= {"title": "Train PerceptAnon: on which release?", "releases": open_ones}
             return TemplateResponse(request, "admin/scoring/choose_release.html", context)
         form = RecipeForm(release, request.POST or None)
         is_good = request.method == "POST" and form.is_valid()
@@ -123,6 +124,7 @@ class TrainingRunAdmin(ReadOnly):
         asked = form.recipe if is_good else None
         context |= {
             "title": f"Train on {release}",
+            "project": release.project,
             "form": form,
             "devices": devices_in_words(),
             "split_seed": asked.split_seed if asked else SEED,

@@ -27,6 +27,7 @@ from annotation.studies.wording import supplied_texts, write_texts
 from annotation.watching import agreement, assessment, background, connectivity, decisions, downloads, items, people
 from annotation.watching.progress import held_beyond_answers, progress_of, study_progress
 from datasets.access import LoggedIn, managed_project
+from datasets.closing import check_open
 from datasets.forms import understood
 from datasets.models.jobs import Job
 from datasets.once import once
@@ -61,9 +62,12 @@ def project(request: LoggedIn, project: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@told_on("annotation:study-new")
 @once
 def study_new(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
+    if request.method == "POST":
+        check_open(found)
     form = StudyForm(found, request.POST or None)
     if request.method == "POST" and form.is_valid() and (made := _created(form, by=request.user)):
         study, job = made
@@ -117,7 +121,7 @@ def study(request: LoggedIn, study: UUID) -> HttpResponse:
         "invitations": invitations,
         "invitation_form": InvitationForm(),
         "is_deletable": deleting.is_deletable(found),
-        "steps": [state for state, before in life.STEPS.items() if found.state in before],
+        "steps": life.possible_steps(found),
         "connectivity": background.last_check(found, connectivity.KIND),
         "goal_form": GoalForm(initial={"goal": found.goal}, auto_id="id_goal_%s"),
         "completion_form": CompletionForm(instance=found),
@@ -212,6 +216,7 @@ def revoke(request: LoggedIn, study: UUID, invitation: int) -> HttpResponse:
 def freeze(request: LoggedIn, study: UUID) -> HttpResponse:
     """Once asked where there is a reason to; the page it asks on sends the same again, confirmed."""
     found = managed_study(request, study)
+    check_open(found.project)  # before anything is asked
     form = FreezeForm(request.POST)
     wanted = understood(form)
     if "confirmed" not in request.POST and (reasons := doubts(found, **wanted)):
