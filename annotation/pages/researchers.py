@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.access import managed_study
-from annotation.freeze import doubts, request_freeze
+from annotation.freeze import doubts, is_freezable, request_freeze
 from annotation.languages import in_english
 from annotation.models.studies import MAX_GOAL, Study
 from annotation.studies import deleting, filling, life, pairs
@@ -128,6 +128,7 @@ def study(request: LoggedIn, study: UUID) -> HttpResponse:
         "changes": found.changes.select_related("changed_by"),
         "n_further_pairs": n_further,
         "freeze_form": FreezeForm(),
+        "is_freezable": is_freezable(found),
         "filling": filling.fillings(found).first(),
         "n_left_out": pairs.other_pairs(found).count() - n_further,
     }
