@@ -184,11 +184,13 @@ def test_each_page_of_it_says_once_that_it_is_closed_and_who_opens_it_again(
     project = Project.objects.get()
     close_project(project)
     again = reverse("annotation:reopen-project", args=[project.slug])
-    for name in SAID_ON:
-        page = superuser.get(next(url for url, named in addresses(arguments[0]).items() if named == name))
-        html = " ".join(page.content.decode().split())
-        assert html.count(NOTICE) == 1, name
-        assert f'Its researchers and admins can <a href="{again}">open it again</a>.' in html, name
+    pages = [url for url, name in addresses(arguments[0]).items() if name in SAID_ON]
+    pages.append(reverse("admin:scoring_trainingrun_change", args=[TrainingRun.objects.earliest("pk").pk]))
+    assert len(pages) == len(SAID_ON) + 1
+    for page in pages:
+        html = " ".join(superuser.get(page).content.decode().split())
+        assert html.count(NOTICE) == 1, page
+        assert f'Its researchers and admins can <a href="{again}">open it again</a>.' in html, page
 
 
 def test_a_freeze_in_it_is_refused_before_anything_is_asked(superuser: Client) -> None:
