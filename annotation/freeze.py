@@ -82,18 +82,22 @@ def request_freeze(study: Study, *, names_files: bool = False, by: AbstractBaseU
                 "cancel it, then try again."
             )
         return job
-    now = timezone.now()
-    if not _used_revisions(study, now).exists():
+    if not is_freezable(study):
         raise NothingToFreeze("This study has no ratings yet; there is nothing to freeze.")
     return queue_job(
-        "freeze_study", study.project, by=by, study=study.pk, cutoff=now.isoformat(), names_files=names_files
+        "freeze_study", study.project, by=by, study=study.pk, cutoff=timezone.now().isoformat(), names_files=names_files
     )
+
+
+def is_freezable(study: Study) -> bool:
+    """Whether there is a rating that a release would hold."""
+    return _used_revisions(study, timezone.now()).exists()
 
 
 def doubts(study: Study, *, names_files: bool = False) -> list[str]:
     """What somebody should know before they freeze: that it would be the last version over again, and which sources
     lack what a published data set has to say of them."""
-    if not _used_revisions(study, timezone.now()).exists():
+    if not is_freezable(study):
         return []  # nothing will be frozen
     sources, found = _sources(study), []
     last = Release.objects.in_force().filter(project=study.project, origins__study_id=study.public_id.hex).first()

@@ -6,8 +6,8 @@ from datasets.refusals import Refusal
 
 class ProjectClosed(Refusal):
     sentence = (
-        "This project is closed: nothing is imported, frozen or trained in it, and no study opens. Open it again on "
-        "its page first."
+        "This project is closed: nothing is imported, changed, frozen or trained in it, and no study opens. Its "
+        "researchers and admins can open it again on its page."
     )
 
 

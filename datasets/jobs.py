@@ -133,6 +133,11 @@ def queue_job(kind: str, project: Project, *, by: AbstractBaseUser | None = None
     return job
 
 
+def may_begin(kind: str, project: Project) -> bool:
+    """Whether such a job can be asked for."""
+    return not project.closed_at or kind in _in_closed_projects
+
+
 def _hold_open(project: Project, kind: str) -> None:
     if kind not in _in_closed_projects:
         hold_open(project)

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import ProtectedError, Q, QuerySet
 from django.db.models.fields.json import KT
 
+from datasets.closing import hold_open
 from datasets.files import media_path
 from datasets.models.jobs import Job
 from datasets.models.pictures import Image, Pair, PairChange, Source
@@ -54,7 +55,8 @@ def _rows_of(image: int) -> QuerySet[Image]:
 
 
 def change_pairs(pairs: QuerySet[Pair], told: Mapping[str, str], *, by: AbstractBaseUser | None) -> int:
-    """Say other facts of these pairs; how many were changed. All of them or, with PairInUse or BadFacts, none.
+    """Say other facts of these pairs; how many were changed. All of them or, with PairInUse, BadFacts
+    or ProjectClosed, none.
 
     A pair in a study may get another group until the study opens, and nothing else.
 
@@ -66,7 +68,7 @@ def change_pairs(pairs: QuerySet[Pair], told: Mapping[str, str], *, by: Abstract
 @transaction.atomic
 def _change(pairs: QuerySet[Pair], told: Mapping[str, str], verb: PairChange.Verb, by: AbstractBaseUser | None) -> int:
     n_changed = 0
-    hold_projects(Project.objects.filter(pairs__in=pairs))
+    _hold_open(pairs)
     for pair in hold_pairs(pairs):
         before = facts_of(pair)
         after = before | _read(pair, told)
@@ -120,7 +122,9 @@ def _end_of(into: Mapping[str, str], group: str) -> str:
 
 @transaction.atomic
 def remove_pairs(pairs: QuerySet[Pair], *, by: AbstractBaseUser | None) -> int:
-    """Remove pairs and the pictures that nothing else uses; how many pairs. All of them or, with PairInUse, none."""
+    """Remove pairs and the pictures that nothing else uses; how many pairs. All of them or, with PairInUse
+    or ProjectClosed, none."""
+    _hold_open(pairs)
     held = list(hold_pairs(pairs))
     _refuse_while_importing({pair.project_id for pair in held}, "remove the pairs")
     for pair in held:
@@ -131,6 +135,12 @@ def remove_pairs(pairs: QuerySet[Pair], *, by: AbstractBaseUser | None) -> int:
         for image in images:
             _remove_unused(image)
     return len(held)
+
+
+def _hold_open(pairs: QuerySet[Pair]) -> None:
+    """The projects of these pairs, locked before the pairs are. Raises ProjectClosed."""
+    for project in Project.objects.filter(pairs__in=pairs).distinct().order_by("pk"):
+        hold_open(project)
 
 
 def hold_projects(projects: QuerySet[Project]) -> None:

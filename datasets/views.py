@@ -19,13 +19,13 @@ from datasets.access import LoggedIn, managed_project
 from datasets.alike import examples_of, groups_alike, request_comparing, unseen_originals
 from datasets.audit import record, record_hourly
 from datasets.audited_forms import record_form
-from datasets.closing import ProjectClosed, check_open
+from datasets.closing import check_open
 from datasets.confirm import confirmed
 from datasets.export import Retracted, archive_name, request_export, zips_made
 from datasets.files import file_response, media_path
 from datasets.forms import ImportForm, PairForm, RetractForm, SourceForm, TypedName
 from datasets.images import picture_response
-from datasets.jobs import cancel_job, queue_job, result_page, retry_job
+from datasets.jobs import cancel_job, may_begin, queue_job, result_page, retry_job
 from datasets.layout import sample_lines
 from datasets.models.audit import What
 from datasets.models.jobs import Job
@@ -133,6 +133,7 @@ def groups(request: LoggedIn, project: str) -> HttpResponse:
 
 
 @require_POST
+@told_on("datasets:groups")
 def groups_compare(request: LoggedIn, project: str) -> HttpResponse:
     """Look for originals that look nearly the same, those of earlier versions too."""
     job = request_comparing(managed_project(request, project), by=request.user)
@@ -184,14 +185,14 @@ def removal(request: LoggedIn, project: str, removal: UUID) -> HttpResponse:
 
 @takes_files(managed_project)
 @require_http_methods(["GET", "POST"])
+@told_on("datasets:import")
 def import_pairs(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
+    if request.method == "POST":
+        check_open(found)  # before anything is kept
     form = ImportForm(request.POST or None, request.FILES or None, label_suffix="")
-    if request.method == "GET" and found.closed_at:
-        return render(request, "datasets/import.html", {"project": found, "refused": str(ProjectClosed())})
     if request.method == "POST" and form.is_valid():
         with told_in(form):
-            check_open(found)  # before anything is kept
             archive = keep_upload(form.cleaned_data["archive"])
             try:
                 return _begin_import(request, found, archive=archive, leave_columns=form.cleaned_data["leave_columns"])
@@ -249,7 +250,7 @@ def job(request: LoggedIn, job: UUID) -> HttpResponse:
         "result_page": result_page(found),
         "may_steer": may_steer(request, found),
         "has_upload": upload is not None and upload.exists(),
-        "may_retry": upload is None or upload.exists(),
+        "may_retry": may_begin(found.kind, found.project) and (upload is None or upload.exists()),
         "has_report": found.is_finished and media_path(report_name(found)).exists(),
     }
     return render(request, "datasets/job.html", context)

@@ -21,7 +21,7 @@ from datasets.batches import in_batches
 from datasets.jobs import Attempt, JobFailed, handles, queue_job
 from datasets.models.jobs import Job
 from datasets.models.releases import Label
-from datasets.tables import csv_lines
+from datasets.tables import quoted_lines
 from scoring.baselines import score_labels
 from scoring.measures.correlation import Statistic, correlation_intervals
 from scoring.measures.humans import CORRELATION, leave_one_out, split_half
@@ -122,7 +122,7 @@ class Lookup:
 
 def prediction_lines(run: TrainingRun) -> Iterator[str]:
     """predictions.csv: every pair of the run, numbers in full so that all figures can be computed again."""
-    return csv_lines(COLUMNS, map(_cells, rows_of(run)))
+    return quoted_lines(COLUMNS, map(_cells, rows_of(run)))
 
 
 def _cells(row: Row) -> tuple[Any, ...]:
@@ -135,7 +135,7 @@ def _cells(row: Row) -> tuple[Any, ...]:
         label.source,
         label.scope,
         label.method,
-        *("" if number is None else repr(number) for number in numbers),
+        *numbers,
         json.dumps(row.ratings, sort_keys=True),
     )
 

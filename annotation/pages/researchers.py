@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.access import managed_study
-from annotation.freeze import doubts, request_freeze
+from annotation.freeze import doubts, is_freezable, request_freeze
 from annotation.languages import in_english
 from annotation.models.studies import MAX_GOAL, Study
 from annotation.studies import deleting, filling, life, pairs
@@ -28,6 +28,7 @@ from annotation.watching import agreement, assessment, background, connectivity,
 from annotation.watching.progress import held_beyond_answers, progress_of, study_progress
 from datasets.access import LoggedIn, managed_project
 from datasets.audit import record
+from datasets.closing import check_open
 from datasets.forms import understood
 from datasets.models.audit import What
 from datasets.models.jobs import Job
@@ -65,9 +66,12 @@ def project(request: LoggedIn, project: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@told_on("annotation:study-new")
 @once
 def study_new(request: LoggedIn, project: str) -> HttpResponse:
     found = managed_project(request, project)
+    if request.method == "POST":
+        check_open(found)
     form = StudyForm(found, request.POST or None)
     if request.method == "POST" and form.is_valid() and (made := _created(form, by=request.user)):
         study, job = made
@@ -121,13 +125,14 @@ def study(request: LoggedIn, study: UUID) -> HttpResponse:
         "invitations": invitations,
         "invitation_form": InvitationForm(),
         "is_deletable": deleting.is_deletable(found),
-        "steps": [state for state, before in life.STEPS.items() if found.state in before],
+        "steps": life.possible_steps(found),
         "connectivity": background.last_check(found, connectivity.KIND),
         "goal_form": GoalForm(initial={"goal": found.goal}, auto_id="id_goal_%s"),
         "completion_form": CompletionForm(instance=found),
         "changes": found.changes.select_related("changed_by"),
         "n_further_pairs": n_further,
         "freeze_form": FreezeForm(),
+        "is_freezable": is_freezable(found),
         "filling": filling.fillings(found).first(),
         "n_left_out": pairs.other_pairs(found).count() - n_further,
     }
@@ -216,6 +221,7 @@ def revoke(request: LoggedIn, study: UUID, invitation: int) -> HttpResponse:
 def freeze(request: LoggedIn, study: UUID) -> HttpResponse:
     """Once asked where there is a reason to; the page it asks on sends the same again, confirmed."""
     found = managed_study(request, study)
+    check_open(found.project)  # before anything is asked
     form = FreezeForm(request.POST)
     wanted = understood(form)
     if "confirmed" not in request.POST and (reasons := doubts(found, **wanted)):

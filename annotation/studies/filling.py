@@ -8,6 +8,7 @@ from django.db import transaction
 from annotation.models.studies import Study
 from annotation.studies.history import locked_study
 from annotation.studies.pairs import PAIRS_AT_ONCE, Kinds, add_items, fitting, further_pairs, kinds_held, pairs_of_kinds
+from datasets.closing import hold_open
 from datasets.jobs import Attempt, JobCancelled, JobFailed, handles, queue_job
 from datasets.models.jobs import Job, JobQuerySet
 from datasets.models.pictures import Pair
@@ -22,9 +23,12 @@ def fillings(study: Study) -> JobQuerySet:
 
 
 def add_further_pairs(study: Study, *, by: AbstractBaseUser | None = None, at_once: int = PAIRS_AT_ONCE) -> int | Job:
-    """How many were added, or the job that adds them. While one is under way that one is the answer."""
+    """How many were added, or the job that adds them. While one is under way that one is the answer.
+
+    Raises ProjectClosed.
+    """
     with transaction.atomic():
-        locked_study(study)  # of two clicks, the second waits
+        hold_open(locked_study(study).project)  # of two clicks, the second waits
         if job := fillings(study).unfinished().first():
             return job
         if further_pairs(study).count() > at_once:

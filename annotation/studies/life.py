@@ -50,6 +50,12 @@ def change_state(study: Study, state: str, *, by: AbstractBaseUser | None = None
             _begin(study)
 
 
+def possible_steps(study: Study) -> list[str]:
+    """What it may become now; in a closed project no study opens."""
+    steps = [str(step) for step, before in STEPS.items() if study.state in before]
+    return [step for step in steps if step != State.OPEN or not study.project.closed_at]
+
+
 def check_step(study: Study, state: str) -> None:
     """Raises NotPossible where the study cannot become so now, ProjectClosed where none opens in its project."""
     if state not in STEPS:

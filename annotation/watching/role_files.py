@@ -17,7 +17,7 @@ from annotation.watching.forms import RoleForm, role_initial
 from annotation.watching.roles import AlreadyGivenOut, CannotServe, PairRole, give_roles, given_out, role_of
 from datasets.forms import errors_in_words
 from datasets.refusals import Refusal
-from datasets.tables import column_names, csv_lines, delimiter_of, path_cell, said_delimiter, spellings_from_here
+from datasets.tables import column_names, delimiter_of, path_cell, quoted_lines, said_delimiter, spellings_from_here
 
 ROWS_AT_ONCE = 100  # those who draw one of their pairs wait for as long as it takes to give them their roles
 NAMES: Mapping[str, Callable[[Item], str]] = {
@@ -44,7 +44,7 @@ class BadRoles(Refusal):
 def pair_lines(study: Study) -> Iterator[str]:
     """The study's pairs, line by line: numbers, names in the import, and what they are for."""
     items = study.items.select_related("pair__source").order_by("pk").iterator(chunk_size=2000)
-    return csv_lines(COLUMNS, map(_cells, items))
+    return quoted_lines(COLUMNS, map(_cells, items))
 
 
 def _cells(item: Item) -> list[object]:

@@ -52,6 +52,18 @@ def test_a_study_without_ratings_cannot_be_frozen():
     assert not Release.objects.exists()
 
 
+def test_a_freeze_is_offered_once_there_is_a_rating_that_it_would_hold(client):
+    study = make.study()
+    client.force_login(make.member(study.project))
+    page, freeze = (reverse(f"annotation:{name}", args=[study.public_id]) for name in ("study", "freeze"))
+    person = make.participation(study)
+    before = client.get(page).content.decode()
+    assert freeze not in before
+    assert "There is nothing to freeze yet" in before
+    make.rate(person, 7)
+    assert freeze in client.get(page).content.decode()
+
+
 def test_the_page_says_that_there_is_nothing_to_freeze(client):
     study = make.study()
     client.force_login(make.member(study.project))

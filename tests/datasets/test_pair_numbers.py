@@ -21,8 +21,10 @@ from datasets.content import content_hash
 from datasets.models.pictures import Pair
 from datasets.models.releases import Release
 from datasets.splits import part_of
+from scoring.compare import prediction_lines
 from tests import make
 from tests.races import at_once
+from tests.scoring import trained
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
@@ -167,6 +169,20 @@ def test_no_id_of_the_database_leaves(study: Study) -> None:
     told = names(json.loads(files_of(make.release(study))["manifest.json"])["release"])
     assert ".study.study_id" in told  # a random one
     assert not {".study.job", ".study.id", ".id", ".pk"} & told
+
+
+@pytest.mark.parametrize("download", ["pairs of a study", "predictions of a run"])
+def test_methods_that_look_like_numbers_or_nothing_are_in_quotes_in_other_downloads_too(download: str) -> None:
+    study = make.rated_study(n_pairs=12, n_people=2)
+    for pair, method in zip(study.project.pairs.order_by("number"), ("003", "NA"), strict=False):
+        Pair.objects.filter(pk=pair.pk).update(method=method)
+    if download == "pairs of a study":
+        text = "".join(pair_lines(study))
+    else:
+        text = "".join(prediction_lines(trained.run(make.release(study), scheme="all")))
+    assert {'"003"', '"NA"'} <= set(text.replace("\n", ",").split(","))
+    numbers_apart = list(csv.reader(io.StringIO(text.split("\n", 1)[1]), quoting=csv.QUOTE_NONNUMERIC))
+    assert {row[0] for row in numbers_apart} <= {float(n) for n in range(1, 13)}
 
 
 def test_words_are_in_quotes_and_numbers_are_not(study: Study) -> None:
