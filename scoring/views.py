@@ -53,7 +53,9 @@ def runs(request: LoggedIn, project: str) -> HttpResponse:
     context = {
         "project": found,
         "runs": found.runs.with_lineage().select_related("comparison"),
-        "trainable": found.releases.frozen() if found.is_administered_by(request.user) else None,
+        "trainable": found.releases.frozen()
+        if found.is_administered_by(request.user) and not found.closed_at
+        else None,
         "in_use": found.checkpoints.filter(in_use=True).select_related("run__release").order_by("mode"),
     }
     return render(request, "scoring/runs.html", context)
