@@ -27,6 +27,7 @@ from datasets import jobs
 from datasets.anonymize import VARIANTS
 from datasets.demo_pictures import demo_originals, write_demo_pairs
 from datasets.export import request_export
+from datasets.hosts import demo_logins
 from datasets.models.jobs import Job
 from datasets.models.pictures import Pair, Source
 from datasets.models.projects import Membership, Project, Role
@@ -66,7 +67,7 @@ def build_demo() -> dict[str, Any]:
 
 def _logins(project: Project) -> dict[str, str]:
     """One log-in per role, with passwords made at the first start and kept beside the database."""
-    path = Path(settings.VAR_DIR) / "demo-logins.json"
+    path = demo_logins()
     passwords: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     for name in LOGINS:
         user, is_new = get_user_model().objects.get_or_create(username=name)

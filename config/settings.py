@@ -141,6 +141,9 @@ try:
     DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 except ValueError as error:
     raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}.") from error
+GUESSED_FIRST = {"admin", "changeme", "change-me", "password", "postgres", "postgresql", "secret", "studio"}
+if not DEMO and str(DATABASES["default"].get("PASSWORD", "")).lower() in GUESSED_FIRST:
+    raise ImproperlyConfigured("The password in DATABASE_URL is one that is guessed first. Give that user another.")
 # FULL: whoever is told that an answer is stored has dropped it, so it must be on disk by then and survive a power cut.
 SQLITE_SYNCHRONOUS = env.str("SQLITE_SYNCHRONOUS", default="FULL").upper()
 if SQLITE_SYNCHRONOUS not in {"NORMAL", "FULL", "EXTRA"}:

@@ -7,6 +7,7 @@ would store pictures where no other host looks for them, and sign what none beli
 
 import hashlib
 import hmac
+import json
 import logging
 import os
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.migrations.loader import MigrationLoader
@@ -146,12 +148,28 @@ def recorded_facts() -> dict[str, str]:
 
 def differences() -> Iterator[Finding]:
     """Where this host's media folder or keys are not those of the others. What is not recorded differs from none."""
+    yield from _accounts_of_the_demo()
     recorded = recorded_facts()
     yield from _storage(recorded)
     for name in KEYS:
         if recorded.get(name, fingerprint(name)) != fingerprint(name):
             says = "it is another one than that of the site's other hosts, or than before."
             yield Finding(name, says, _what_to_do(name, "set the old one again"), stops=True)
+
+
+def demo_logins() -> Path:
+    """Where the demo keeps the passwords of the accounts that it makes."""
+    return Path(settings.VAR_DIR) / "demo-logins.json"
+
+
+def _accounts_of_the_demo() -> Iterator[Finding]:
+    if settings.DEMO or not demo_logins().exists():
+        return
+    there = User.objects.filter(username__in=json.loads(demo_logins().read_text()), is_active=True)
+    if names := sorted(there.values_list("username", flat=True)):
+        says = f"the passwords of {', '.join(names)} stand in {demo_logins()}."
+        mend = "Give them new ones (manage.py changepassword NAME) or delete them, then remove that file."
+        yield Finding("demo accounts", says, mend, stops=True)
 
 
 def _what_to_do(name: str, mend: str) -> str:

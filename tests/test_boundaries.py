@@ -138,6 +138,8 @@ def test_two_secrets_are_enough_to_start(monkeypatch: pytest.MonkeyPatch, tmp_pa
         ("DATABASE_URL", "nonsense"),
         ("DATABASE_URL", ""),
         ("DATABASE_URL", "postgres://me@localhost:port/studio"),
+        ("DATABASE_URL", "postgres://studio:Postgres@localhost/studio"),
+        ("EMAIL_URL", "mail.example.org"),
         ("TASKS_ENGINE", "rq"),
         ("DATABASE_URL", "mysql://root@localhost/studio"),
     ],

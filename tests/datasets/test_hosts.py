@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from datasets import hosts
 from datasets.hosts import Unfit, check_in
 from datasets.models.hosts import SharedFact
+from tests import make
 from tests.races import at_once
 from tests.workers import REPOSITORY, site_of_this_test
 
@@ -118,6 +119,19 @@ def test_a_host_that_differs_does_not_start_and_reads_which_and_what_to_do(
     with pytest.raises(Unfit, match=rf"{what}: .*{says}.*where the change is meant, run: manage.py adopt {what}"):
         check_in()
     assert recorded() == before
+
+
+def test_accounts_that_the_demo_made_keep_a_site_from_starting_that_is_no_demo(settings: Any, tmp_path: Path) -> None:
+    settings.VAR_DIR, settings.DEMO = tmp_path, True
+    check_in()
+    hosts.demo_logins().write_text('{"researcher": "in the file", "gone": "too"}')
+    make.user("researcher")
+    check_in()
+    settings.DEMO = False
+    with pytest.raises(Unfit, match=r"the passwords of researcher stand in .*demo-logins\.json"):
+        check_in()
+    hosts.demo_logins().unlink()
+    check_in()
 
 
 def test_a_host_whose_database_is_of_an_earlier_version_is_told_to_migrate() -> None:
