@@ -144,6 +144,8 @@ def delete_project(attempt: Attempt) -> dict[str, Any]:
         Project.objects.select_for_update().get(pk=project.pk)
         _refuse(attempt.job)
         studies.exclude(state=Study.State.CLOSED).update(state=Study.State.CLOSED, closed_at=Now())
+        # Whoever has waited with a job of their own is refused: the rest of this cannot be taken back.
+        Project.objects.filter(pk=project.pk, closed_at=None).update(closed_at=Now())
         for draft in Release.objects.filter(project=project):
             discard_draft(draft)
     while _erase_people(attempt, Participation.objects.filter(study__campaign__project=project)):
