@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db.models import Sum
 from django.test import Client
 from django.urls import reverse
 
 from datasets import jobs
 from datasets.jobs import queue_job
 from datasets.models.jobs import Job
-from datasets.models.pictures import Image, Pair
+from datasets.models.pictures import Image
 from datasets.models.projects import Project, Role
+from datasets.quotas import Room, held_by
 from tests import make
 from tests.races import at_once
 
@@ -69,8 +69,7 @@ def test_bytes_are_of_the_pictures_as_they_came_each_once(project: Project, tmp_
     assert not Image.objects.exists()
     settings.PROJECT_MAX_BYTES = size
     assert done(project, arguments).state == "done"
-    assert Image.objects.aggregate(n=Sum("n_bytes"))["n"] == size
-    assert Pair.objects.count() == 3
+    assert held_by(project) == Room(3, size)
 
 
 def test_a_superuser_gives_a_project_another_quota(project: Project, tmp_path: Path, settings: Any) -> None:
