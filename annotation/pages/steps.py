@@ -132,6 +132,7 @@ def close_project(request: LoggedIn, project: str) -> HttpResponse:
 @once
 def reopen_project(request: LoggedIn, project: str) -> HttpResponse:
     found = administered_project(request, project)
+    closing.check_reopenable(found)
     form = TypedName(found.slug, request.POST or None)
     if request.method == "POST" and form.is_valid():
         closing.reopen_project(found, by=request.user)

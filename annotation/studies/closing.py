@@ -16,6 +16,9 @@ from datasets.refusals import Refusal
 Kind = ProjectChange.Kind
 
 
+OPEN_ALREADY = "This project is open already."
+
+
 class CannotClose(Refusal):
     """The project is closed, or open, already; or work in it has not ended."""
 
@@ -51,11 +54,17 @@ def close_project(project: Project, *, by: AbstractBaseUser | None = None) -> No
     project.refresh_from_db(fields=["closed_at"])
 
 
+def check_reopenable(project: Project) -> None:
+    """Raises CannotClose."""
+    if not project.closed_at:
+        raise CannotClose(OPEN_ALREADY)
+
+
 @transaction.atomic
 def reopen_project(project: Project, *, by: AbstractBaseUser | None = None) -> None:
     """Its studies stay closed; each can be opened again. Raises CannotClose."""
     if not Project.objects.filter(pk=project.pk).exclude(closed_at=None).update(closed_at=None):
-        raise CannotClose("This project is open already.")
+        raise CannotClose(OPEN_ALREADY)
     project.changes.create(kind=Kind.REOPENED, by_id=by.pk if by else None)
     record(What.PROJECT_REOPENED, by=by, on=project, project=project)
     project.refresh_from_db(fields=["closed_at"])

@@ -24,6 +24,8 @@ from django.db import transaction
 from django.urls import reverse
 from PIL import Image as PillowImage
 
+from annotation.studies.life import change_state
+from annotation.studies.wording import write_texts
 from datasets import jobs, splits
 from datasets.content import content_hash
 from datasets.export import archive_name, request_export
@@ -282,6 +284,17 @@ def test_the_wording_is_in_the_archive_with_its_hashes(unzipped):
     texts = json_of(unzipped, "wording.json")
     assert {"question", "low_label", "high_label"} <= {text["kind"] for text in texts}
     assert all(sha256(text["body"].encode()) == text["sha256"] for text in texts)
+
+
+def test_the_readme_has_the_studys_own_question_and_ends(tmp_path):
+    study = make.study(n_pairs=1, is_open=False)
+    asked = {"question": "Would you know this place?", "low_label": "At first glance", "high_label": "Never ever"}
+    write_texts(study, asked)
+    change_state(study, "open")
+    make.rate(make.participation(study), 7)
+    with zipfile.ZipFile(make.archive(make.release(study))) as archive:
+        readme = archive.read("README.md").decode()
+    assert [words for words in asked.values() if words not in readme] == []
 
 
 def test_letters_of_all_alphabets_come_through(tmp_path):

@@ -156,3 +156,11 @@ def test_of_closing_and_something_that_begins_at_once_nothing_is_left_running_in
 def tried(act: Any) -> None:
     with suppress(Refusal):
         act()
+
+
+def test_the_page_that_opens_a_project_again_is_not_shown_for_one_that_is_open(client: Client) -> None:
+    project = make.project()
+    client.force_login(make.member(project, Role.ADMIN))
+    page = client.get(reverse("annotation:reopen-project", args=[project.slug]), follow=True)
+    assert page.redirect_chain == [(reverse("annotation:project", args=[project.slug]), 302)]
+    assert "This project is open already." in page.content.decode()
